@@ -1,0 +1,1 @@
+//! The ONNX schema and files of it.

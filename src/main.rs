@@ -1,0 +1,2 @@
+//! The `onnxpress` binary.
+fn main() {}
