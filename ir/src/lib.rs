@@ -1,1 +1,3 @@
 //! The graph.
+
+pub mod dim;
