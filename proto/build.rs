@@ -111,7 +111,7 @@ fn wire_table(set: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
     for file in &set.file {
         collect(
             &format!(".{}", file.package()),
-            "super::schema",
+            "crate::schema",
             &file.message_type,
             &mut all,
         );

@@ -2,7 +2,16 @@
 //!
 //! This crate knows no graph: what a model *means* is decided elsewhere.
 
+mod lookalike;
+mod scan;
 pub mod schema;
+mod wire;
+
+#[cfg(test)]
+mod samples;
 
 pub use bytes::Bytes;
+pub use lookalike::{Lookalike, lookalike};
 pub use prost::Message;
+pub use scan::{Fault, MAX_DEPTH, Root, Scan, ScanError, UnknownField, scan};
+pub use wire::{WireFault, WireType};
