@@ -3,6 +3,8 @@
 //! This crate knows no graph: what a model *means* is decided elsewhere.
 
 mod lookalike;
+mod map;
+mod read;
 mod scan;
 pub mod schema;
 mod wire;
@@ -12,6 +14,8 @@ mod samples;
 
 pub use bytes::Bytes;
 pub use lookalike::{Lookalike, lookalike};
+pub use map::Change;
 pub use prost::Message;
+pub use read::{Decoded, ModelFile, ReadError, STREAM_LIMIT};
 pub use scan::{Fault, MAX_DEPTH, Root, Scan, ScanError, UnknownField, scan};
 pub use wire::{WireFault, WireType};
