@@ -1,1 +1,3 @@
 //! The passes.
+
+pub mod pipeline;
