@@ -1,3 +1,4 @@
 //! The passes.
 
+pub mod options;
 pub mod pipeline;

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::text::Span;
+use super::text::{Span, Value};
 
 /// The longest piece of the text that a message repeats, in characters: enough to recognise it, and one line at most.
 const CLIP: usize = 40;
@@ -224,4 +224,9 @@ fn printable(c: char) -> impl Iterator<Item = char> {
     let escaped = c.is_control().then(|| c.escape_default());
     let plain = escaped.is_none().then_some(c);
     escaped.into_iter().flatten().chain(plain)
+}
+
+/// `value` as it is written, in backticks, cut where it gets long.
+pub(crate) fn shown(value: &Value) -> String {
+    format!("`{}`", clipped(&value.to_string()))
 }
