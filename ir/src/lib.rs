@@ -1,3 +1,4 @@
 //! The graph.
 
 pub mod dim;
+pub mod shape;
