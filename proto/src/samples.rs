@@ -1,6 +1,8 @@
 //! Small models for the tests of this crate.
 
 use bytes::Bytes;
+use proptest::prelude::*;
+use prost::Message as _;
 
 use crate::schema::*;
 
@@ -109,4 +111,22 @@ pub(crate) fn model() -> ModelProto {
         metadata_props: vec![entry("made by", "a test")],
         ..Default::default()
     }
+}
+
+/// The encoding of [`model`], edited at random places: a byte set, a byte put in, a byte left out.
+pub(crate) fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let whole = model().encode_to_vec();
+    let edit = (0..whole.len(), any::<u8>(), 0..3_u8);
+    prop::collection::vec(edit, 1..6).prop_map(move |edits| {
+        let mut bytes = whole.clone();
+        for (at, byte, kind) in edits {
+            let at = at % bytes.len();
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        bytes
+    })
 }

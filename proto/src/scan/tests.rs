@@ -221,24 +221,6 @@ fn the_table_knows_every_field_that_the_types_have() {
     assert_eq!((found.fields, found.unknown), (10, vec![]));
 }
 
-/// Edits at random places: a byte set, a byte put in, a byte left out.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let whole = samples::model().encode_to_vec();
-    let edit = (0..whole.len(), any::<u8>(), 0..3_u8);
-    prop::collection::vec(edit, 1..6).prop_map(move |edits| {
-        let mut bytes = whole.clone();
-        for (at, byte, kind) in edits {
-            let at = at % bytes.len();
-            match kind {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte),
-                _ => drop(bytes.remove(at)),
-            }
-        }
-        bytes
-    })
-}
-
 /// What the scan lets pass decodes, but for varints within a packed list, which it does not read.
 fn agrees(bytes: Vec<u8>) {
     let scanned = scan(&bytes, Root::Model);
@@ -265,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_models_never_pass_what_the_decoder_refuses(bytes in mutated()) {
+    fn mutated_models_never_pass_what_the_decoder_refuses(bytes in samples::mutated()) {
         agrees(bytes);
     }
 }

@@ -1,0 +1,239 @@
+//! Messages as bytes, without copying a weight.
+//!
+//! prost encodes into a `BufMut`. The one here puts small fields together in a buffer and keeps a
+//! `Bytes` field of [`KEPT`] bytes or more as it is: a segment that shares the memory, or the mapped
+//! file, that it came from. A model of gigabytes is so encoded in the time its small fields take, and
+//! its length is known before a byte is written.
+
+use std::io::{self, IoSlice, Write};
+
+use bytes::buf::UninitSlice;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::Message;
+
+/// Fields of this many bytes or more become segments of their own. Below a page, copying is cheaper than
+/// one more slice to keep and to write.
+const KEPT: usize = 4096;
+
+/// Slices in one vectored write: the most that Linux takes (`IOV_MAX`).
+const SLICES: usize = 1024;
+
+/// Largest model, in bytes, that protobuf's own readers take in a single message. Above it the weights
+/// must go to external data, or nobody else can read the file.
+pub const MESSAGE_LIMIT: u64 = i32::MAX as u64;
+
+/// Bytes that `message` takes when encoded. Costs one walk over its fields, and no memory.
+pub fn encoded_len(message: &impl Message) -> u64 {
+    message.encoded_len() as u64
+}
+
+/// The content of a file, as segments that may share memory with where they came from.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    segments: Vec<Bytes>,
+    len: u64,
+}
+
+impl Encoded {
+    /// Encodes `message`: fields in the order of their numbers, as protobuf's own writers do.
+    pub fn of(message: &impl Message) -> Encoded {
+        let mut buffer = SegmentBuf::default();
+        message
+            .encode(&mut buffer)
+            .expect("a segment buffer has no end");
+        buffer.cut();
+        buffer.done
+    }
+
+    /// Total length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The segments in order.
+    pub fn segments(&self) -> &[Bytes] {
+        &self.segments
+    }
+
+    /// Puts `bytes` at the end, without a copy.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.len += bytes.len() as u64;
+            self.segments.push(bytes);
+        }
+    }
+
+    /// Writes all segments, many with each call of the system.
+    ///
+    /// # Errors
+    /// What `to` reports; a call that was interrupted is repeated.
+    pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
+        for group in self.segments.chunks(SLICES) {
+            let mut slices: Vec<IoSlice<'_>> =
+                group.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            let mut rest = slices.as_mut_slice();
+            while !rest.is_empty() {
+                match to.write_vectored(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        to.flush()
+    }
+}
+
+/// Where prost encodes to: small fields are gathered, large ones kept.
+#[derive(Default)]
+struct SegmentBuf {
+    done: Encoded,
+    small: BytesMut,
+}
+
+impl SegmentBuf {
+    /// Ends the segment of small fields.
+    fn cut(&mut self) {
+        self.done.push(self.small.split().freeze());
+    }
+}
+
+// SAFETY: `chunk_mut` and `advance_mut` are those of `small`, which upholds the contract; `remaining_mut`
+// is a bound that `small` grows to as needed.
+unsafe impl BufMut for SegmentBuf {
+    fn remaining_mut(&self) -> usize {
+        usize::MAX
+    }
+
+    unsafe fn advance_mut(&mut self, count: usize) {
+        // SAFETY: the caller's promise is about the chunk that `small` gave out.
+        unsafe { self.small.advance_mut(count) }
+    }
+
+    fn chunk_mut(&mut self) -> &mut UninitSlice {
+        self.small.chunk_mut()
+    }
+
+    fn put_slice(&mut self, bytes: &[u8]) {
+        self.small.extend_from_slice(bytes);
+    }
+
+    fn put<T: Buf>(&mut self, mut bytes: T) {
+        let len = bytes.remaining();
+        if len >= KEPT {
+            self.cut();
+            // Of a `Bytes` this is a slice, not a copy.
+            self.done.push(bytes.copy_to_bytes(len));
+        } else {
+            self.small.put(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::samples;
+    use proptest::prelude::*;
+
+    fn written(encoded: &Encoded) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encoded.write_to(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// A model with weights on both sides of the limit between copied and kept.
+    fn model() -> crate::schema::ModelProto {
+        let mut model = samples::model();
+        let graph = model.graph.as_mut().unwrap();
+        for len in [0, 1, KEPT - 1, KEPT, KEPT + 1, 3 * KEPT] {
+            graph
+                .initializer
+                .push(samples::tensor(&format!("w{len}"), vec![len as u8; len]));
+        }
+        model
+    }
+
+    #[test]
+    fn segments_together_are_what_prost_encodes() {
+        let model = model();
+        let encoded = Encoded::of(&model);
+        assert_eq!(written(&encoded), model.encode_to_vec());
+        assert_eq!(encoded.len(), encoded_len(&model));
+        assert_eq!(
+            encoded.segments().len(),
+            2 * 3 + 1,
+            "three kept weights, and what is before each and behind"
+        );
+    }
+
+    #[test]
+    fn a_large_weight_is_kept_not_copied() {
+        let model = model();
+        let weight = model.graph.as_ref().unwrap().initializer[7]
+            .raw_data
+            .clone()
+            .unwrap();
+        let encoded = Encoded::of(&model);
+        assert!(
+            encoded
+                .segments()
+                .iter()
+                .any(|segment| segment.as_ptr() == weight.as_ptr())
+        );
+    }
+
+    #[test]
+    fn a_writer_that_takes_little_at_a_time_gets_everything() {
+        /// Takes seven bytes a call, and is interrupted every other time.
+        struct Slow(Vec<u8>, bool);
+        impl Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                let taken = bytes.len().min(7);
+                self.0.extend_from_slice(&bytes[..taken]);
+                Ok(taken)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let model = model();
+        let mut slow = Slow(Vec::new(), false);
+        Encoded::of(&model).write_to(&mut slow).unwrap();
+        assert_eq!(slow.0, model.encode_to_vec());
+    }
+
+    #[test]
+    fn more_segments_than_one_call_takes() {
+        let mut encoded = Encoded::default();
+        for i in 0..3000_u32 {
+            encoded.push(Bytes::copy_from_slice(&i.to_le_bytes()));
+        }
+        assert_eq!(written(&encoded).len() as u64, encoded.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Bytes, not messages, are compared: a NaN is not equal to itself.
+        #[test]
+        fn what_decodes_is_the_same_when_it_was_encoded_and_decoded_again(bytes in samples::mutated()) {
+            if let Ok(decoded) = crate::read::ModelFile::from_bytes("m", bytes.into()).and_then(|file| file.decode()) {
+                let once = written(&Encoded::of(&decoded.model));
+                let again = crate::schema::ModelProto::decode(once.as_slice()).unwrap();
+                prop_assert_eq!(written(&Encoded::of(&again)), once);
+            }
+        }
+    }
+}
