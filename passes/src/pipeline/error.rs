@@ -9,6 +9,9 @@ use super::text::{Span, Value};
 /// The longest piece of the text that a message repeats, in characters: enough to recognise it, and one line at most.
 const CLIP: usize = 40;
 
+/// How far from the problem a second place may stand to be shown, in bytes: what lies between two marks is shown whole.
+const NEARBY: usize = 1_000;
+
 /// What is wrong, apart from where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -113,7 +116,7 @@ impl PipelineError {
         self
     }
 
-    /// With a second place that explains the first.
+    /// With a second place that explains the first; it is shown if it is not far.
     #[must_use]
     pub fn with_note(mut self, span: impl Into<Span>, note: &'static str) -> Self {
         self.0.note = Some((span.into(), note));
@@ -155,7 +158,8 @@ impl PipelineError {
     /// terminal escapes.
     pub fn render(&self, text: &str, color: bool) -> String {
         let primary = AnnotationKind::Primary.span(within(text, self.0.span));
-        let note = self.0.note.map(|(span, label)| {
+        let nearby = |(note, _): &(Span, _)| self.0.span.start.abs_diff(note.start) < NEARBY;
+        let note = self.0.note.filter(nearby).map(|(span, label)| {
             AnnotationKind::Context
                 .span(within(text, span))
                 .label(label)

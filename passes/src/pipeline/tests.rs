@@ -198,6 +198,13 @@ fn a_repeated_option_is_told_the_first() {
     ");
 }
 
+/// What lies between two marks is shown whole, so a mark that is far off is left out.
+#[test]
+fn a_repetition_far_off_is_told_alone() {
+    let keep = "a".repeat(100_000);
+    assert!(refused(&format!("prune-channels{{keep=[{keep}] keep=[]}}")).len() < 1_000);
+}
+
 #[test]
 fn a_bad_value_is_told_what_is_right() {
     insta::assert_snapshot!(refused("prune-channels{ratio=1.5}"), @"
@@ -290,7 +297,7 @@ fn what_cannot_be_registered_says_why() {
     `fixpoint` is no name for a pass: small letters, digits, `-` and `.`, a letter first, not `fixpoint`
     `` is no name for a pass: small letters, digits, `-` and `.`, a letter first, not `fixpoint`
     preset `loop`: unknown pass `loop` (at byte 15 of the pipeline); passes and presets are `simplify`, `small`, `fold-constants`, `prune-channels`
-    preset `open`: this parenthesis is never closed (at byte 9 of the pipeline)
+    preset `open`: this parenthesis is never closed (at byte 8 of the pipeline)
     the name `small` is taken by a preset
     ");
 }

@@ -300,34 +300,17 @@ impl Parser<'_> {
 
     /// What stands here is not `expected`. At the end of the text with a bracket open, the bracket is the mistake.
     fn unexpected(&self, expected: &str) -> PipelineError {
-        let Some(next) = self.peek() else {
-            let end = Span::from(self.at..self.at);
-            return match self.brackets.last() {
-                Some(&(open, at)) => PipelineError::new(end, Problem::Unclosed { open })
-                    .with_note(at..at + open.len_utf8(), "opened here"),
-                None => PipelineError::new(
-                    end,
-                    Problem::Unexpected {
-                        expected: expected.to_owned(),
-                        found: "the end of the text".to_owned(),
-                    },
-                ),
-            };
+        let (end, found) = match (self.peek(), self.brackets.last()) {
+            (None, Some(&(open, at))) => {
+                return PipelineError::new(at..at + open.len_utf8(), Problem::Unclosed { open });
+            }
+            (None, None) => (self.at, "the end of the text".to_owned()),
+            (Some(next), _) => {
+                let end = self.at + self.word_here().len().max(next.len_utf8());
+                (end, format!("`{}`", clipped(&self.text[self.at..end])))
+            }
         };
-        let word = self.word_here();
-        let end = self.at
-            + if word.is_empty() {
-                next.len_utf8()
-            } else {
-                word.len()
-            };
-        let found = format!("`{}`", clipped(&self.text[self.at..end]));
-        PipelineError::new(
-            self.at..end,
-            Problem::Unexpected {
-                expected: expected.to_owned(),
-                found,
-            },
-        )
+        let expected = expected.to_owned();
+        PipelineError::new(self.at..end, Problem::Unexpected { expected, found })
     }
 }
