@@ -47,15 +47,9 @@ options! {
 
 fn registry() -> Registry<()> {
     let mut registry = Registry::default();
-    registry
-        .add(PassSpec::of::<Fold>("fold"), |_: Fold| ())
-        .expect("a free name");
-    registry
-        .add(PassSpec::of::<Prune>("prune"), |_: Prune| ())
-        .expect("a free name");
-    registry
-        .add_preset("simplify", "A preset.", "fixpoint(fold)")
-        .expect("a pipeline");
+    registry.add(PassSpec::of::<Fold>("fold"), |_: Fold| ()).expect("a free name");
+    registry.add(PassSpec::of::<Prune>("prune"), |_: Prune| ()).expect("a free name");
+    registry.add_preset("simplify", "A preset.", "fixpoint(fold)").expect("a pipeline");
     registry
 }
 
@@ -68,21 +62,13 @@ fuzz_target!(|input: &str| {
             return;
         }
     };
-    assert_eq!(
-        text::parse(&ast.to_string()).as_ref(),
-        Ok(&ast),
-        "the tree prints as another"
-    );
+    assert_eq!(text::parse(&ast.to_string()).as_ref(), Ok(&ast), "the tree prints as another");
     let registry = registry();
     match registry.resolve(&ast) {
         Ok(pipeline) => {
             let printed = pipeline.to_string();
             let again = registry.pipeline(&printed).map(|again| again.to_string());
-            assert_eq!(
-                again.as_ref(),
-                Ok(&printed),
-                "the pipeline prints as another"
-            );
+            assert_eq!(again.as_ref(), Ok(&printed), "the pipeline prints as another");
         }
         Err(error) => assert!(!error.render(input, false).is_empty()),
     }

@@ -95,34 +95,22 @@ macro_rules! option_enum {
 /// The choice of a variant: named by the text given, if one is, else by the variant.
 #[doc(hidden)]
 pub fn choice(variant: &str, text: &[&str], doc: &[&str]) -> Choice {
-    let text = text
-        .first()
-        .map_or_else(|| kebab(variant), |text| (*text).to_owned());
-    Choice {
-        text,
-        doc: doc_text(doc),
-    }
+    let text = text.first().map_or_else(|| kebab(variant), |text| (*text).to_owned());
+    Choice { text, doc: doc_text(doc) }
 }
 
 /// Reads one of the names of `all`, whose order is that of `T::choices`.
 #[doc(hidden)]
-pub fn parse_choice<T: OptionType + Copy>(
-    value: &Spanned<Value>,
-    all: &[T],
-) -> Result<T, BadValue> {
+pub fn parse_choice<T: OptionType + Copy>(value: &Spanned<Value>, all: &[T]) -> Result<T, BadValue> {
     let text = value.it.text();
     let known = || T::choices().iter().map(|choice| choice.text.as_str());
-    known()
-        .zip(all)
-        .find(|(name, _)| text == Some(*name))
-        .map(|(_, variant)| *variant)
-        .ok_or_else(|| {
-            let bad = BadValue::of::<T>(value);
-            match text.and_then(|text| nearest(text, known())) {
-                Some(near) => bad.with_help(format!("did you mean `{near}`?")),
-                None => bad,
-            }
-        })
+    known().zip(all).find(|(name, _)| text == Some(*name)).map(|(_, variant)| *variant).ok_or_else(|| {
+        let bad = BadValue::of::<T>(value);
+        match text.and_then(|text| nearest(text, known())) {
+            Some(near) => bad.with_help(format!("did you mean `{near}`?")),
+            None => bad,
+        }
+    })
 }
 
 /// `` `a`, `b` or `c` ``
@@ -130,9 +118,7 @@ pub fn parse_choice<T: OptionType + Copy>(
 pub fn type_name_of_choices(choices: &[Choice]) -> Cow<'static, str> {
     let names = |choices: &[Choice]| listed(choices.iter().map(|choice| choice.text.as_str()));
     match choices.split_last() {
-        Some((last, rest)) if !rest.is_empty() => {
-            format!("{} or `{}`", names(rest), last.text).into()
-        }
+        Some((last, rest)) if !rest.is_empty() => format!("{} or `{}`", names(rest), last.text).into(),
         _ => names(choices).into(),
     }
 }

@@ -21,10 +21,7 @@ impl<T: OptionType> OptionType for Option<T> {
         match T::parse(value) {
             Ok(it) => Ok(Some(it)),
             // The whole value was not understood, so all it could have been is told; an element of a list is told apart.
-            Err(bad) if bad.span == value.span => Err(BadValue {
-                help: bad.help,
-                ..BadValue::of::<Self>(value)
-            }),
+            Err(bad) if bad.span == value.span => Err(BadValue { help: bad.help, ..BadValue::of::<Self>(value) }),
             Err(bad) => Err(bad),
         }
     }
@@ -53,8 +50,7 @@ impl<T: OptionType> OptionType for Vec<T> {
         match &value.it {
             Value::List(values) => values.iter().map(T::parse).collect(),
             Value::Word(_) | Value::Quoted(_) => {
-                Err(BadValue::of::<Self>(value)
-                    .with_help("lists stand in brackets, as in `[a, b]`"))
+                Err(BadValue::of::<Self>(value).with_help("lists stand in brackets, as in `[a, b]`"))
             }
         }
     }

@@ -11,7 +11,6 @@ use crate::pipeline::text::{OptionArg, Word};
 ///
 /// ```
 /// use onnxpress_passes::options::{Options, Ratio};
-/// use onnxpress_passes::pipeline::text::{Word, parse};
 ///
 /// onnxpress_passes::options! {
 ///     /// Removes the weights that matter least.
@@ -25,7 +24,7 @@ use crate::pipeline::text::{OptionArg, Word};
 ///
 /// let thin = Thin { ratio: Ratio::percent::<25>(), ..Thin::default() };
 /// assert_eq!(Thin::specs()[0].type_name, "number in [0, 1)");
-/// assert_eq!(thin.to_text(&Word::new("thin").expect("no spaces in it")), "thin{ratio=0.25, keep=[]}");
+/// assert_eq!(thin.to_text(), "ratio=0.25, keep=[]");
 /// ```
 #[macro_export]
 macro_rules! options {
@@ -106,20 +105,13 @@ pub fn spec<T: OptionType>(field: &str, default: &T, doc: &[&str]) -> OptionSpec
 /// An option as pipeline text writes it.
 #[doc(hidden)]
 pub fn arg<T: OptionType>(field: &str, value: &T) -> OptionArg {
-    let key = Word::new(option_name(field))
-        .expect("every character of a Rust identifier may stand in a word");
-    OptionArg {
-        key: key.into(),
-        value: value.to_value().into(),
-    }
+    let key = Word::new(option_name(field)).expect("every character of a Rust identifier may stand in a word");
+    OptionArg { key: key.into(), value: value.to_value().into() }
 }
 
 /// The text of doc comments, one item a line, without the space that follows the slashes.
 #[doc(hidden)]
 pub fn doc_text(lines: &[&str]) -> String {
-    let lines: Vec<&str> = lines
-        .iter()
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     lines.join("\n").trim().to_owned()
 }

@@ -28,7 +28,7 @@ pub use declare::{arg, doc_text, option_name, spec};
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use crate::pipeline::text::{OptionArg, PassCall, Span, Spanned, Value, Word};
+use crate::pipeline::text::{OptionArg, Span, Spanned, Value};
 use crate::pipeline::{PipelineError, Problem, nearest, shown};
 
 /// A type that an option may have.
@@ -70,12 +70,7 @@ impl BadValue {
     /// `value` is no `T`.
     pub fn of<T: OptionType>(value: &Spanned<Value>) -> BadValue {
         let expected = with_article(&T::type_name());
-        BadValue {
-            span: value.span,
-            expected,
-            found: shown(&value.it),
-            help: None,
-        }
+        BadValue { span: value.span, expected, found: shown(&value.it), help: None }
     }
 
     /// With advice: lower case, no final period.
@@ -131,26 +126,18 @@ pub trait Options: Default + Clone + Debug + 'static {
             }
             // At most one earlier argument for each spec, so this is no quadratic walk over what the text holds.
             if let Some(first) = args[..i].iter().find(|earlier| earlier.key == arg.key) {
-                let problem = Problem::DuplicateOption {
-                    option: name.to_owned(),
-                };
-                return Err(PipelineError::new(arg.key.span, problem)
-                    .with_note(first.key.span, "first given here"));
+                let problem = Problem::DuplicateOption { option: name.to_owned() };
+                return Err(PipelineError::new(arg.key.span, problem).with_note(first.key.span, "first given here"));
             }
-            options
-                .assign(name, &arg.value)
-                .map_err(|bad| refused(arg, bad))?;
+            options.assign(name, &arg.value).map_err(|bad| refused(arg, bad))?;
         }
         Ok(options)
     }
 
-    /// `name{…}` with every option spelled out: pipeline text that means exactly these options.
-    fn to_text(&self, name: &Word) -> String {
-        PassCall {
-            name: name.clone().into(),
-            options: self.to_options(),
-        }
-        .to_string()
+    /// Every option with its value, as it stands between the braces of pipeline text: `ratio=0.5, scope=global`.
+    fn to_text(&self) -> String {
+        let options: Vec<String> = self.to_options().iter().map(OptionArg::to_string).collect();
+        options.join(", ")
     }
 }
 
@@ -162,36 +149,15 @@ fn unknown(arg: &OptionArg, specs: &[OptionSpec]) -> PipelineError {
         None if specs.is_empty() => "it has no options".to_owned(),
         None => format!("its options are {}", listed(names())),
     };
-    PipelineError::new(
-        arg.key.span,
-        Problem::UnknownOption {
-            option: option.to_owned(),
-        },
-    )
-    .with_help(help)
+    PipelineError::new(arg.key.span, Problem::UnknownOption { option: option.to_owned() }).with_help(help)
 }
 
 fn refused(arg: &OptionArg, bad: BadValue) -> PipelineError {
     let option = arg.key.to_string();
     let bare = arg.is_bare();
-    let found = if bare {
-        "no value".to_owned()
-    } else {
-        bad.found
-    };
-    let help = if bare {
-        Some(format!("write `{option}=VALUE`"))
-    } else {
-        bad.help
-    };
-    let error = PipelineError::new(
-        bad.span,
-        Problem::BadValue {
-            option,
-            expected: bad.expected,
-            found,
-        },
-    );
+    let found = if bare { "no value".to_owned() } else { bad.found };
+    let help = if bare { Some(format!("write `{option}=VALUE`")) } else { bad.help };
+    let error = PipelineError::new(bad.span, Problem::BadValue { option, expected: bad.expected, found });
     match help {
         Some(help) => error.with_help(help),
         None => error,
@@ -200,10 +166,7 @@ fn refused(arg: &OptionArg, bad: BadValue) -> PipelineError {
 
 /// The `names` in backticks, separated by commas.
 pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// `a number`, `an integer`; nothing before the backtick of a literal value.

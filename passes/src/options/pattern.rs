@@ -39,11 +39,7 @@ impl OptionType for Pattern {
     }
 
     fn parse(value: &Spanned<Value>) -> Result<Self, BadValue> {
-        value
-            .it
-            .text()
-            .map(Pattern::new)
-            .ok_or_else(|| BadValue::of::<Self>(value))
+        value.it.text().map(Pattern::new).ok_or_else(|| BadValue::of::<Self>(value))
     }
 
     fn to_value(&self) -> Value {

@@ -75,12 +75,7 @@ impl OptionType for f64 {
 
 /// The finite number that `value` spells.
 pub(super) fn finite(value: &Spanned<Value>) -> Option<f64> {
-    value
-        .it
-        .text()?
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())
+    value.it.text()?.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// `number` in the fewest digits that read back as the same number, with an exponent where zeros would be many.
@@ -94,11 +89,7 @@ impl OptionType for String {
     }
 
     fn parse(value: &Spanned<Value>) -> Result<Self, BadValue> {
-        value
-            .it
-            .text()
-            .map(str::to_owned)
-            .ok_or_else(|| BadValue::of::<Self>(value))
+        value.it.text().map(str::to_owned).ok_or_else(|| BadValue::of::<Self>(value))
     }
 
     fn to_value(&self) -> Value {

@@ -26,39 +26,24 @@ pub struct ByteSize(pub u64);
 impl ByteSize {
     /// Reads `1.5GiB`. `None` for anything else, for a part of a byte, and beyond 64 bits.
     fn read(text: &str) -> Option<ByteSize> {
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let unit = if unit.is_empty() { "B" } else { unit };
-        let (_, scale) = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        let (_, scale) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
         // Exact, without floating point: the digits as an integer, over the power of ten that the point stands for.
-        let (whole, fraction) = number
-            .split_once('.')
-            .map_or((number, ""), |(whole, part)| {
-                (whole, part.trim_end_matches('0'))
-            });
+        let (whole, fraction) =
+            number.split_once('.').map_or((number, ""), |(whole, part)| (whole, part.trim_end_matches('0')));
         let tens = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-        let scaled = format!("{whole}{fraction}")
-            .parse::<u128>()
-            .ok()?
-            .checked_mul(u128::from(*scale))?;
+        let scaled = format!("{whole}{fraction}").parse::<u128>().ok()?.checked_mul(u128::from(*scale))?;
         let whole_bytes = scaled.is_multiple_of(tens) && !whole.is_empty();
-        whole_bytes
-            .then(|| u64::try_from(scaled / tens).ok())
-            .flatten()
-            .map(ByteSize)
+        whole_bytes.then(|| u64::try_from(scaled / tens).ok()).flatten().map(ByteSize)
     }
 }
 
 /// The largest unit of which it is a whole number.
 impl Display for ByteSize {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let whole = UNITS
-            .iter()
-            .find(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale));
+        let whole = UNITS.iter().find(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale));
         let (unit, scale) = whole.unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / scale)
     }
@@ -72,8 +57,7 @@ impl OptionType for ByteSize {
     fn parse(value: &Spanned<Value>) -> Result<Self, BadValue> {
         value.it.text().and_then(ByteSize::read).ok_or_else(|| {
             let units = super::listed(UNITS.iter().rev().map(|(name, _)| *name));
-            BadValue::of::<Self>(value)
-                .with_help(format!("a whole number of bytes, in one of {units}"))
+            BadValue::of::<Self>(value).with_help(format!("a whole number of bytes, in one of {units}"))
         })
     }
 

@@ -45,13 +45,13 @@ pub enum Problem {
         limit: usize,
     },
     /// A name that no pass and no preset has.
-    #[error("unknown pass `{name}`")]
+    #[error("unknown pass `{}`", clipped(name))]
     UnknownPass {
         /// The name as written.
         name: String,
     },
     /// An option that the pass does not have.
-    #[error("unknown option `{option}`")]
+    #[error("unknown option `{}`", clipped(option))]
     UnknownOption {
         /// The key as written.
         option: String,
@@ -100,13 +100,7 @@ impl PipelineError {
     /// `problem`, at `span` of the text.
     pub fn new(span: impl Into<Span>, problem: Problem) -> Self {
         let span = span.into();
-        PipelineError(Box::new(Details {
-            problem,
-            span,
-            pass: None,
-            note: None,
-            help: None,
-        }))
+        PipelineError(Box::new(Details { problem, span, pass: None, note: None, help: None }))
     }
 
     /// With advice: lower case, no final period.
@@ -159,37 +153,22 @@ impl PipelineError {
     pub fn render(&self, text: &str, color: bool) -> String {
         let primary = AnnotationKind::Primary.span(within(text, self.0.span));
         let nearby = |(note, _): &(Span, _)| self.0.span.start.abs_diff(note.start) < NEARBY;
-        let note = self.0.note.filter(nearby).map(|(span, label)| {
-            AnnotationKind::Context
-                .span(within(text, span))
-                .label(label)
-        });
-        let snippet = Snippet::source(text)
-            .path("pipeline")
-            .annotation(primary)
-            .annotations(note);
+        let note = self
+            .0
+            .note
+            .filter(nearby)
+            .map(|(span, label)| AnnotationKind::Context.span(within(text, span)).label(label));
+        let snippet = Snippet::source(text).path("pipeline").annotation(primary).annotations(note);
         let help = self.help().map(|help| Level::HELP.message(help));
-        let report = [Level::ERROR
-            .primary_title(self.message())
-            .element(snippet)
-            .elements(help)];
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let report = [Level::ERROR.primary_title(self.message()).element(snippet).elements(help)];
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&report)
     }
 }
 
 impl Display for PipelineError {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} (at byte {} of the pipeline)",
-            self.message(),
-            self.0.span.start
-        )?;
+        write!(f, "{} (at byte {} of the pipeline)", self.message(), self.0.span.start)?;
         match self.help() {
             Some(help) => write!(f, "; {help}"),
             None => Ok(()),

@@ -29,18 +29,8 @@ impl PassSpec {
     /// The pass `name`, exact, documented by its options `T`: the first paragraph of `T`'s doc comment is the summary.
     pub fn of<T: Options>(name: &'static str) -> PassSpec {
         let doc = T::doc();
-        let summary = doc
-            .split("\n\n")
-            .next()
-            .unwrap_or_default()
-            .replace('\n', " ");
-        PassSpec {
-            name,
-            summary,
-            doc,
-            options: T::specs(),
-            lossy: false,
-        }
+        let summary = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        PassSpec { name, summary, doc, options: T::specs(), lossy: false }
     }
 
     /// The same, `lossy` or not.
@@ -101,20 +91,14 @@ pub struct Registry<P> {
 
 impl<P> Default for Registry<P> {
     fn default() -> Self {
-        Registry {
-            passes: IndexMap::new(),
-            presets: IndexMap::new(),
-        }
+        Registry { passes: IndexMap::new(), presets: IndexMap::new() }
     }
 }
 
 impl<P> std::fmt::Debug for Registry<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (passes, presets) = (self.passes.keys(), self.presets.keys());
-        f.debug_struct("Registry")
-            .field("passes", &passes)
-            .field("presets", &presets)
-            .finish()
+        f.debug_struct("Registry").field("passes", &passes).field("presets", &presets).finish()
     }
 }
 
@@ -131,9 +115,7 @@ pub enum RegistryError {
         by: &'static str,
     },
     /// The name is none that documentation and suggestions could count on.
-    #[error(
-        "`{name}` is no name for a pass: small letters, digits, `-` and `.`, a letter first, not `{FIXPOINT}`"
-    )]
+    #[error("`{name}` is no name for a pass: small letters, digits, `-` and `.`, a letter first, not `{FIXPOINT}`")]
     Name {
         /// The name.
         name: String,
@@ -159,22 +141,13 @@ impl<P> Registry<P> {
         make: impl Fn(T) -> P + Send + Sync + 'static,
     ) -> Result<&mut Self, RegistryError> {
         self.check_name(spec.name)?;
-        let spec = PassSpec {
-            options: T::specs(),
-            ..spec
-        }; // Those of `T`, whatever the description was made from.
+        let spec = PassSpec { options: T::specs(), ..spec }; // Those of `T`, whatever the description was made from.
         let make: Make<P> = Box::new(move |args| {
             let options = T::from_options(args)?;
             let spelled_out = options.to_options();
             Ok((make(options), spelled_out))
         });
-        self.passes.insert(
-            spec.name,
-            Entry {
-                spec: Arc::new(spec),
-                make,
-            },
-        );
+        self.passes.insert(spec.name, Entry { spec: Arc::new(spec), make });
         Ok(self)
     }
 
@@ -192,18 +165,8 @@ impl<P> Registry<P> {
         let (name, summary) = (name.into(), summary.into());
         self.check_name(&name)?;
         let checked = parse(text).and_then(|pipeline| self.resolve(&pipeline).map(|_| pipeline));
-        let pipeline = checked.map_err(|source| RegistryError::Preset {
-            name: name.clone(),
-            source,
-        })?;
-        self.presets.insert(
-            name.clone(),
-            Preset {
-                name,
-                summary,
-                pipeline,
-            },
-        );
+        let pipeline = checked.map_err(|source| RegistryError::Preset { name: name.clone(), source })?;
+        self.presets.insert(name.clone(), Preset { name, summary, pipeline });
         Ok(self)
     }
 
@@ -238,34 +201,19 @@ impl<P> Registry<P> {
 
     /// Every name, presets first: they are what most pipelines begin with.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.presets
-            .keys()
-            .map(String::as_str)
-            .chain(self.passes.keys().copied())
+        self.presets.keys().map(String::as_str).chain(self.passes.keys().copied())
     }
 
     fn check_name(&self, name: &str) -> Result<(), RegistryError> {
-        let letters =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-        if !name.starts_with(|c: char| c.is_ascii_lowercase())
-            || !name.chars().all(letters)
-            || name == FIXPOINT
-        {
-            return Err(RegistryError::Name {
-                name: name.to_owned(),
-            });
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(letters) || name == FIXPOINT {
+            return Err(RegistryError::Name { name: name.to_owned() });
         }
-        let by = match (
-            self.passes.contains_key(name),
-            self.presets.contains_key(name),
-        ) {
+        let by = match (self.passes.contains_key(name), self.presets.contains_key(name)) {
             (false, false) => return Ok(()),
             (true, _) => "pass",
             (false, true) => "preset",
         };
-        Err(RegistryError::Taken {
-            name: name.to_owned(),
-            by,
-        })
+        Err(RegistryError::Taken { name: name.to_owned(), by })
     }
 }

@@ -70,10 +70,7 @@ impl<P> Registry<P> {
             match &item.it {
                 Item::Fixpoint(inner) => {
                     if depth == MAX_FIXPOINT_DEPTH {
-                        let problem = Problem::TooDeep {
-                            what: "`fixpoint` groups",
-                            limit: MAX_FIXPOINT_DEPTH,
-                        };
+                        let problem = Problem::TooDeep { what: "`fixpoint` groups", limit: MAX_FIXPOINT_DEPTH };
                         return Err(PipelineError::new(span, problem));
                     }
                     let mut group = Pipeline::default();
@@ -81,9 +78,7 @@ impl<P> Registry<P> {
                     into.steps.push(Step::Fixpoint(group));
                 }
                 Item::Pass(call) => match self.preset(call.name.it.as_str()) {
-                    Some(it) if call.options.is_empty() => {
-                        self.expand(&it.pipeline, depth, Some(span), into)?
-                    }
+                    Some(it) if call.options.is_empty() => self.expand(&it.pipeline, depth, Some(span), into)?,
                     Some(it) => return Err(options_on_preset(call, &it.pipeline)),
                     None => into.steps.push(Step::Pass(self.make(call)?)),
                 },
@@ -96,14 +91,7 @@ impl<P> Registry<P> {
         let name = call.name.it.as_str();
         let entry = self.entry(name).ok_or_else(|| self.unknown(&call.name))?;
         let (pass, options) = (entry.make)(&call.options).map_err(|error| error.in_pass(name))?;
-        Ok(PassStep {
-            pass,
-            spec: Arc::clone(&entry.spec),
-            call: PassCall {
-                name: call.name.clone(),
-                options,
-            },
-        })
+        Ok(PassStep { pass, spec: Arc::clone(&entry.spec), call: PassCall { name: call.name.clone(), options } })
     }
 
     fn unknown(&self, name: &Spanned<Word>) -> PipelineError {
@@ -115,35 +103,21 @@ impl<P> Registry<P> {
         } else {
             format!("passes and presets are {}", listed(self.names()))
         };
-        PipelineError::new(
-            name.span,
-            Problem::UnknownPass {
-                name: super::error::clipped(wanted),
-            },
-        )
-        .with_help(help)
+        PipelineError::new(name.span, Problem::UnknownPass { name: wanted.to_owned() }).with_help(help)
     }
 }
 
 fn options_on_preset(call: &PassCall, stands_for: &Ast) -> PipelineError {
     let name = call.name.it.to_string();
-    let span = call
-        .options
-        .first()
-        .map_or(call.name.span, |option| option.key.span);
-    PipelineError::new(span, Problem::PresetOptions { name }).with_help(format!(
-        "it stands for `{stands_for}`, whose options can be set where they are written out"
-    ))
+    let span = call.options.first().map_or(call.name.span, |option| option.key.span);
+    PipelineError::new(span, Problem::PresetOptions { name })
+        .with_help(format!("it stands for `{stands_for}`, whose options can be set where they are written out"))
 }
 
 impl<P> Pipeline<P> {
     /// As a tree, every option spelled out.
     pub fn to_ast(&self) -> Ast {
-        let items = self
-            .steps
-            .iter()
-            .map(|step| Spanned::from(step.to_item()))
-            .collect();
+        let items = self.steps.iter().map(|step| Spanned::from(step.to_item())).collect();
         Ast { items }
     }
 }

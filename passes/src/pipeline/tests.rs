@@ -42,31 +42,10 @@ type Told = String;
 
 fn registry() -> Registry<Told> {
     let mut registry = Registry::default();
-    registry
-        .add(PassSpec::of::<Fold>("fold-constants"), |_: Fold| {
-            "fold".to_owned()
-        })
-        .unwrap();
-    registry
-        .add(
-            PassSpec::of::<Prune>("prune-channels").lossy(true),
-            |it: Prune| format!("{it:?}"),
-        )
-        .unwrap();
-    registry
-        .add_preset(
-            "simplify",
-            "Smaller, with the same numbers.",
-            "fixpoint(fold-constants)",
-        )
-        .unwrap();
-    registry
-        .add_preset(
-            "small",
-            "Smaller.",
-            "simplify,prune-channels{ratio=0.3},simplify",
-        )
-        .unwrap();
+    registry.add(PassSpec::of::<Fold>("fold-constants"), |_: Fold| "fold".to_owned()).unwrap();
+    registry.add(PassSpec::of::<Prune>("prune-channels").lossy(true), |it: Prune| format!("{it:?}")).unwrap();
+    registry.add_preset("simplify", "Smaller, with the same numbers.", "fixpoint(fold-constants)").unwrap();
+    registry.add_preset("small", "Smaller.", "simplify,prune-channels{ratio=0.3},simplify").unwrap();
     registry
 }
 
@@ -80,9 +59,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn every_default_is_spelled_out() {
-    let pipeline = registry()
-        .pipeline("fold-constants,prune-channels{scope=group}")
-        .unwrap();
+    let pipeline = registry().pipeline("fold-constants,prune-channels{scope=group}").unwrap();
     let spelled = "fold-constants,prune-channels{ratio=0.5, scope=group, keep=[]}";
     assert_eq!(pipeline.to_string(), spelled);
     assert_eq!(registry().pipeline(spelled).unwrap().to_string(), spelled);
@@ -90,9 +67,7 @@ fn every_default_is_spelled_out() {
 
 #[test]
 fn presets_stand_for_their_items() {
-    let pipeline = registry()
-        .pipeline("small,fixpoint(simplify,fold-constants)")
-        .unwrap();
+    let pipeline = registry().pipeline("small,fixpoint(simplify,fold-constants)").unwrap();
     assert_eq!(
         pipeline.to_string(),
         "fixpoint(fold-constants),prune-channels{ratio=0.3, scope=global, keep=[]},fixpoint(fold-constants),\
@@ -103,13 +78,8 @@ fn presets_stand_for_their_items() {
 #[test]
 fn steps_hold_the_pass_and_its_description() {
     let pipeline = registry().pipeline("prune-channels{keep=[head]}").unwrap();
-    let [Step::Pass(step)] = pipeline.steps.as_slice() else {
-        panic!("one pass")
-    };
-    assert!(
-        step.pass
-            .starts_with("Prune { ratio: Ratio(0.5), scope: Global, keep: [Pattern(")
-    );
+    let [Step::Pass(step)] = pipeline.steps.as_slice() else { panic!("one pass") };
+    assert!(step.pass.starts_with("Prune { ratio: Ratio(0.5), scope: Global, keep: [Pattern("));
     assert_eq!(step.spec.summary, "Removes the channels that matter least.");
     assert!(step.spec.lossy && step.spec.doc.ends_with("story."));
 }
@@ -206,6 +176,20 @@ fn a_repetition_far_off_is_told_alone() {
 }
 
 #[test]
+fn messages_repeat_names_and_values_clipped() {
+    let long = "a".repeat(100_000);
+    let texts = [
+        long.clone(),
+        format!("prune-channels{{{long}}}"),
+        format!("prune-channels{{ratio={long}}}"),
+        format!("prune-channels{{scope=[{long}]}}"),
+    ];
+    for text in texts {
+        assert!(refused(&text).len() < 1_000);
+    }
+}
+
+#[test]
 fn a_bad_value_is_told_what_is_right() {
     insta::assert_snapshot!(refused("prune-channels{ratio=1.5}"), @"
     error: `prune-channels`: option `ratio` takes a number in [0, 1), found `1.5`
@@ -259,11 +243,8 @@ fn one_line_says_it_without_the_text() {
 /// The printed pipeline must parse, so what a preset adds to the depth counts.
 #[test]
 fn depth_counts_what_presets_add() {
-    let nested =
-        |depth: usize| format!("{}simplify{}", "fixpoint(".repeat(depth), ")".repeat(depth));
-    let deepest = registry()
-        .pipeline(&nested(MAX_FIXPOINT_DEPTH - 1))
-        .unwrap();
+    let nested = |depth: usize| format!("{}simplify{}", "fixpoint(".repeat(depth), ")".repeat(depth));
+    let deepest = registry().pipeline(&nested(MAX_FIXPOINT_DEPTH - 1)).unwrap();
     assert!(parse(&deepest.to_string()).is_ok());
     insta::assert_snapshot!(refused(&nested(MAX_FIXPOINT_DEPTH)), @"
     error: `fixpoint` groups nest more than 8 deep
@@ -277,19 +258,10 @@ fn depth_counts_what_presets_add() {
 #[test]
 fn what_cannot_be_registered_says_why() {
     let mut registry = registry();
-    let mut add = |name| {
-        registry
-            .add(PassSpec::of::<Fold>(name), |_: Fold| String::new())
-            .unwrap_err()
-            .to_string()
-    };
+    let mut add = |name| registry.add(PassSpec::of::<Fold>(name), |_: Fold| String::new()).unwrap_err().to_string();
     let passes = ["simplify", "fold-constants", "Fold", "fixpoint", ""].map(&mut add);
     let mut add_preset = |name, text| registry.add_preset(name, "", text).unwrap_err().to_string();
-    let presets = [
-        add_preset("loop", "fold-constants,loop"),
-        add_preset("open", "fixpoint("),
-        add_preset("small", ""),
-    ];
+    let presets = [add_preset("loop", "fold-constants,loop"), add_preset("open", "fixpoint("), add_preset("small", "")];
     insta::assert_snapshot!([passes.join("\n"), presets.join("\n")].join("\n"), @"
     the name `simplify` is taken by a preset
     the name `fold-constants` is taken by a pass
@@ -308,13 +280,11 @@ fn item() -> impl Strategy<Value = String> {
         Just("scope=group".to_owned()),
         "keep=\\[[a-z*?]{1,4}(, [a-z*?]{1,4}){0,2}\\]",
     ];
-    let prune = prop::collection::vec(option, 0..3)
-        .prop_map(|options| format!("prune-channels{{{}}}", options.join(" ")));
-    let names = prop::sample::select(vec!["fold-constants", "simplify", "small", "unknown"])
-        .prop_map(str::to_owned);
+    let prune =
+        prop::collection::vec(option, 0..3).prop_map(|options| format!("prune-channels{{{}}}", options.join(" ")));
+    let names = prop::sample::select(vec!["fold-constants", "simplify", "small", "unknown"]).prop_map(str::to_owned);
     prop_oneof![4 => prune, 4 => names].prop_recursive(2, 8, 3, |inner| {
-        prop::collection::vec(inner, 0..3)
-            .prop_map(|items| format!("fixpoint({})", items.join(",")))
+        prop::collection::vec(inner, 0..3).prop_map(|items| format!("fixpoint({})", items.join(",")))
     })
 }
 

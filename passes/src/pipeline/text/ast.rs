@@ -14,10 +14,7 @@ pub struct Span {
 
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
-        Span {
-            start: range.start,
-            end: range.end,
-        }
+        Span { start: range.start, end: range.end }
     }
 }
 
@@ -33,20 +30,14 @@ pub struct Spanned<T> {
 impl<T> Spanned<T> {
     /// `it`, read at `span`.
     pub fn new(it: T, span: impl Into<Span>) -> Self {
-        Spanned {
-            it,
-            span: span.into(),
-        }
+        Spanned { it, span: span.into() }
     }
 }
 
 impl<T> From<T> for Spanned<T> {
     /// Something that was made and not read: its span is empty.
     fn from(it: T) -> Self {
-        Spanned {
-            it,
-            span: Span::default(),
-        }
+        Spanned { it, span: Span::default() }
     }
 }
 
@@ -78,10 +69,7 @@ impl Word {
     pub(super) fn may_hold(c: char) -> bool {
         !c.is_whitespace()
             && !c.is_control()
-            && !matches!(
-                c,
-                ',' | '{' | '}' | '[' | ']' | '(' | ')' | '=' | '"' | '\''
-            )
+            && !matches!(c, ',' | '{' | '}' | '[' | ']' | '(' | ')' | '=' | '"' | '\'')
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{
-    Ast, FIXPOINT, Item, MAX_FIXPOINT_DEPTH, MAX_LIST_DEPTH, OptionArg, PassCall, Span, Spanned,
-    Value, Word,
-};
+use super::{Ast, FIXPOINT, Item, MAX_FIXPOINT_DEPTH, MAX_LIST_DEPTH, OptionArg, PassCall, Span, Spanned, Value, Word};
 use crate::pipeline::error::{PipelineError, Problem, clipped};
 
 /// Reads a pipeline text.
@@ -13,11 +10,7 @@ use crate::pipeline::error::{PipelineError, Problem, clipped};
 /// # Errors
 /// The first place where the text leaves the grammar or nests too deep.
 pub fn parse(text: &str) -> Result<Ast, PipelineError> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        brackets: Vec::new(),
-    };
+    let mut parser = Parser { text, at: 0, brackets: Vec::new() };
     let ast = parser.pipeline()?;
     match parser.peek() {
         None => Ok(ast),
@@ -69,16 +62,10 @@ impl Parser<'_> {
         self.space();
         let item = match self.peek() {
             Some('(') if name.it.as_str() == FIXPOINT => Item::Fixpoint(self.group(name.span)?),
-            Some('{') => Item::Pass(PassCall {
-                name,
-                options: self.options()?,
-            }),
+            Some('{') => Item::Pass(PassCall { name, options: self.options()? }),
             _ => {
                 self.at = end_of_name;
-                Item::Pass(PassCall {
-                    name,
-                    options: Vec::new(),
-                })
+                Item::Pass(PassCall { name, options: Vec::new() })
             }
         };
         Ok(Spanned::new(item, start..self.at))
@@ -140,12 +127,7 @@ impl Parser<'_> {
     }
 
     fn list(&mut self) -> Result<Vec<Spanned<Value>>, PipelineError> {
-        self.check_depth(
-            "lists",
-            '[',
-            MAX_LIST_DEPTH,
-            Span::from(self.at..self.at + 1),
-        )?;
+        self.check_depth("lists", '[', MAX_LIST_DEPTH, Span::from(self.at..self.at + 1))?;
         self.enter();
         let mut values = Vec::new();
         self.space();
@@ -205,12 +187,8 @@ impl Parser<'_> {
         let rest = self.text[self.at..].strip_prefix('{')?;
         let digits = &rest[..rest.find('}')?];
         self.at += digits.len() + 2;
-        let valid =
-            (1..=6).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        valid
-            .then(|| u32::from_str_radix(digits, 16).ok())
-            .flatten()
-            .and_then(char::from_u32)
+        let valid = (1..=6).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        valid.then(|| u32::from_str_radix(digits, 16).ok()).flatten().and_then(char::from_u32)
     }
 
     fn word(&mut self, expected: &str) -> Result<Spanned<Word>, PipelineError> {
@@ -253,20 +231,8 @@ impl Parser<'_> {
     }
 
     /// Refuses one more `bracket` when `limit` of them are open; `blame` is what the error points at.
-    fn check_depth(
-        &self,
-        what: &'static str,
-        bracket: char,
-        limit: usize,
-        blame: Span,
-    ) -> Result<(), PipelineError> {
-        if self
-            .brackets
-            .iter()
-            .filter(|(open, _)| *open == bracket)
-            .count()
-            < limit
-        {
+    fn check_depth(&self, what: &'static str, bracket: char, limit: usize, blame: Span) -> Result<(), PipelineError> {
+        if self.brackets.iter().filter(|(open, _)| *open == bracket).count() < limit {
             return Ok(());
         }
         Err(PipelineError::new(blame, Problem::TooDeep { what, limit }))
@@ -292,7 +258,9 @@ impl Parser<'_> {
     fn after_item(&self, expected: &str) -> PipelineError {
         let error = self.unexpected(expected);
         match self.peek() {
-            Some('(') => error.with_help("options stand in braces, as in `name{key=value}`; only `fixpoint` takes parentheses"),
+            Some('(') => {
+                error.with_help("options stand in braces, as in `name{key=value}`; only `fixpoint` takes parentheses")
+            }
             Some(c) if Word::may_hold(c) => error.with_help("passes are separated by commas"),
             _ => error,
         }

@@ -8,9 +8,7 @@ use crate::pipeline::Problem;
 
 /// What `text` is printed as.
 fn canonical(text: &str) -> String {
-    parse(text)
-        .unwrap_or_else(|error| panic!("{}", error.render(text, false)))
-        .to_string()
+    parse(text).unwrap_or_else(|error| panic!("{}", error.render(text, false))).to_string()
 }
 
 /// What `text` is refused with.
@@ -25,14 +23,8 @@ fn refused(text: &str) -> String {
 fn white_space_and_separators_are_free() {
     let spelled = "simplify,prune{ratio=0.5, keep-io=true},fixpoint(fold,cse)";
     assert_eq!(canonical(spelled), spelled);
-    assert_eq!(
-        canonical("simplify,prune{ratio=0.5 keep-io},fixpoint(fold,cse)"),
-        spelled
-    );
-    assert_eq!(
-        canonical(" simplify ,\n\tprune { ratio = 0.5\n , keep-io } , fixpoint ( fold , cse ) \n"),
-        spelled
-    );
+    assert_eq!(canonical("simplify,prune{ratio=0.5 keep-io},fixpoint(fold,cse)"), spelled);
+    assert_eq!(canonical(" simplify ,\n\tprune { ratio = 0.5\n , keep-io } , fixpoint ( fold , cse ) \n"), spelled);
 }
 
 #[test]
@@ -63,10 +55,7 @@ fn strings_are_printed_in_double_quotes_with_escapes() {
 /// The word without parentheses is a name like any other here: that no pass has it is not for the grammar to say.
 #[test]
 fn fixpoint_opens_a_group_only_before_a_parenthesis() {
-    assert_eq!(
-        canonical("fixpoint,fixpoint{a=1}"),
-        "fixpoint,fixpoint{a=1}"
-    );
+    assert_eq!(canonical("fixpoint,fixpoint{a=1}"), "fixpoint,fixpoint{a=1}");
 }
 
 #[test]
@@ -76,9 +65,7 @@ fn spans_are_byte_ranges_of_what_they_name() {
     let at = |span: Span| &text[span.start..span.end];
     assert_eq!(at(ast.items[0].span), "é");
     assert_eq!(at(ast.items[1].span), "prune{ratio = [ 0.5 ] quick}");
-    let Item::Pass(call) = &ast.items[1].it else {
-        panic!("a group")
-    };
+    let Item::Pass(call) = &ast.items[1].it else { panic!("a group") };
     assert_eq!(at(call.name.span), "prune");
     assert_eq!(at(call.options[0].value.span), "[ 0.5 ]");
     assert!(call.options[1].is_bare() && !call.options[0].is_bare());
@@ -228,8 +215,7 @@ fn an_unknown_escape_is_pointed_at() {
 
 #[test]
 fn depth_is_limited() {
-    let nested =
-        |open: &str, close: &str, depth| format!("{}{}", open.repeat(depth), close.repeat(depth));
+    let nested = |open: &str, close: &str, depth| format!("{}{}", open.repeat(depth), close.repeat(depth));
     let groups = |depth| nested("fixpoint(", ")", depth);
     let lists = |depth| format!("p{{a={}}}", nested("[", "]", depth));
     assert!(parse(&groups(MAX_FIXPOINT_DEPTH)).is_ok() && parse(&lists(MAX_LIST_DEPTH)).is_ok());
@@ -248,13 +234,7 @@ fn depth_is_limited() {
       |             ^
     ");
     let problem = parse(&groups(100_000)).unwrap_err().problem().clone();
-    assert_eq!(
-        problem,
-        Problem::TooDeep {
-            what: "`fixpoint` groups",
-            limit: MAX_FIXPOINT_DEPTH
-        }
-    );
+    assert_eq!(problem, Problem::TooDeep { what: "`fixpoint` groups", limit: MAX_FIXPOINT_DEPTH });
 }
 
 /// Messages go to terminals and logs: what they repeat of the text is short and printable.
@@ -268,11 +248,7 @@ fn messages_repeat_the_text_clipped_and_escaped() {
 #[test]
 fn long_lines_are_shown_in_part() {
     let long = "a".repeat(1_000_000);
-    for text in [
-        format!("x{{y='{long}"),
-        format!("x {long}"),
-        format!("{long} x"),
-    ] {
+    for text in [format!("x{{y='{long}"), format!("x {long}"), format!("{long} x")] {
         assert!(refused(&text).len() < 1_000);
     }
 }
@@ -294,51 +270,30 @@ fn colour_adds_escapes_and_nothing_else() {
 }
 
 fn word() -> impl Strategy<Value = Word> {
-    let any = vec(
-        any::<char>().prop_filter("may stand in a word", |c| Word::may_hold(*c)),
-        1..8,
-    );
+    let any = vec(any::<char>().prop_filter("may stand in a word", |c| Word::may_hold(*c)), 1..8);
     let any = any.prop_map(|chars| chars.into_iter().collect::<String>());
-    prop_oneof!["[a-z][a-z0-9-]{0,8}", Just(FIXPOINT.to_owned()), any]
-        .prop_map(|text| Word::new(text).unwrap())
+    prop_oneof!["[a-z][a-z0-9-]{0,8}", Just(FIXPOINT.to_owned()), any].prop_map(|text| Word::new(text).unwrap())
 }
 
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![any::<String>(), "[ \\\\\"'\n{}a-c]{0,6}"];
     let leaf = prop_oneof![word().prop_map(Value::Word), text.prop_map(Value::Quoted)];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        vec(inner.prop_map(Spanned::from), 0..4).prop_map(Value::List)
-    })
+    leaf.prop_recursive(3, 12, 4, |inner| vec(inner.prop_map(Spanned::from), 0..4).prop_map(Value::List))
 }
 
 fn ast() -> impl Strategy<Value = Ast> {
-    let option = (word(), value()).prop_map(|(key, value)| OptionArg {
-        key: key.into(),
-        value: value.into(),
-    });
-    let call = (word(), vec(option, 0..4)).prop_map(|(name, options)| PassCall {
-        name: name.into(),
-        options,
-    });
-    let pipeline = |item: BoxedStrategy<Item>| {
-        vec(item.prop_map(Spanned::from), 0..4).prop_map(|items| Ast { items })
-    };
-    let item = call
-        .prop_map(Item::Pass)
-        .prop_recursive(3, 16, 4, move |inner| {
-            pipeline(inner).prop_map(Item::Fixpoint)
-        });
+    let option = (word(), value()).prop_map(|(key, value)| OptionArg { key: key.into(), value: value.into() });
+    let call = (word(), vec(option, 0..4)).prop_map(|(name, options)| PassCall { name: name.into(), options });
+    let pipeline = |item: BoxedStrategy<Item>| vec(item.prop_map(Spanned::from), 0..4).prop_map(|items| Ast { items });
+    let item =
+        call.prop_map(Item::Pass).prop_recursive(3, 16, 4, move |inner| pipeline(inner).prop_map(Item::Fixpoint));
     pipeline(item.boxed())
 }
 
 /// Text that is nearly a pipeline, which random characters never are.
 fn almost_text() -> impl Strategy<Value = String> {
-    let token = prop_oneof![
-        "[,{}\\[\\]()=\"' \n\\\\]",
-        Just("fixpoint(".to_owned()),
-        Just("\\u{".to_owned()),
-        "[a-zé]{1,3}",
-    ];
+    let token =
+        prop_oneof!["[,{}\\[\\]()=\"' \n\\\\]", Just("fixpoint(".to_owned()), Just("\\u{".to_owned()), "[a-zé]{1,3}",];
     vec(token, 0..24).prop_map(|tokens| tokens.concat())
 }
 
