@@ -1,1 +1,3 @@
 //! The operators.
+
+pub mod schema;
