@@ -101,7 +101,10 @@ pub enum AttrValue {
     Type(Type),
     Types(Vec<Type>),
     /// Inside a function: the value of the function's attribute `name`.
-    Reference { name: Name, kind: AttrKind },
+    Reference {
+        name: Name,
+        kind: AttrKind,
+    },
 }
 
 impl AttrValue {

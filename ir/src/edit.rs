@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::attr::Attr;
 use crate::dim::Dim;
-use crate::graph::{Constant, ConstantForm, ConstantValue, Graph, Node, NodeId, Order, Origin, Port, Slot, Use, ValueId, Vertex};
+use crate::graph::{
+    Constant, ConstantForm, ConstantValue, Graph, Node, NodeId, Order, Origin, Port, Slot, Use, ValueId, Vertex,
+};
 use crate::name::Name;
 use crate::tensor::Tensor;
 use crate::types::{Type, TypeConflict};
@@ -121,7 +123,17 @@ impl<'g> Edit<'g> {
         let place = from.first().map(|&id| graph.place(id)).unwrap_or_default();
         let revision = graph.revision();
         let origin = Arc::new(Origin { rule, from: names });
-        Self { graph, semantics, origin, place, made: place.made, undo: Vec::new(), doomed: Vec::new(), touched: Touched::default(), revision }
+        Self {
+            graph,
+            semantics,
+            origin,
+            place,
+            made: place.made,
+            undo: Vec::new(),
+            doomed: Vec::new(),
+            touched: Touched::default(),
+            revision,
+        }
     }
 
     /// The graph as it is in the middle of the edit.

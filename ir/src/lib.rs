@@ -22,8 +22,8 @@ pub use dim::{Dim, Symbol};
 pub use dtype::{DType, Kind};
 pub use edit::{Edit, EditError, Fact, InferError, Semantics, Touched};
 pub use graph::{
-    Capture, Constant, ConstantForm, ConstantValue, Cycle, Declared, Graph, Input, Node, NodeId, Opsets, Order, Origin, Output, Port,
-    Slot, Use, ValueId, Vertex,
+    Capture, Constant, ConstantForm, ConstantValue, Cycle, Declared, Graph, Input, Node, NodeId, Opsets, Order, Origin,
+    Output, Port, Slot, Use, ValueId, Vertex,
 };
 pub use model::{Function, Header, Model};
 pub use name::Name;

@@ -65,7 +65,9 @@ impl Model {
     pub fn function(&self, domain: &[u8], name: &Name, overload: &Name) -> Option<&Function> {
         use crate::graph::canonical_domain as canonical;
         self.functions.iter().find(|function| {
-            function.name == *name && function.overload == *overload && canonical(function.domain.as_bytes()) == canonical(domain)
+            function.name == *name
+                && function.overload == *overload
+                && canonical(function.domain.as_bytes()) == canonical(domain)
         })
     }
 

@@ -23,10 +23,7 @@ impl Shape {
 
     /// The shape of a tensor that is there.
     pub fn from_extents(extents: &[usize]) -> Self {
-        extents
-            .iter()
-            .map(|extent| Dim::from_extent(*extent))
-            .collect()
+        extents.iter().map(|extent| Dim::from_extent(*extent)).collect()
     }
 
     /// Axes about whose extents nothing is known.
@@ -50,11 +47,7 @@ impl Shape {
     /// it does not fit in 64 bits with a sign.
     pub fn size(&self) -> Dim {
         let zero = Dim::from(0);
-        if self.contains(&zero) {
-            zero
-        } else {
-            Dim::product(self.iter())
-        }
+        if self.contains(&zero) { zero } else { Dim::product(self.iter()) }
     }
 
     /// The common shape of two operands of an elementwise operator.
@@ -75,19 +68,14 @@ impl Shape {
     ///
     /// # Errors
     /// Where two extents along an axis can be neither equal nor 1.
-    pub fn broadcast_all<'a>(
-        shapes: impl IntoIterator<Item = &'a Self>,
-    ) -> Result<Self, BroadcastError> {
+    pub fn broadcast_all<'a>(shapes: impl IntoIterator<Item = &'a Self>) -> Result<Self, BroadcastError> {
         let shapes: Vec<&Self> = shapes.into_iter().collect();
         let rank = shapes.iter().map(|shape| shape.rank()).max().unwrap_or(0);
         let along = |axis: usize| {
-            let of_shape =
-                move |shape: &&'a Self| shape.get((axis + shape.rank()).checked_sub(rank)?);
+            let of_shape = move |shape: &&'a Self| shape.get((axis + shape.rank()).checked_sub(rank)?);
             shapes.iter().filter_map(of_shape).collect::<Vec<&Dim>>()
         };
-        (0..rank)
-            .map(|axis| broadcast_extents(axis, along(axis)))
-            .collect()
+        (0..rank).map(|axis| broadcast_extents(axis, along(axis))).collect()
     }
 
     /// What two descriptions of one shape say together: along every axis the more precise extent.
@@ -99,29 +87,14 @@ impl Shape {
     /// Where the ranks differ or two extents along an axis can never be equal.
     pub fn merge(&self, other: &Self) -> Result<Self, MergeError> {
         if self.rank() != other.rank() {
-            return Err(MergeError::Rank {
-                left: self.rank(),
-                right: other.rank(),
-            });
+            return Err(MergeError::Rank { left: self.rank(), right: other.rank() });
         }
-        let merged = self
-            .iter()
-            .zip(other.iter())
-            .enumerate()
-            .map(|(axis, (left, right))| {
-                if left.equals(right) == Some(false) {
-                    return Err(MergeError::Extent {
-                        axis,
-                        left: left.clone(),
-                        right: right.clone(),
-                    });
-                }
-                Ok(if precision(left) >= precision(right) {
-                    left.clone()
-                } else {
-                    right.clone()
-                })
-            });
+        let merged = self.iter().zip(other.iter()).enumerate().map(|(axis, (left, right))| {
+            if left.equals(right) == Some(false) {
+                return Err(MergeError::Extent { axis, left: left.clone(), right: right.clone() });
+            }
+            Ok(if precision(left) >= precision(right) { left.clone() } else { right.clone() })
+        });
         merged.collect()
     }
 }
@@ -139,30 +112,18 @@ fn broadcast_extents(axis: usize, mut extents: Vec<&Dim>) -> Result<Dim, Broadca
     };
     let Some(decisive) = extents.iter().find(|dim| is_never_one(dim)) else {
         let all_equal = extents.iter().all(|dim| dim.equals(first) == Some(true));
-        return Ok(if all_equal {
-            (*first).clone()
-        } else {
-            Dim::unknown()
-        });
+        return Ok(if all_equal { (*first).clone() } else { Dim::unknown() });
     };
     let differs = |dim: &&&Dim| is_never_one(dim) && dim.equals(decisive) == Some(false);
     match extents.iter().find(differs) {
-        Some(other) => Err(BroadcastError {
-            axis,
-            left: (*decisive).clone(),
-            right: (*other).clone(),
-        }),
+        Some(other) => Err(BroadcastError { axis, left: (*decisive).clone(), right: (*other).clone() }),
         None => Ok((*decisive).clone()),
     }
 }
 
 /// How much an extent tells, as a rank: see [`Shape::merge`].
 fn precision(dim: &Dim) -> u8 {
-    let has_unnamed = || {
-        dim.symbols()
-            .iter()
-            .any(|symbol| matches!(symbol, Symbol::Anonymous(_)))
-    };
+    let has_unnamed = || dim.symbols().iter().any(|symbol| matches!(symbol, Symbol::Anonymous(_)));
     match dim.as_symbol() {
         _ if dim.is_unknown() => 0,
         _ if dim.as_const().is_some() => 4,
@@ -175,11 +136,7 @@ fn precision(dim: &Dim) -> u8 {
 /// The axis that a possibly negative axis attribute means, counted from the first; `None` outside of `-rank..rank`.
 pub fn normalize_axis(axis: i64, rank: usize) -> Option<usize> {
     let rank_as_offset = i64::try_from(rank).ok()?;
-    let from_first = if axis < 0 {
-        axis.checked_add(rank_as_offset)?
-    } else {
-        axis
-    };
+    let from_first = if axis < 0 { axis.checked_add(rank_as_offset)? } else { axis };
     usize::try_from(from_first).ok().filter(|axis| *axis < rank)
 }
 
@@ -294,9 +251,7 @@ mod tests {
 
     /// A shape from words: `N 3 2*h`.
     fn shape(text: &str) -> Shape {
-        text.split_whitespace()
-            .map(|dim| dim.parse::<Dim>().unwrap())
-            .collect()
+        text.split_whitespace().map(|dim| dim.parse::<Dim>().unwrap()).collect()
     }
 
     fn broadcast(left: &str, right: &str) -> String {
@@ -304,19 +259,13 @@ mod tests {
         let result = left.broadcast(&right);
         assert_eq!(result.is_ok(), right.broadcast(&left).is_ok());
         if let Ok(result) = &result {
-            assert_eq!(
-                right.broadcast(&left).as_ref(),
-                Ok(result),
-                "broadcasting commutes"
-            );
+            assert_eq!(right.broadcast(&left).as_ref(), Ok(result), "broadcasting commutes");
         }
         result.map_or_else(|error| error.to_string(), |shape| shape.to_string())
     }
 
     fn merge(left: &str, right: &str) -> String {
-        shape(left)
-            .merge(&shape(right))
-            .map_or_else(|error| error.to_string(), |shape| shape.to_string())
+        shape(left).merge(&shape(right)).map_or_else(|error| error.to_string(), |shape| shape.to_string())
     }
 
     #[test]
@@ -372,11 +321,7 @@ mod tests {
     fn sizes_are_products() {
         assert_eq!(shape("N 3 h").size(), "3*N*h".parse().unwrap());
         assert_eq!(Shape::scalar().size(), Dim::from(1));
-        assert_eq!(
-            shape("? 0").size(),
-            Dim::from(0),
-            "empty whatever the other extent is"
-        );
+        assert_eq!(shape("? 0").size(), Dim::from(0), "empty whatever the other extent is");
         assert!(shape("9223372036854775807 2").size().is_unknown());
         assert_eq!(shape("2 3").as_consts(), Some(vec![2, 3]));
         assert_eq!(shape("2 N").as_consts(), None);

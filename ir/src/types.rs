@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::dtype::DType;
 use crate::name::Name;
-use crate::shape::{Shape, MergeError};
+use crate::shape::{MergeError, Shape};
 
 /// What is known of a dense or sparse tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,10 +45,16 @@ pub enum Type {
 pub enum TypeConflict {
     /// Different constructors or element types.
     #[error("{0} is not {1}")]
-    Kind(Type, Type),
+    Kind(Box<Type>, Box<Type>),
     /// Shapes that cannot be the same.
-    #[error(transparent)]
-    Shape(#[from] MergeError),
+    #[error("{0}")]
+    Shape(Box<MergeError>),
+}
+
+impl From<MergeError> for TypeConflict {
+    fn from(error: MergeError) -> Self {
+        Self::Shape(Box::new(error))
+    }
 }
 
 impl Type {
@@ -85,7 +91,7 @@ impl Type {
     /// # Errors
     /// Where they cannot both be true.
     pub fn merge(&self, other: &Self) -> Result<Self, TypeConflict> {
-        let conflict = || TypeConflict::Kind(self.clone(), other.clone());
+        let conflict = || TypeConflict::Kind(Box::new(self.clone()), Box::new(other.clone()));
         let tensors = |a: &TensorType, b: &TensorType| -> Result<TensorType, TypeConflict> {
             let dtype = match (a.dtype, b.dtype) {
                 (Some(a), Some(b)) if a != b => return Err(conflict()),

@@ -1,3 +1,20 @@
-//! The operators.
+//! What onnxpress knows of operators.
+//!
+//! One static [`operator::Operator`] a data sheet, in the folder of its family; [`table`] is the one list of them. The
+//! [`schema`] covers every operator of the standard in every version; [`infer`] derives types and symbolic shapes,
+//! [`evaluate`] computes. This crate knows no pass.
 
+pub mod axes;
+pub mod evaluate;
+pub mod infer;
+pub mod interpret;
+pub mod node;
+pub mod operator;
 pub mod schema;
+pub mod table;
+
+mod control;
+mod linear;
+mod math;
+
+pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};

@@ -58,13 +58,11 @@ impl Neg for Dim {
 impl Dim {
     /// The sum of all; 0 for none.
     pub fn sum<D: Borrow<Self>>(dims: impl IntoIterator<Item = D>) -> Self {
-        dims.into_iter()
-            .fold(Self::from(0), |sum, dim| sum + dim.borrow())
+        dims.into_iter().fold(Self::from(0), |sum, dim| sum + dim.borrow())
     }
 
     /// The product of all; 1 for none. An unknown factor makes it unknown, even beside a 0.
     pub fn product<D: Borrow<Self>>(dims: impl IntoIterator<Item = D>) -> Self {
-        dims.into_iter()
-            .fold(Self::from(1), |product, dim| product * dim.borrow())
+        dims.into_iter().fold(Self::from(1), |product, dim| product * dim.borrow())
     }
 }

@@ -25,22 +25,11 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    const EVERYTHING: Self = Self {
-        low: -INFINITY,
-        high: INFINITY,
-    };
+    const EVERYTHING: Self = Self { low: -INFINITY, high: INFINITY };
 
     fn new(low: i128, high: i128) -> Self {
-        let low = if low < -LARGEST {
-            -INFINITY
-        } else {
-            low.min(LARGEST)
-        };
-        let high = if high > LARGEST {
-            INFINITY
-        } else {
-            high.max(-LARGEST)
-        };
+        let low = if low < -LARGEST { -INFINITY } else { low.min(LARGEST) };
+        let high = if high > LARGEST { INFINITY } else { high.max(-LARGEST) };
         Self { low, high }
     }
 
@@ -77,10 +66,7 @@ impl Interval {
     }
 
     fn plus(self, other: Self) -> Self {
-        Self::new(
-            self.low.saturating_add(other.low),
-            self.high.saturating_add(other.high),
-        )
+        Self::new(self.low.saturating_add(other.low), self.high.saturating_add(other.high))
     }
 
     fn times(self, other: Self) -> Self {
@@ -91,22 +77,13 @@ impl Interval {
             self.high.saturating_mul(other.high),
         ];
         let [first, rest @ ..] = products;
-        let (low, high) = rest.into_iter().fold((first, first), |(low, high), end| {
-            (low.min(end), high.max(end))
-        });
+        let (low, high) = rest.into_iter().fold((first, first), |(low, high), end| (low.min(end), high.max(end)));
         Self::new(low, high)
     }
 
     fn power(self, exponent: u32) -> Self {
         let power = (0..exponent).fold(Self::exactly(1), |power, _| power.times(self));
-        if exponent.is_multiple_of(2) {
-            Self {
-                low: power.low.max(0),
-                ..power
-            }
-        } else {
-            power
-        }
+        if exponent.is_multiple_of(2) { Self { low: power.low.max(0), ..power } } else { power }
     }
 
     /// The values of a quotient rounded down, for a divisor above 0.
@@ -126,11 +103,7 @@ impl Interval {
     /// exist; then any answer will do.
     fn intersection(self, other: Self) -> Self {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
-        if low <= high {
-            Self { low, high }
-        } else {
-            self
-        }
+        if low <= high { Self { low, high } } else { self }
     }
 }
 
@@ -141,10 +114,7 @@ fn is_finite(end: i128) -> bool {
 /// The interval of every term by itself, summed.
 fn plain(polynomial: &Polynomial) -> Interval {
     let terms = polynomial.terms().iter().map(|(monomial, coefficient)| {
-        let powers = monomial
-            .factors()
-            .iter()
-            .map(|(atom, exponent)| of_atom(atom).power(*exponent));
+        let powers = monomial.factors().iter().map(|(atom, exponent)| of_atom(atom).power(*exponent));
         powers.fold(Interval::exactly(*coefficient), Interval::times)
     });
     terms.fold(Interval::exactly(0), Interval::plus)
@@ -152,19 +122,12 @@ fn plain(polynomial: &Polynomial) -> Interval {
 
 fn of_atom(atom: &Atom) -> Interval {
     let operands = atom.operands();
-    let mut intervals = operands.iter().map(|dim| {
-        dim.polynomial()
-            .map_or(Interval::EVERYTHING, |polynomial| plain(&polynomial))
-    });
+    let mut intervals =
+        operands.iter().map(|dim| dim.polynomial().map_or(Interval::EVERYTHING, |polynomial| plain(&polynomial)));
     match atom {
-        Atom::Symbol(_) => Interval {
-            low: 0,
-            high: INFINITY,
-        },
+        Atom::Symbol(_) => Interval { low: 0, high: INFINITY },
         Atom::FloorDiv(_) => match (intervals.next(), intervals.next()) {
-            (Some(dividend), Some(divisor)) if divisor.is_non_negative() => {
-                dividend.floor_div(divisor)
-            }
+            (Some(dividend), Some(divisor)) if divisor.is_non_negative() => dividend.floor_div(divisor),
             _ => Interval::EVERYTHING,
         },
         Atom::Min(_) => intervals.reduce(smaller).unwrap_or(Interval::EVERYTHING),
@@ -173,17 +136,11 @@ fn of_atom(atom: &Atom) -> Interval {
 }
 
 fn smaller(left: Interval, right: Interval) -> Interval {
-    Interval {
-        low: left.low.min(right.low),
-        high: left.high.min(right.high),
-    }
+    Interval { low: left.low.min(right.low), high: left.high.min(right.high) }
 }
 
 fn larger(left: Interval, right: Interval) -> Interval {
-    Interval {
-        low: left.low.max(right.low),
-        high: left.high.max(right.high),
-    }
+    Interval { low: left.low.max(right.low), high: left.high.max(right.high) }
 }
 
 /// The plain interval, narrowed by what opening the first composite atom tells.
@@ -196,9 +153,7 @@ fn opened(polynomial: &Polynomial, fuel: &mut u32) -> Interval {
     }
     let composite = polynomial.terms().iter().find_map(|(monomial, _)| {
         let mut atoms = monomial.factors().iter().map(|(atom, _)| atom);
-        atoms.find(|atom| {
-            !matches!(atom, Atom::Symbol(_)) && occurs_once_in_each_term(polynomial, atom)
-        })
+        atoms.find(|atom| !matches!(atom, Atom::Symbol(_)) && occurs_once_in_each_term(polynomial, atom))
     });
     let (Some(atom), Some(left)) = (composite, fuel.checked_sub(1)) else {
         return plain;
@@ -221,10 +176,7 @@ fn reduced(polynomial: &Polynomial) -> Option<(i64, Polynomial)> {
         return None;
     }
     let constant = Polynomial::constant(polynomial.constant_term());
-    Some((
-        i64::try_from(factor).ok()?,
-        polynomial.minus(&constant)?.without_factor(factor)?,
-    ))
+    Some((i64::try_from(factor).ok()?, polynomial.minus(&constant)?.without_factor(factor)?))
 }
 
 /// A polynomial as `others + cofactor * atom`, with the atom in neither.
@@ -234,10 +186,7 @@ struct Parts {
 }
 
 fn occurs_once_in_each_term(polynomial: &Polynomial, atom: &Atom) -> bool {
-    let mut factors = polynomial
-        .terms()
-        .iter()
-        .flat_map(|(monomial, _)| monomial.factors());
+    let mut factors = polynomial.terms().iter().flat_map(|(monomial, _)| monomial.factors());
     factors.all(|(other, exponent)| other != atom || *exponent == 1)
 }
 
@@ -251,10 +200,7 @@ fn split(polynomial: &Polynomial, atom: &Atom) -> Option<Parts> {
         }
     }
     // Dividing all by the same monomial keeps their order.
-    Some(Parts {
-        others: Polynomial::from_sorted(others)?,
-        cofactor: Polynomial::from_sorted(cofactor)?,
-    })
+    Some(Parts { others: Polynomial::from_sorted(others)?, cofactor: Polynomial::from_sorted(cofactor)? })
 }
 
 fn open_extremum(parts: &Parts, atom: &Atom, fuel: &mut u32) -> Option<Interval> {
@@ -267,9 +213,7 @@ fn open_extremum(parts: &Parts, atom: &Atom, fuel: &mut u32) -> Option<Interval>
     let takes_larger = matches!(atom, Atom::Max(_)) == keeps_order;
     let mut result: Option<Interval> = None;
     for operand in atom.operands() {
-        let sum = parts
-            .others
-            .plus(&parts.cofactor.times(&*operand.polynomial()?)?)?;
+        let sum = parts.others.plus(&parts.cofactor.times(&*operand.polynomial()?)?)?;
         let case = opened(&sum, fuel);
         result = Some(match result {
             None => case,
@@ -281,21 +225,13 @@ fn open_extremum(parts: &Parts, atom: &Atom, fuel: &mut u32) -> Option<Interval>
 }
 
 /// Bounds `others + cofactor * floor(x / q)` where `q > 0`.
-fn open_quotient(
-    parts: &Parts,
-    x: &Polynomial,
-    q: &Polynomial,
-    fuel: &mut u32,
-) -> Option<Interval> {
+fn open_quotient(parts: &Parts, x: &Polynomial, q: &Polynomial, fuel: &mut u32) -> Option<Interval> {
     if !plain(q).is_non_negative() {
         return None;
     }
     // With `cofactor = k*q` the sum is `others + k*(x - m)`; with a constant cofactor `k`, `q` times the sum is
     // `q*others + k*(x - m)`. Either way `k*m` lies between 0 and `k*(q - 1)`.
-    let exact = parts
-        .cofactor
-        .divided_by(q)
-        .filter(|(_, rest)| rest.is_zero());
+    let exact = parts.cofactor.divided_by(q).filter(|(_, rest)| rest.is_zero());
     let exact = exact.and_then(|(ratio, _)| ratio.as_constant());
     let (k, scale) = match exact {
         Some(k) => (k, Polynomial::constant(1)),
@@ -304,15 +240,9 @@ fn open_quotient(
     let without_remainder = parts.others.times(&scale)?.plus_scaled(k, x)?;
     let largest_remainder = q.plus(&Polynomial::constant(-1))?;
     let with_remainder = without_remainder.plus_scaled(k.checked_neg()?, &largest_remainder)?;
-    let (least, greatest) = if k > 0 {
-        (with_remainder, without_remainder)
-    } else {
-        (without_remainder, with_remainder)
-    };
-    let scaled = Interval {
-        low: opened(&least, fuel).low,
-        high: opened(&greatest, fuel).high,
-    };
+    let (least, greatest) =
+        if k > 0 { (with_remainder, without_remainder) } else { (without_remainder, with_remainder) };
+    let scaled = Interval { low: opened(&least, fuel).low, high: opened(&greatest, fuel).high };
     Some(unscaled(scaled, &scale))
 }
 
@@ -320,29 +250,13 @@ fn open_quotient(
 fn unscaled(product: Interval, scale: &Polynomial) -> Interval {
     match scale.as_constant().map(i128::from) {
         Some(scale) => Interval {
-            low: if is_finite(product.low) {
-                -(-product.low).div_euclid(scale)
-            } else {
-                product.low
-            },
-            high: if is_finite(product.high) {
-                product.high.div_euclid(scale)
-            } else {
-                product.high
-            },
+            low: if is_finite(product.low) { -(-product.low).div_euclid(scale) } else { product.low },
+            high: if is_finite(product.high) { product.high.div_euclid(scale) } else { product.high },
         },
         // Of an unknown scale only the sign is left.
         None => Interval {
-            low: if product.low >= 0 {
-                i128::from(product.low > 0)
-            } else {
-                -INFINITY
-            },
-            high: if product.high <= 0 {
-                -i128::from(product.high < 0)
-            } else {
-                INFINITY
-            },
+            low: if product.low >= 0 { i128::from(product.low > 0) } else { -INFINITY },
+            high: if product.high <= 0 { -i128::from(product.high < 0) } else { INFINITY },
         },
     }
 }

@@ -64,12 +64,7 @@ impl Dim {
             return rounded_down;
         }
         let is_size = |dim: &Self| dim.is_non_negative() == Some(true);
-        match (
-            is_size(self),
-            is_size(&-self),
-            is_size(&divisor),
-            is_size(&negated),
-        ) {
+        match (is_size(self), is_size(&-self), is_size(&divisor), is_size(&negated)) {
             (true, _, true, _) | (_, true, _, true) => rounded_down,
             (true, _, _, true) => -self.floor_div(negated),
             (_, true, true, _) => -(-self).floor_div(divisor),
@@ -82,11 +77,7 @@ impl Dim {
 pub(super) fn floor_quotient(dividend: i64, divisor: i64) -> Option<i64> {
     let quotient = dividend.checked_div(divisor)?;
     let exact = dividend.checked_rem(divisor)? == 0;
-    Some(if exact || (dividend < 0) == (divisor < 0) {
-        quotient
-    } else {
-        quotient - 1
-    })
+    Some(if exact || (dividend < 0) == (divisor < 0) { quotient } else { quotient - 1 })
 }
 
 /// `floor(dividend / divisor)`; `None` for a divisor 0 and beyond the limits.
@@ -95,9 +86,7 @@ fn divide(dividend: &Polynomial, divisor: &Polynomial) -> Option<Dim> {
         return None;
     }
     let (dividend, divisor) = cancel(dividend, divisor)?;
-    let (whole, rest) = dividend
-        .divided_by(&divisor)
-        .unwrap_or((Polynomial::default(), dividend));
+    let (whole, rest) = dividend.divided_by(&divisor).unwrap_or((Polynomial::default(), dividend));
     Some(Dim::from_parts(Some(whole)) + proper_fraction(rest, divisor)?)
 }
 
@@ -109,14 +98,9 @@ fn proper_fraction(rest: Polynomial, divisor: Polynomial) -> Option<Dim> {
     if let Some(value) = decided_by_bounds(&rest, &divisor) {
         return Some(Dim::from(value));
     }
-    let reductions = [
-        reduce_by_shared_polynomial,
-        merge_nested_quotient,
-        reduce_by_content,
-    ];
+    let reductions = [reduce_by_shared_polynomial, merge_nested_quotient, reduce_by_content];
     for reduction in reductions {
-        let reduced =
-            reduction(&rest, &divisor).and_then(|(dividend, divisor)| divide(&dividend, &divisor));
+        let reduced = reduction(&rest, &divisor).and_then(|(dividend, divisor)| divide(&dividend, &divisor));
         if let Some(quotient) = reduced.filter(|quotient| !quotient.is_unknown()) {
             return Some(quotient);
         }
@@ -127,24 +111,13 @@ fn proper_fraction(rest: Polynomial, divisor: Polynomial) -> Option<Dim> {
 
 /// Divides both by their common integer factor and monomial, and makes the leading coefficient of the divisor positive.
 fn cancel(dividend: &Polynomial, divisor: &Polynomial) -> Option<(Polynomial, Polynomial)> {
-    let sign = if divisor.terms().first()?.1 < 0 {
-        -1
-    } else {
-        1
-    };
+    let sign = if divisor.terms().first()?.1 < 0 { -1 } else { 1 };
     let (dividend, divisor) = (dividend.scaled(sign)?, divisor.scaled(sign)?);
     let factor = gcd(dividend.content(), divisor.content());
-    let monomials = || {
-        dividend
-            .terms()
-            .iter()
-            .chain(divisor.terms())
-            .map(|(monomial, _)| monomial)
-    };
+    let monomials = || dividend.terms().iter().chain(divisor.terms()).map(|(monomial, _)| monomial);
     let first = monomials().next()?.clone();
     let shared = monomials().fold(first, |shared, monomial| shared.gcd(monomial));
-    let reduce =
-        |polynomial: &Polynomial| polynomial.without_factor(factor)?.without_monomial(&shared);
+    let reduce = |polynomial: &Polynomial| polynomial.without_factor(factor)?.without_monomial(&shared);
     Some((reduce(&dividend)?, reduce(&divisor)?))
 }
 
@@ -158,42 +131,26 @@ fn decided_by_bounds(rest: &Polynomial, divisor: &Polynomial) -> Option<i64> {
     if !Interval::of(divisor).is_non_negative() {
         return None;
     }
-    let below =
-        |gap: Option<Polynomial>| gap.is_some_and(|gap| Interval::of(&gap).is_non_negative());
-    if range.is_non_negative()
-        && below(
-            divisor
-                .minus(rest)
-                .and_then(|gap| gap.plus(&Polynomial::constant(-1))),
-        )
-    {
+    let below = |gap: Option<Polynomial>| gap.is_some_and(|gap| Interval::of(&gap).is_non_negative());
+    if range.is_non_negative() && below(divisor.minus(rest).and_then(|gap| gap.plus(&Polynomial::constant(-1)))) {
         return Some(0);
     }
     (range.is_negative() && below(divisor.plus(rest))).then_some(-1)
 }
 
 /// `s*a / (s*b) = a / b`, where the shared factor `s` is all of the one or the other but for a monomial.
-fn reduce_by_shared_polynomial(
-    rest: &Polynomial,
-    divisor: &Polynomial,
-) -> Option<(Polynomial, Polynomial)> {
+fn reduce_by_shared_polynomial(rest: &Polynomial, divisor: &Polynomial) -> Option<(Polynomial, Polynomial)> {
     let of_divisor = divisor.primitive_part()?;
     let of_rest = rest.primitive_part()?;
-    [of_divisor, of_rest]
-        .into_iter()
-        .filter(|shared| shared.as_constant().is_none())
-        .find_map(|shared| {
-            let (dividend, no_rest) = rest.divided_by(&shared)?;
-            let (divisor, none_either) = divisor.divided_by(&shared)?;
-            (no_rest.is_zero() && none_either.is_zero()).then_some((dividend, divisor))
-        })
+    [of_divisor, of_rest].into_iter().filter(|shared| shared.as_constant().is_none()).find_map(|shared| {
+        let (dividend, no_rest) = rest.divided_by(&shared)?;
+        let (divisor, none_either) = divisor.divided_by(&shared)?;
+        (no_rest.is_zero() && none_either.is_zero()).then_some((dividend, divisor))
+    })
 }
 
 /// `floor((b + floor(x / a)) / q) = floor((a*b + x) / (a*q))` for `q > 0`, since `floor(floor(y) / q) = floor(y / q)`.
-fn merge_nested_quotient(
-    rest: &Polynomial,
-    divisor: &Polynomial,
-) -> Option<(Polynomial, Polynomial)> {
+fn merge_nested_quotient(rest: &Polynomial, divisor: &Polynomial) -> Option<(Polynomial, Polynomial)> {
     if !Interval::of(divisor).is_non_negative() {
         return None;
     }
@@ -220,14 +177,9 @@ fn reduce_by_content(rest: &Polynomial, divisor: &Polynomial) -> Option<(Polynom
     }
     let shared_divisor = i64::try_from(shared).ok()?;
     let constant = rest.constant_term();
-    let variable = rest
-        .minus(&Polynomial::constant(constant))?
-        .without_factor(shared)?;
+    let variable = rest.minus(&Polynomial::constant(constant))?.without_factor(shared)?;
     let constant = Polynomial::constant(floor_quotient(constant, shared_divisor)?);
-    Some((
-        variable.plus(&constant)?,
-        Polynomial::constant(i64::try_from(divisor / shared).ok()?),
-    ))
+    Some((variable.plus(&constant)?, Polynomial::constant(i64::try_from(divisor / shared).ok()?)))
 }
 
 impl Polynomial {
@@ -241,11 +193,8 @@ impl Polynomial {
         if leading_coefficient <= 0 {
             return None;
         }
-        let mut open: BTreeMap<Monomial, i128> = self
-            .terms()
-            .iter()
-            .map(|(monomial, coefficient)| (monomial.clone(), i128::from(*coefficient)))
-            .collect();
+        let mut open: BTreeMap<Monomial, i128> =
+            self.terms().iter().map(|(monomial, coefficient)| (monomial.clone(), i128::from(*coefficient))).collect();
         let (mut quotient, mut remainder) = (Vec::new(), Vec::new());
         // Terms come in descending order and each step adds lower ones only, so both results come out sorted.
         for _ in 0..MAX_STEPS {
@@ -270,20 +219,13 @@ impl Polynomial {
 
     /// Divides every term by a monomial that divides it.
     fn without_monomial(&self, divisor: &Monomial) -> Option<Self> {
-        self.map_terms(|(monomial, coefficient)| {
-            Some((monomial.divided_by(divisor)?, *coefficient))
-        })
+        self.map_terms(|(monomial, coefficient)| Some((monomial.divided_by(divisor)?, *coefficient)))
     }
 
     /// The polynomial without the integer and the monomial that divide it, with a positive leading coefficient.
     fn primitive_part(&self) -> Option<Self> {
         let (first, leading) = self.terms().first()?;
-        let shared = self
-            .terms()
-            .iter()
-            .fold(first.clone(), |shared, (monomial, _)| shared.gcd(monomial));
-        self.scaled(leading.signum())?
-            .without_factor(self.content())?
-            .without_monomial(&shared)
+        let shared = self.terms().iter().fold(first.clone(), |shared, (monomial, _)| shared.gcd(monomial));
+        self.scaled(leading.signum())?.without_factor(self.content())?.without_monomial(&shared)
     }
 }

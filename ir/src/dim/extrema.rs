@@ -43,9 +43,7 @@ impl Dim {
     /// The same dim with every minimum outside of quotients written as a maximum: `min(a, b) = -max(-a, -b)`.
     pub(super) fn with_maxima_only(&self) -> Self {
         self.rebuild(&|atom| match atom {
-            Atom::Min(operands) => {
-                -Self::max_of(operands.iter().map(|dim| -dim.with_maxima_only()))
-            }
+            Atom::Min(operands) => -Self::max_of(operands.iter().map(|dim| -dim.with_maxima_only())),
             Atom::Max(operands) => Self::max_of(operands.iter().map(Self::with_maxima_only)),
             other => Self::from_atom(other.clone()),
         })
@@ -95,9 +93,7 @@ impl Extremum {
             if let [single] = operands.as_slice() {
                 return outside.plus_scaled(factor, single);
             }
-            if operands.len() == before
-                && operands.iter().all(|operand| self.inner(operand).is_none())
-            {
+            if operands.len() == before && operands.iter().all(|operand| self.inner(operand).is_none()) {
                 return outside.plus_scaled(factor, &Polynomial::atom(self.atom(operands))?);
             }
         }
@@ -105,10 +101,7 @@ impl Extremum {
     }
 
     fn atom(self, operands: Vec<Polynomial>) -> Atom {
-        let operands: Arc<[Dim]> = operands
-            .into_iter()
-            .map(|operand| Dim::from_parts(Some(operand)))
-            .collect();
+        let operands: Arc<[Dim]> = operands.into_iter().map(|operand| Dim::from_parts(Some(operand))).collect();
         match self {
             Self::Min => Atom::Min(operands),
             Self::Max => Atom::Max(operands),
@@ -122,8 +115,7 @@ impl Extremum {
             match self.inner(&operand) {
                 None => flat.push(operand),
                 Some((atom, coefficient)) => {
-                    let others =
-                        operand.plus_scaled(-coefficient, &Polynomial::atom(atom.clone())?)?;
+                    let others = operand.plus_scaled(-coefficient, &Polynomial::atom(atom.clone())?)?;
                     for inner in atom.operands() {
                         open.push(others.plus_scaled(coefficient, &*inner.polynomial()?)?);
                     }
@@ -161,22 +153,11 @@ impl Extremum {
         };
         let is_kept = |index: usize, operand: &Polynomial| {
             !operands.iter().enumerate().any(|(other_index, other)| {
-                other_index != index
-                    && reaches(other, operand)
-                    && (other_index < index || !reaches(operand, other))
+                other_index != index && reaches(other, operand) && (other_index < index || !reaches(operand, other))
             })
         };
-        let kept: Vec<bool> = operands
-            .iter()
-            .enumerate()
-            .map(|(index, operand)| is_kept(index, operand))
-            .collect();
-        operands
-            .into_iter()
-            .zip(kept)
-            .filter(|(_, is_kept)| *is_kept)
-            .map(|(operand, _)| operand)
-            .collect()
+        let kept: Vec<bool> = operands.iter().enumerate().map(|(index, operand)| is_kept(index, operand)).collect();
+        operands.into_iter().zip(kept).filter(|(_, is_kept)| *is_kept).map(|(operand, _)| operand).collect()
     }
 }
 
@@ -188,17 +169,8 @@ fn shared_part(operands: &[Polynomial]) -> Option<Polynomial> {
         *value = (*value).min(*coefficient);
         *occurrences += 1;
     }
-    Polynomial::from_sorted(
-        least
-            .into_iter()
-            .rev()
-            .map(|(monomial, (value, occurrences))| {
-                let value = if occurrences < operands.len() {
-                    value.min(0)
-                } else {
-                    value
-                };
-                (monomial.clone(), i128::from(value))
-            }),
-    )
+    Polynomial::from_sorted(least.into_iter().rev().map(|(monomial, (value, occurrences))| {
+        let value = if occurrences < operands.len() { value.min(0) } else { value };
+        (monomial.clone(), i128::from(value))
+    }))
 }

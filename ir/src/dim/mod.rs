@@ -130,10 +130,7 @@ impl Dim {
                 Atom::Symbol(symbol) => {
                     found.insert(symbol.clone());
                 }
-                composite => composite
-                    .operands()
-                    .into_iter()
-                    .for_each(|dim| dim.collect_symbols(found)),
+                composite => composite.operands().into_iter().for_each(|dim| dim.collect_symbols(found)),
             }
         }
     }
@@ -144,10 +141,7 @@ impl Dim {
             Repr::Polynomial(polynomial) => polynomial.terms(),
             _ => &[],
         };
-        terms
-            .iter()
-            .flat_map(|(monomial, _)| monomial.factors())
-            .map(|(atom, _)| atom)
+        terms.iter().flat_map(|(monomial, _)| monomial.factors()).map(|(atom, _)| atom)
     }
 
     /// The value for given values of the symbols; `None` where one is not given, a divisor is 0, a value does not fit
@@ -178,19 +172,10 @@ impl Dim {
 
     fn substitute_with(&self, replace: &dyn Fn(&Symbol) -> Option<Self>) -> Self {
         self.rebuild(&|atom| {
-            let operands = || {
-                atom.operands()
-                    .into_iter()
-                    .map(|dim| dim.substitute_with(replace))
-            };
+            let operands = || atom.operands().into_iter().map(|dim| dim.substitute_with(replace));
             match atom {
-                Atom::Symbol(symbol) => {
-                    replace(symbol).unwrap_or_else(|| Self::from(symbol.clone()))
-                }
-                Atom::FloorDiv(both) => both
-                    .0
-                    .substitute_with(replace)
-                    .floor_div(both.1.substitute_with(replace)),
+                Atom::Symbol(symbol) => replace(symbol).unwrap_or_else(|| Self::from(symbol.clone())),
+                Atom::FloorDiv(both) => both.0.substitute_with(replace).floor_div(both.1.substitute_with(replace)),
                 Atom::Min(_) => Self::min_of(operands()),
                 Atom::Max(_) => Self::max_of(operands()),
             }
@@ -254,11 +239,7 @@ impl Dim {
 
 impl Atom {
     fn eval_with(&self, bind: &dyn Fn(&Symbol) -> Option<i64>) -> Option<i64> {
-        let values: Option<Vec<i64>> = self
-            .operands()
-            .into_iter()
-            .map(|dim| dim.eval_with(bind))
-            .collect();
+        let values: Option<Vec<i64>> = self.operands().into_iter().map(|dim| dim.eval_with(bind)).collect();
         let values = values?;
         match self {
             Self::Symbol(symbol) => bind(symbol),

@@ -183,15 +183,8 @@ impl Polynomial {
     }
 
     pub(super) fn constant(value: i64) -> Self {
-        let terms: Vec<Term> = (value != 0)
-            .then(|| (Monomial::default(), value))
-            .into_iter()
-            .collect();
-        Self {
-            size: u32::from(value != 0),
-            depth: 0,
-            terms,
-        }
+        let terms: Vec<Term> = (value != 0).then(|| (Monomial::default(), value)).into_iter().collect();
+        Self { size: u32::from(value != 0), depth: 0, terms }
     }
 
     pub(super) fn atom(atom: Atom) -> Option<Self> {
@@ -294,29 +287,20 @@ impl Polynomial {
 
     /// The greatest common divisor of the coefficients of terms that have atoms; 0 for a constant.
     pub(super) fn variable_content(&self) -> u64 {
-        let coefficients = self
-            .variable_terms()
-            .iter()
-            .map(|(_, coefficient)| coefficient.unsigned_abs());
+        let coefficients = self.variable_terms().iter().map(|(_, coefficient)| coefficient.unsigned_abs());
         coefficients.fold(0, gcd)
     }
 
     /// Applies a map that keeps the order of monomials and their coefficients apart from 0.
     pub(super) fn map_terms(&self, map: impl Fn(&Term) -> Option<(Monomial, i64)>) -> Option<Self> {
         let mapped: Option<Vec<_>> = self.terms.iter().map(map).collect();
-        Self::from_sorted(
-            mapped?
-                .into_iter()
-                .map(|(monomial, coefficient)| (monomial, i128::from(coefficient))),
-        )
+        Self::from_sorted(mapped?.into_iter().map(|(monomial, coefficient)| (monomial, i128::from(coefficient))))
     }
 
     /// Divides every coefficient by a divisor of the content.
     pub(super) fn without_factor(&self, divisor: u64) -> Option<Self> {
         let divisor = i64::try_from(divisor).ok()?;
-        self.map_terms(|(monomial, coefficient)| {
-            Some((monomial.clone(), coefficient.checked_div(divisor)?))
-        })
+        self.map_terms(|(monomial, coefficient)| Some((monomial.clone(), coefficient.checked_div(divisor)?)))
     }
 }
 

@@ -30,16 +30,8 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 8] = [
-        Self::Add,
-        Self::Sub,
-        Self::Mul,
-        Self::FloorDiv,
-        Self::CeilDiv,
-        Self::Modulo,
-        Self::Min,
-        Self::Max,
-    ];
+    const ALL: [Self; 8] =
+        [Self::Add, Self::Sub, Self::Mul, Self::FloorDiv, Self::CeilDiv, Self::Modulo, Self::Min, Self::Max];
 
     fn on_dims(self, l: &Dim, r: &Dim) -> Dim {
         match self {
@@ -82,9 +74,7 @@ impl Tree {
         match self {
             Self::Constant(value) => Some(*value),
             Self::Symbol(index) => Some(sizes[*index]),
-            Self::Binary(operation, both) => {
-                operation.on_integers(both.0.eval(sizes)?, both.1.eval(sizes)?)
-            }
+            Self::Binary(operation, both) => operation.on_integers(both.0.eval(sizes)?, both.1.eval(sizes)?),
         }
     }
 
@@ -94,10 +84,7 @@ impl Tree {
             return self.clone();
         };
         let (l, r) = (both.0.mirrored(), both.1.mirrored());
-        let commutes = matches!(
-            operation,
-            Operation::Add | Operation::Mul | Operation::Min | Operation::Max
-        );
+        let commutes = matches!(operation, Operation::Add | Operation::Mul | Operation::Min | Operation::Max);
         Self::Binary(*operation, Box::new(if commutes { (r, l) } else { (l, r) }))
     }
 }
@@ -111,14 +98,10 @@ fn any_tree() -> impl Strategy<Value = Tree> {
 }
 
 fn any_tree_of(constant: impl Strategy<Value = i64> + 'static) -> impl Strategy<Value = Tree> {
-    let leaf = prop_oneof![
-        constant.prop_map(Tree::Constant),
-        (0..3usize).prop_map(Tree::Symbol)
-    ];
+    let leaf = prop_oneof![constant.prop_map(Tree::Constant), (0..3usize).prop_map(Tree::Symbol)];
     leaf.prop_recursive(5, 24, 2, |inner| {
         let operation = prop::sample::select(Operation::ALL.to_vec());
-        (operation, inner.clone(), inner)
-            .prop_map(|(operation, l, r)| Tree::Binary(operation, Box::new((l, r))))
+        (operation, inner.clone(), inner).prop_map(|(operation, l, r)| Tree::Binary(operation, Box::new((l, r))))
     })
 }
 
@@ -129,12 +112,7 @@ fn any_sizes() -> impl Strategy<Value = [i64; 3]> {
 }
 
 fn eval(dim: &Dim, sizes: &[i64; 3]) -> Option<i64> {
-    dim.eval(|symbol| {
-        NAMES
-            .iter()
-            .position(|name| *symbol == Symbol::named(name))
-            .map(|index| sizes[index])
-    })
+    dim.eval(|symbol| NAMES.iter().position(|name| *symbol == Symbol::named(name)).map(|index| sizes[index]))
 }
 
 proptest! {

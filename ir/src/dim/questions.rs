@@ -18,8 +18,8 @@ impl Dim {
         if range.is_positive() || range.is_negative() || is_never_zero(&polynomial) {
             return Some(false);
         }
-        let is_zero = (range.low(), range.high()) == (Some(0), Some(0))
-            || difference.with_maxima_only().as_const() == Some(0);
+        let is_zero =
+            (range.low(), range.high()) == (Some(0), Some(0)) || difference.with_maxima_only().as_const() == Some(0);
         is_zero.then_some(true)
     }
 
@@ -74,7 +74,5 @@ impl Dim {
 /// Whether the variable part is a multiple of something that the constant is not.
 fn is_never_zero(polynomial: &Polynomial) -> bool {
     let constant = polynomial.constant_term().unsigned_abs();
-    constant
-        .checked_rem(polynomial.variable_content())
-        .is_some_and(|rest| rest != 0)
+    constant.checked_rem(polynomial.variable_content()).is_some_and(|rest| rest != 0)
 }

@@ -11,16 +11,10 @@ impl Dim {
     /// For dims that have no other symbol and provably never shrink or never grow with this one, as all that are linear
     /// in it; `None` for others, and where no size below 2^48 does it. Takes 48 evaluations.
     pub fn solve_for(&self, symbol: &Symbol, value: i64) -> Option<i64> {
-        let step = self
-            .substitute(|found| (found == symbol).then(|| Self::from(symbol.clone()) + 1))
-            - self;
+        let step = self.substitute(|found| (found == symbol).then(|| Self::from(symbol.clone()) + 1)) - self;
         if step.is_non_negative() != Some(true) {
             let grows = (-&step).is_non_negative() == Some(true);
-            return if grows {
-                (-self).solve_for(symbol, value.checked_neg()?)
-            } else {
-                None
-            };
+            return if grows { (-self).solve_for(symbol, value.checked_neg()?) } else { None };
         }
         let at = |size: i64| self.eval(|found| (found == symbol).then_some(size));
         let (mut low, mut high) = (0, LARGEST_SIZE);

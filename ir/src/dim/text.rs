@@ -94,16 +94,11 @@ impl fmt::Display for Atom {
 }
 
 fn parenthesized_if(needed: bool, dim: &Dim) -> String {
-    if needed {
-        format!("({dim})")
-    } else {
-        dim.to_string()
-    }
+    if needed { format!("({dim})") } else { dim.to_string() }
 }
 
 fn terms(dim: &Dim) -> usize {
-    dim.polynomial()
-        .map_or(1, |polynomial| polynomial.terms().len())
+    dim.polynomial().map_or(1, |polynomial| polynomial.terms().len())
 }
 
 /// How many factors a divisor has; a sum, and whatever starts with a sign or a number, counts as several.
@@ -135,20 +130,12 @@ impl FromStr for Dim {
     type Err = ParseDimError;
 
     fn from_str(text: &str) -> Result<Self, ParseDimError> {
-        let mut parser = Parser {
-            text,
-            rest: text,
-            nesting: 0,
-        };
+        let mut parser = Parser { text, rest: text, nesting: 0 };
         if text.len() > MAX_LENGTH {
             return Err(parser.error("at most 65536 bytes"));
         }
         let dim = parser.sum()?;
-        if parser.rest.is_empty() {
-            Ok(dim)
-        } else {
-            Err(parser.error("an operator or the end"))
-        }
+        if parser.rest.is_empty() { Ok(dim) } else { Err(parser.error("an operator or the end")) }
     }
 }
 
@@ -163,16 +150,8 @@ impl<'a> Parser<'a> {
     fn error(&self, expected: &'static str) -> ParseDimError {
         let read = self.text.len() - self.rest.len();
         let column = self.text.get(..read).map_or(0, |read| read.chars().count()) + 1;
-        let found = self
-            .rest
-            .chars()
-            .next()
-            .map_or("the end".to_owned(), |c| format!("`{}`", c.escape_debug()));
-        ParseDimError {
-            column,
-            found,
-            expected,
-        }
+        let found = self.rest.chars().next().map_or("the end".to_owned(), |c| format!("`{}`", c.escape_debug()));
+        ParseDimError { column, found, expected }
     }
 
     fn advance_to(&mut self, rest: &'a str) {
@@ -189,11 +168,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), ParseDimError> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.error(expected))
-        }
+        if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
     }
 
     /// Takes the characters that satisfy the condition.
@@ -238,11 +213,7 @@ impl<'a> Parser<'a> {
                 return Err(self.error(NUMBER));
             };
             let power = self.raised(Dim::from(base))?;
-            return Ok(if is_negative && !negates_base {
-                -power
-            } else {
-                power
-            });
+            return Ok(if is_negative && !negates_base { -power } else { power });
         }
         let base = self.primary()?;
         let power = self.raised(base)?;
@@ -254,9 +225,7 @@ impl<'a> Parser<'a> {
             return Ok(base);
         }
         let before = self.rest;
-        let exponent = usize::try_from(self.number()?)
-            .ok()
-            .filter(|exponent| *exponent <= 64);
+        let exponent = usize::try_from(self.number()?).ok().filter(|exponent| *exponent <= 64);
         let Some(exponent) = exponent else {
             self.rest = before;
             return Err(self.error("an exponent of at most 64"));
@@ -285,8 +254,7 @@ impl<'a> Parser<'a> {
                 self.advance_to(rest);
                 return Ok(Dim::unknown());
             }
-            let number = u32::try_from(self.number()?)
-                .map_err(|_| self.error("a symbol number of at most 32 bits"))?;
+            let number = u32::try_from(self.number()?).map_err(|_| self.error("a symbol number of at most 32 bits"))?;
             return Ok(Dim::from(Symbol::Anonymous(number)));
         }
         if self.rest.starts_with('"') {
@@ -328,10 +296,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What stands between parentheses, the first of which has been taken.
-    fn nested(
-        &mut self,
-        inside: impl FnOnce(&mut Self) -> Result<Dim, ParseDimError>,
-    ) -> Result<Dim, ParseDimError> {
+    fn nested(&mut self, inside: impl FnOnce(&mut Self) -> Result<Dim, ParseDimError>) -> Result<Dim, ParseDimError> {
         if self.nesting == MAX_NESTING {
             return Err(self.error("less nesting"));
         }
@@ -347,11 +312,7 @@ impl<'a> Parser<'a> {
         let dividend = self.product(is_negative)?;
         self.expect("/", "`/`")?;
         let divisor = self.power(false)?;
-        Ok(if rounds_down {
-            dividend.floor_div(divisor)
-        } else {
-            dividend.ceil_div(divisor)
-        })
+        Ok(if rounds_down { dividend.floor_div(divisor) } else { dividend.ceil_div(divisor) })
     }
 
     /// A name between quotation marks.

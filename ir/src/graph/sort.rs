@@ -89,8 +89,12 @@ impl Graph {
     /// # Errors
     /// If nodes depend on each other in a circle.
     pub fn file_order(&self, untouched: bool) -> Result<Vec<NodeId>, Cycle> {
-        let mut listed: Vec<_> =
-            self.vertices().map(|(id, _)| id).filter(|&id| self.is_written_as_node(id)).map(|id| (self.order(id), id)).collect();
+        let mut listed: Vec<_> = self
+            .vertices()
+            .map(|(id, _)| id)
+            .filter(|&id| self.is_written_as_node(id))
+            .map(|id| (self.order(id), id))
+            .collect();
         listed.sort_unstable();
         let listed: Vec<_> = listed.into_iter().map(|(_, id)| id).collect();
         if untouched {

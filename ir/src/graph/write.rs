@@ -32,7 +32,8 @@ impl Graph {
 
     /// Adds a constant. Its type is read off its value.
     pub fn add_constant(&mut self, mut constant: Constant) -> ValueId {
-        let shape = constant.value.dims().iter().map(|&dim| Dim::from(i64::try_from(dim).unwrap_or(i64::MAX))).collect();
+        let shape =
+            constant.value.dims().iter().map(|&dim| Dim::from(i64::try_from(dim).unwrap_or(i64::MAX))).collect();
         let dtype = constant.value.dtype();
         constant.port.ty = Type::tensor(dtype, Some(shape));
         constant.port.elements = constant.value.dense().and_then(capture::small_elements);

@@ -46,7 +46,8 @@ impl Format {
             (0..finite)
                 .map(|code| {
                     let exponent = (code >> self.mantissa_bits) as i32;
-                    let mantissa = f64::from(code & ((1 << self.mantissa_bits) - 1)) / f64::from(1u32 << self.mantissa_bits);
+                    let mantissa =
+                        f64::from(code & ((1 << self.mantissa_bits) - 1)) / f64::from(1u32 << self.mantissa_bits);
                     match exponent {
                         0 => mantissa * 2f64.powi(1 - self.bias),
                         _ => (1.0 + mantissa) * 2f64.powi(exponent - self.bias),
@@ -68,7 +69,9 @@ impl Format {
         }
         let value = match self.magnitudes().get(usize::from(magnitude)) {
             Some(&value) => value,
-            None if self.specials == Specials::Ieee && usize::from(magnitude) == self.magnitudes().len() => f64::INFINITY,
+            None if self.specials == Specials::Ieee && usize::from(magnitude) == self.magnitudes().len() => {
+                f64::INFINITY
+            }
             None => f64::NAN,
         };
         if code & sign == 0 { value } else { -value }
@@ -158,7 +161,13 @@ pub fn encode(dtype: DType, value: f64, saturate: bool) -> Option<u8> {
         let power = 2f64.powf(exponent);
         let rounded = exponent + if magnitude >= 1.5 * power { 1.0 } else { 0.0 } + 127.0;
         return Some(match rounded {
-            r if r > 254.0 => if saturate { 254 } else { u8::MAX },
+            r if r > 254.0 => {
+                if saturate {
+                    254
+                } else {
+                    u8::MAX
+                }
+            }
             r if r < 0.0 => 0,
             r => r as u8,
         });

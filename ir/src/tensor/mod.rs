@@ -101,9 +101,19 @@ impl Tensor {
     pub fn from_strings(dims: &[usize], strings: Vec<Bytes>) -> Result<Self, TensorError> {
         let expected = element_count(dims).ok_or_else(|| TensorError::TooLarge(dims.to_vec()))?;
         if strings.len() != expected {
-            return Err(TensorError::Length { dtype: DType::String, dims: dims.to_vec(), found: strings.len(), expected });
+            return Err(TensorError::Length {
+                dtype: DType::String,
+                dims: dims.to_vec(),
+                found: strings.len(),
+                expected,
+            });
         }
-        Ok(Self { dtype: DType::String, dims: dims.into(), data: Data::Strings(strings.into()), carried: Carried::none() })
+        Ok(Self {
+            dtype: DType::String,
+            dims: dims.into(),
+            data: Data::Strings(strings.into()),
+            carried: Carried::none(),
+        })
     }
 
     /// A tensor of values in row-major order.
@@ -116,7 +126,12 @@ impl Tensor {
 
     /// A tensor of no dimensions.
     pub fn scalar<T: Element>(value: T) -> Self {
-        Self { dtype: T::DTYPE, dims: SmallVec::new(), data: Data::Packed(T::encode(vec![value])), carried: Carried::none() }
+        Self {
+            dtype: T::DTYPE,
+            dims: SmallVec::new(),
+            data: Data::Packed(T::encode(vec![value])),
+            carried: Carried::none(),
+        }
     }
 
     /// A tensor of one dimension.
@@ -128,7 +143,8 @@ impl Tensor {
     /// The tensor of an array, in row-major order whatever the array's own layout.
     pub fn from_array<T: Element>(array: ArrayD<T>) -> Self {
         let dims = SmallVec::from_slice(array.shape());
-        let values = if array.is_standard_layout() && array.len() == array.as_slice_memory_order().map_or(0, <[T]>::len) {
+        let values = if array.is_standard_layout() && array.len() == array.as_slice_memory_order().map_or(0, <[T]>::len)
+        {
             let (values, offset) = array.into_raw_vec_and_offset();
             match offset {
                 None | Some(0) => values,

@@ -1,0 +1,87 @@
+//! `If`: one of two subgraphs, by a condition.
+//!
+//! The branches have no inputs and capture what they need. Their outputs agree in number; where their types differ, only
+//! what both have in common is known of the result.
+//!
+//! Source: ONNX operator specification, `If`, opsets 1 to 25 (types widened; from 11 on shapes of branches may differ).
+
+use onnxpress_ir::{Dim, Fact, Graph, Shape, Type};
+
+use crate::axes::Axes;
+use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::infer::{BodyInference, Undecided};
+use crate::node::NodeCx;
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
+
+pub(crate) static IF: Operator = Operator {
+    domain: "",
+    name: "If",
+    infer: Infer::Bodies(infer),
+    axes: Axes::Opaque("which branch runs is known at run time only"),
+    evaluate: Evaluate::With(evaluate),
+    linear: Linear::None("only its subgraphs compute"),
+    quantize: Quantize::KeepsFloat("only its subgraphs compute"),
+    cost: Cost::None("only its subgraphs compute"),
+    effects: Effects::OfBodies,
+};
+
+fn infer(
+    cx: &NodeCx<'_>,
+    bodies: &mut [&mut Graph],
+    inference: &mut BodyInference<'_>,
+) -> Result<Vec<Fact>, Undecided> {
+    let mut branches = Vec::new();
+    for body in bodies.iter_mut() {
+        branches.push(inference.infer(body, &[])?);
+    }
+    let [one, other] = branches.as_slice() else {
+        return Err(Undecided::invalid(format!("{} branches instead of two", branches.len())));
+    };
+    if one.len() != other.len() || one.len() != cx.node.port_count() {
+        return Err(Undecided::invalid(format!(
+            "branches of {} and {} outputs for a node of {}",
+            one.len(),
+            other.len(),
+            cx.node.port_count()
+        )));
+    }
+    Ok(one.iter().zip(other).map(|(a, b)| either(a, b)).collect())
+}
+
+/// What holds whichever of the two it is.
+fn either(a: &Fact, b: &Fact) -> Fact {
+    let elements = a.elements.clone().filter(|elements| b.elements.as_ref() == Some(elements));
+    Fact { ty: either_type(&a.ty, &b.ty), elements }
+}
+
+fn either_type(a: &Type, b: &Type) -> Type {
+    match (a, b) {
+        (Type::Tensor(a), Type::Tensor(b)) => {
+            let shape = match (&a.shape, &b.shape) {
+                (Some(a), Some(b)) if a.len() == b.len() => Some(
+                    a.iter()
+                        .zip(b.iter())
+                        .map(|(a, b)| if a == b { a.clone() } else { Dim::unknown() })
+                        .collect::<Shape>(),
+                ),
+                _ => None,
+            };
+            Type::tensor(a.dtype.filter(|&dtype| b.dtype == Some(dtype)), shape)
+        }
+        (Type::Sequence(a), Type::Sequence(b)) => Type::Sequence(Box::new(either_type(a, b))),
+        (Type::Optional(a), Type::Optional(b)) => Type::Optional(Box::new(either_type(a, b))),
+        _ if a == b => a.clone(),
+        _ => Type::Unknown,
+    }
+}
+
+fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
+    let condition = cx.tensor(0)?.values::<bool>()?;
+    let branch = match condition.as_ref() {
+        [true] => "then_branch",
+        [false] => "else_branch",
+        other => return Err(EvalError::invalid(format!("a condition of {} elements", other.len()))),
+    };
+    let body = cx.attrs().graph(branch).ok_or_else(|| EvalError::invalid(format!("no graph `{branch}`")))?;
+    cx.bodies.run(body, Vec::new())
+}

@@ -1,0 +1,8 @@
+//! Control flow: operators that run subgraphs.
+
+mod if_;
+
+use crate::operator::Operator;
+
+/// The data sheets of this family.
+pub(crate) const OPERATORS: &[&Operator] = &[&if_::IF];

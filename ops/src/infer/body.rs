@@ -1,0 +1,107 @@
+//! Inference inside subgraphs.
+
+use onnxpress_ir::{Dim, Fact, Graph, NodeId, Shape, Symbol, Type};
+
+use super::Undecided;
+use super::driver::{Inferred, annotate, minted};
+use crate::node::NodeCx;
+
+/// Infers the bodies of a node: hands the types of captured values in and collects what comes out.
+pub struct BodyInference<'a> {
+    captured: Vec<Fact>,
+    found: &'a mut Inferred,
+}
+
+impl<'a> BodyInference<'a> {
+    pub(super) fn new(cx: &NodeCx<'_>, found: &'a mut Inferred) -> Self {
+        let captured = cx
+            .graph
+            .implicit_operands(cx.id)
+            .map(|value| value.map_or_else(Fact::default, |value| fact_of(cx.graph, value)))
+            .collect();
+        Self { captured, found }
+    }
+
+    /// Annotates `body`, whose inputs are known as `inputs` says; answers what is known of its outputs.
+    ///
+    /// What holds only inside (extents that the body itself brought up) is forgotten on the way out.
+    ///
+    /// # Errors
+    /// Where the number of inputs is not the body's.
+    pub fn infer(&mut self, body: &mut Graph, inputs: &[Fact]) -> Result<Vec<Fact>, Undecided> {
+        if body.inputs().len() != inputs.len() {
+            return Err(Undecided::invalid(format!(
+                "a subgraph of {} inputs is given {}",
+                body.inputs().len(),
+                inputs.len()
+            )));
+        }
+        let before = minted();
+        forget(body);
+        let captures: Vec<_> = body.captures().map(|(id, capture)| (id, capture.operand as usize)).collect();
+        for (id, operand) in captures {
+            if let Some(fact) = self.captured.get(operand) {
+                body.set_fact(id.port(0), fact.ty.clone(), fact.elements.clone());
+            }
+        }
+        let ids: Vec<NodeId> = body.inputs().to_vec();
+        for (id, fact) in ids.into_iter().zip(inputs) {
+            // What the body's interface declares is no more than a hint: exporters write types of the first iteration.
+            let declared = &body.input(id).declared;
+            let ty = if fact.ty.is_unknown() { without_extents(declared) } else { fact.ty.clone() };
+            body.set_fact(id.port(0), ty, fact.elements.clone());
+        }
+        annotate(body, self.found);
+        Ok(body
+            .outputs()
+            .iter()
+            .map(|&id| body.operand(id, 0).map_or_else(Fact::default, |value| leaving(fact_of(body, value), before)))
+            .collect())
+    }
+}
+
+/// Forgets what an earlier visit, perhaps with other inputs, found; element types and ranks that the file declares stay.
+fn forget(body: &mut Graph) {
+    let ports: Vec<_> = body
+        .nodes()
+        .flat_map(|(id, node)| {
+            (0u32..).zip(node.ports()).map(move |(port, known)| (id.port(port), without_extents(&known.ty)))
+        })
+        .collect();
+    for (value, ty) in ports {
+        body.set_fact(value, ty, None);
+    }
+}
+
+fn fact_of(graph: &Graph, value: onnxpress_ir::ValueId) -> Fact {
+    let port = graph.port(value);
+    Fact { ty: port.ty.clone(), elements: port.elements.clone() }
+}
+
+/// The type with every extent forgotten, rank and element type kept.
+fn without_extents(ty: &Type) -> Type {
+    match ty {
+        Type::Tensor(tensor) => Type::tensor(
+            tensor.dtype,
+            tensor.shape.as_ref().map(|shape| shape.iter().map(|_| Dim::unknown()).collect::<Shape>()),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// The fact with every extent forgotten that was given a number since `before`.
+fn leaving(fact: Fact, before: u32) -> Fact {
+    let local =
+        |dim: &Dim| dim.symbols().iter().any(|symbol| matches!(symbol, Symbol::Anonymous(number) if *number >= before));
+    let elements = fact.elements.filter(|elements| !elements.iter().any(local));
+    let ty = match fact.ty {
+        Type::Tensor(tensor) => Type::tensor(
+            tensor.dtype,
+            tensor.shape.map(|shape| {
+                shape.iter().map(|dim| if local(dim) { Dim::unknown() } else { dim.clone() }).collect::<Shape>()
+            }),
+        ),
+        other => other,
+    };
+    Fact { ty, elements }
+}

@@ -1,0 +1,199 @@
+//! Inference over whole graphs: topological order, what the file declares merged with what follows, subgraphs inside out.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use onnxpress_ir::{Dim, Fact, Graph, InferError, Model, NodeId, Semantics, Shape, Symbol, Type, ValueId, Vertex};
+
+use super::{BodyInference, InferCx, Undecided};
+use crate::node::NodeCx;
+use crate::operator::Infer;
+use crate::table;
+
+/// What inference came upon over a model.
+#[derive(Debug, Default, Clone)]
+pub struct Inferred {
+    /// Nodes that contradict their operator's definition.
+    pub invalid: Vec<InferError>,
+    /// Declared types that what follows contradicts; what follows was believed.
+    pub contradicted: Vec<String>,
+}
+
+/// Numbers for extents that nobody named. They are compared, never printed, so one counter serves all models.
+static NEXT_SYMBOL: AtomicU32 = AtomicU32::new(0);
+
+/// The number that the next unnamed extent will get.
+pub(super) fn minted() -> u32 {
+    NEXT_SYMBOL.load(Ordering::Relaxed)
+}
+
+fn fresh() -> Dim {
+    Dim::from(Symbol::Anonymous(NEXT_SYMBOL.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The semantics of the standard's operators, for [`Edit`](onnxpress_ir::Edit).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standard;
+
+impl Semantics for Standard {
+    fn infer(&self, graph: &Graph, node: NodeId) -> Result<Vec<Fact>, InferError> {
+        let Some(cx) = NodeCx::new(graph, node) else { return Ok(Vec::new()) };
+        let facts = match facet(&cx) {
+            Infer::Bodies(infer) => {
+                // The bodies stay as they are: whoever adds a node with subgraphs has annotated them.
+                let mut copies: Vec<Graph> = cx.node.subgraphs().cloned().collect();
+                let mut found = Inferred::default();
+                infer(&cx, &mut copies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, &mut found))
+            }
+            other => outputs(&cx, other),
+        };
+        match facts {
+            Ok(facts) => Ok(settle(graph, node, facts)),
+            Err(Undecided::Unknown) => Ok(settle(graph, node, Vec::new())),
+            Err(Undecided::Invalid(reason)) => Err(InferError { node: graph.describe(node), reason }),
+        }
+    }
+}
+
+fn facet(cx: &NodeCx<'_>) -> Infer {
+    table::of(cx.node).map_or(Infer::NotPossible("the operator is not known"), |operator| operator.infer)
+}
+
+fn outputs(cx: &NodeCx<'_>, facet: Infer) -> Result<Vec<Fact>, Undecided> {
+    match facet {
+        Infer::With(infer) => {
+            let mut cx = InferCx::new(*cx);
+            infer(&mut cx)?;
+            Ok(cx.into_facts())
+        }
+        Infer::Bodies(_) | Infer::NotPossible(_) => Err(Undecided::Unknown),
+    }
+}
+
+/// One fact a port. An extent that nobody knows gets a symbol: the one it had before, or a new one.
+fn settle(graph: &Graph, node: NodeId, mut facts: Vec<Fact>) -> Vec<Fact> {
+    let ports = graph.vertex(node).ports();
+    facts.resize(ports.len(), Fact::default());
+    for (port, fact) in ports.iter().zip(&mut facts) {
+        let old = port.ty.shape();
+        if let Type::Tensor(tensor) = &mut fact.ty
+            && let Some(shape) = &tensor.shape
+            && shape.iter().any(Dim::is_unknown)
+        {
+            let named = |(axis, dim): (usize, &Dim)| match old.filter(|old| old.len() == shape.len()) {
+                _ if !dim.is_unknown() => dim.clone(),
+                Some(old) if matches!(old[axis].as_symbol(), Some(Symbol::Anonymous(_))) => old[axis].clone(),
+                _ => fresh(),
+            };
+            tensor.shape = Some(shape.iter().enumerate().map(named).collect::<Shape>());
+        }
+    }
+    facts
+}
+
+/// Annotates a graph whose inputs and captures are annotated already.
+pub(super) fn annotate(graph: &mut Graph, found: &mut Inferred) {
+    let Ok(order) = graph.topological() else { return };
+    for id in order {
+        annotate_node(graph, id, found);
+    }
+}
+
+fn annotate_node(graph: &mut Graph, id: NodeId, found: &mut Inferred) {
+    let Some(cx) = NodeCx::new(graph, id) else { return };
+    let facet = facet(&cx);
+    let inferred = if cx.node.has_subgraphs() { with_bodies(graph, id, facet, found) } else { outputs(&cx, facet) };
+    let facts = match inferred {
+        Ok(facts) => facts,
+        Err(Undecided::Unknown) => Vec::new(),
+        Err(Undecided::Invalid(reason)) => {
+            found.invalid.push(InferError { node: graph.describe(id), reason });
+            Vec::new()
+        }
+    };
+    let facts = settle(graph, id, facts);
+    for (port, fact) in (0u32..).zip(facts) {
+        accept(graph, id.port(port), fact, found);
+    }
+}
+
+/// Takes the bodies out of the node, so that they can be annotated while the graph around them is read.
+fn with_bodies(graph: &mut Graph, id: NodeId, facet: Infer, found: &mut Inferred) -> Result<Vec<Fact>, Undecided> {
+    let mut bodies: Vec<Graph> = graph.annotating_subgraphs(id).map(std::mem::take).collect();
+    let result = match (facet, NodeCx::new(graph, id)) {
+        (Infer::Bodies(infer), Some(cx)) => {
+            infer(&cx, &mut bodies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, found))
+        }
+        _ => Err(Undecided::Unknown),
+    };
+    for (slot, body) in graph.annotating_subgraphs(id).zip(bodies) {
+        *slot = body;
+    }
+    result
+}
+
+/// Merges what follows with what was known of the value (declared by the file, or inferred before).
+fn accept(graph: &mut Graph, value: ValueId, fact: Fact, found: &mut Inferred) {
+    let port = graph.port(value);
+    let ty = match fact.ty.merge(&port.ty) {
+        Ok(ty) => ty,
+        Err(conflict) => {
+            found.contradicted.push(format!("`{}`: {conflict}", graph.label(value)));
+            fact.ty
+        }
+    };
+    let elements = fact.elements.or_else(|| port.elements.clone());
+    graph.set_fact(value, ty, elements);
+}
+
+/// Infers one graph, from what is declared of its inputs.
+pub fn graph(graph: &mut Graph) -> Inferred {
+    let mut found = Inferred::default();
+    let inputs: Vec<NodeId> = graph.inputs().to_vec();
+    for id in inputs {
+        let value = id.port(0);
+        let ty = match &graph.port(value).ty {
+            Type::Tensor(tensor) => {
+                let shape = tensor.shape.as_ref().map(|shape| {
+                    shape.iter().map(|dim| if dim.is_unknown() { fresh() } else { dim.clone() }).collect::<Shape>()
+                });
+                Type::tensor(tensor.dtype, shape)
+            }
+            other => other.clone(),
+        };
+        graph.set_fact(value, ty, None);
+    }
+    annotate(graph, &mut found);
+    found
+}
+
+/// Infers the main graph and, as far as that goes without the types of a call, the bodies of functions.
+pub fn model(model: &mut Model) -> Inferred {
+    let mut found = graph(&mut model.graph);
+    for function in &mut model.functions {
+        let inside = graph(&mut function.body);
+        found.invalid.extend(inside.invalid);
+    }
+    found
+}
+
+/// Infers again what depends on these vertices, as far as something new follows.
+pub fn readers_of(graph: &mut Graph, changed: &[NodeId]) -> Inferred {
+    let mut found = Inferred::default();
+    let mut queue: std::collections::VecDeque<NodeId> = changed.iter().copied().collect();
+    while let Some(id) = queue.pop_front() {
+        if !matches!(graph.get(id), Some(Vertex::Node(_))) {
+            continue;
+        }
+        let before: Vec<_> =
+            graph.vertex(id).ports().iter().map(|port| (port.ty.clone(), port.elements.clone())).collect();
+        annotate_node(graph, id, &mut found);
+        for (port, (ty, elements)) in (0u32..).zip(before) {
+            let value = id.port(port);
+            let now = graph.port(value);
+            if now.ty != ty || now.elements != elements {
+                queue.extend(graph.readers(value).map(|reading| reading.node));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,39 @@
+//! The one table of operators. A new operator adds a word here and a file in the folder of its family.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use onnxpress_ir::Node;
+
+use crate::operator::Operator;
+
+/// The data sheets of every family.
+fn families() -> impl Iterator<Item = &'static Operator> {
+    [crate::control::OPERATORS, crate::linear::OPERATORS, crate::math::OPERATORS].into_iter().flatten().copied()
+}
+
+type Index = HashMap<(&'static [u8], &'static [u8]), &'static Operator>;
+
+fn index() -> &'static Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        families().map(|operator| ((operator.domain.as_bytes(), operator.name.as_bytes()), operator)).collect()
+    })
+}
+
+/// The data sheet of an operator; the empty domain is the standard's.
+pub fn operator(domain: &[u8], name: &[u8]) -> Option<&'static Operator> {
+    index().get(&(onnxpress_ir::graph::canonical_domain(domain), name)).copied()
+}
+
+/// The data sheet of a node's operator.
+pub fn of(node: &Node) -> Option<&'static Operator> {
+    operator(node.domain.as_bytes(), node.op_type.as_bytes())
+}
+
+/// Every data sheet, by domain and name.
+pub fn all() -> Vec<&'static Operator> {
+    let mut all: Vec<_> = families().collect();
+    all.sort_by_key(|operator| (operator.domain, operator.name));
+    all
+}
