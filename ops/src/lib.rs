@@ -2,7 +2,7 @@
 //!
 //! One static [`operator::Operator`] a data sheet, in the folder of its family; [`table`] is the one list of them. The
 //! [`schema`] covers every operator of the standard in every version; [`infer`] derives types and symbolic shapes,
-//! [`evaluate`] computes. This crate knows no pass.
+//! [`evaluate`] computes, [`verify`] checks nodes against their schemas. This crate knows no pass.
 
 pub mod axes;
 pub mod evaluate;
@@ -12,6 +12,7 @@ pub mod node;
 pub mod operator;
 pub mod schema;
 pub mod table;
+pub mod verify;
 
 mod control;
 mod linear;
