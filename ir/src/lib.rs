@@ -5,6 +5,7 @@
 //! [`Edit`]. This crate knows no operator, no protobuf and no file.
 
 pub mod attr;
+pub mod build;
 pub mod carried;
 pub mod dim;
 pub mod dtype;
@@ -17,6 +18,7 @@ pub mod tensor;
 pub mod types;
 
 pub use attr::{Attr, AttrKind, AttrValue};
+pub use build::{BuildError, GraphBuilder, NodeDraft};
 pub use carried::Carried;
 pub use dim::{Dim, Symbol};
 pub use dtype::{DType, Kind};
