@@ -28,6 +28,7 @@ use onnxpress_ir::{Function, Graph, Model, Node, NodeId};
 pub use problem::{Count, Finding, Problem, Severity};
 
 use crate::schema;
+use node::Found;
 
 /// Checks every node of a model against its operator's schema: of the main graph, of subgraphs and of functions.
 ///
@@ -35,13 +36,13 @@ use crate::schema;
 /// know pass. Findings come in the order of the vertices, those of a subgraph before that of the node that holds it.
 pub fn verify(model: &Model) -> Vec<Finding> {
     let functions = model.functions.iter().map(|function| (key_of_function(function), function)).collect();
-    let mut verifier = Verifier { functions, findings: Vec::new(), place: Vec::new(), imports_seen: BTreeSet::new() };
+    let mut verifier =
+        Verifier { functions, findings: Vec::new(), function: None, place: Vec::new(), imports_seen: BTreeSet::new() };
     verifier.graph(&model.graph);
     for function in &model.functions {
         verifier.imports_seen.clear();
-        verifier.place.push(format!("function `{}`", function.name));
+        verifier.function = Some(format!("function `{}`", function.name));
         verifier.graph(&function.body);
-        verifier.place.pop();
     }
     verifier.findings
 }
@@ -61,7 +62,9 @@ fn key_of_node(node: &Node) -> Key<'_> {
 struct Verifier<'m> {
     functions: BTreeMap<Key<'m>, &'m Function>,
     findings: Vec<Finding>,
-    /// Where the graph at hand is, from the outside inwards; nothing for the main graph.
+    /// The function whose body is at hand.
+    function: Option<String>,
+    /// Where the subgraph at hand is in the model's graph or the function's body, from the outside inwards.
     place: Vec<String>,
     /// The domains whose import was looked at, of the model or function at hand.
     imports_seen: BTreeSet<&'m [u8]>,
@@ -94,7 +97,7 @@ impl<'m> Verifier<'m> {
                 _ => None,
             };
             if let Some(problem) = problem {
-                let site = self.place.first().map_or("the model", |place| place).to_owned();
+                let site = self.function.as_deref().unwrap_or("the model").to_owned();
                 self.findings.push(Finding { severity: Severity::Warning, site, problem });
             }
         }
@@ -102,7 +105,7 @@ impl<'m> Verifier<'m> {
     }
 
     fn node(&mut self, graph: &Graph, id: NodeId, node: &Node, imported: Option<i64>) {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         if let Some(function) = self.functions.get(&key_of_node(node)) {
             node::check_call(node, function, &mut found);
         } else {
@@ -112,14 +115,11 @@ impl<'m> Verifier<'m> {
             return;
         }
         let mut site = graph.describe(id);
-        for place in self.place.iter().rev() {
+        for place in self.place.iter().rev().chain(&self.function) {
             site.push_str(" in ");
             site.push_str(place);
         }
-        self.findings.extend(found.into_iter().map(|(severity, problem)| Finding {
-            severity,
-            site: site.clone(),
-            problem,
-        }));
+        let found = found.into_findings();
+        self.findings.extend(found.map(|(severity, problem)| Finding { severity, site: site.clone(), problem }));
     }
 }

@@ -111,6 +111,9 @@ pub enum Problem {
     /// A type parameter would have to stand for two types at once.
     #[error("{second} has type {second_type}, but {first} has {first_type}, and both are `{parameter}`")]
     Binding { parameter: &'static str, first: String, first_type: String, second: String, second_type: String },
+    /// Of one node only the first findings are told.
+    #[error("{count} more findings of this node")]
+    More { count: usize },
 }
 
 /// A domain for messages: the standard's has a name there.

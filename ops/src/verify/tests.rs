@@ -1,10 +1,10 @@
 //! One small model for each finding, and next to it the model that is right.
 
+use std::sync::Arc;
+
 use onnxpress_ir::{
     Attr, AttrKind, AttrValue, Carried, DType, Function, Graph, Input, Model, Name, Node, Opsets, Port, Type, ValueId,
 };
-
-use std::sync::Arc;
 
 use super::*;
 
@@ -123,6 +123,16 @@ fn results_are_bound_too() {
     assert_eq!(check(13, cast, 1), "");
 }
 
+/// A hostile node cannot fill the memory with complaints, nor take quadratic time to complain.
+#[test]
+fn findings_of_one_node_are_bounded() {
+    let mut node = Node::new("Relu", 1);
+    node.attrs = (0..100_000).map(|index| Attr::int(format!("a{}", index % 50_000), 0)).collect();
+    let report = check(13, node, 1);
+    assert_eq!(report.lines().count(), 17);
+    insta::assert_snapshot!(report.lines().last().unwrap(), @"Error: Relu `n`: 149984 more findings of this node");
+}
+
 /// The table speaks for one release of onnxruntime; files come from all of them.
 #[test]
 fn what_is_onnxruntime_s_is_only_warned_of() {
@@ -159,6 +169,7 @@ fn subgraphs_and_functions_are_sites() {
     let mut inner = Graph::new(Arc::clone(&model.graph.opsets));
     let value = input(&mut inner, "v", Type::Unknown);
     inner.add_node(Node::new("Add", 1).named(Some("a".into())), &[Some(value)]);
+    inner.add_node(Node::new("Odd", 1).in_domain("theirs"), &[]);
     let condition = input(&mut model.graph, "c", tensor(DType::Bool));
     let branch = |name: &'static str, graph: &Graph| Attr::new(name, AttrValue::Graph(Box::new(graph.clone())));
     let choice = Node::new("If", 1).with(branch("then_branch", &inner)).with(branch("else_branch", &Graph::default()));
@@ -177,9 +188,11 @@ fn subgraphs_and_functions_are_sites() {
     model.graph.add_node(call, &[Some(condition), Some(condition)]);
     insta::assert_snapshot!(report(&model), @r"
     Error: Add `a` in `then_branch` of If `choice`: operands: found 1, expected 2
+    Warning: the model: domain theirs is used, but not imported; version 1 is taken
     Error: f `call`: operands: found 2, expected 0 to 1
     Error: f `call`: results: found 1, expected 0
     Error: f `call`: attribute `alpha` is not given, but required
     Error: Add `a` in function `f`: operands: found 1, expected 2
+    Warning: function `f`: domain theirs is used, but not imported; version 1 is taken
     ");
 }

@@ -6,7 +6,7 @@ use onnxpress_ir::{Graph, Node, NodeId, Type};
 use smallvec::{SmallVec, smallvec};
 
 use super::node::Found;
-use super::problem::{Problem, Severity};
+use super::problem::Problem;
 use crate::schema::{Formal, FormalKind, OpSchema, TypeConstraint, TypeRef, TypeSet};
 
 /// Checks the types of a node's operands and results.
@@ -51,7 +51,7 @@ impl<'a> Check<'a> {
         let constraint = match (formal.types, self.schema.constraint(formal)) {
             (TypeRef::Tensor(dtype), _) => {
                 if !matches!(ty, Type::Unknown | Type::Tensor(_)) || ty.dtype().is_some_and(|found| found != dtype) {
-                    self.wrong_type(&value, dtype.to_string());
+                    self.wrong_type(&value, || dtype.to_string());
                 }
                 return;
             }
@@ -59,15 +59,14 @@ impl<'a> Check<'a> {
             (_, None) => return,
         };
         if !admits(&constraint.types, ty) {
-            self.wrong_type(&value, constraint.types.to_string());
+            self.wrong_type(&value, || constraint.types.to_string());
         } else if !matches!(formal.kind, FormalKind::Variadic { homogeneous: false, .. }) {
             self.bind(constraint, value);
         }
     }
 
-    fn wrong_type(&mut self, value: &Bound<'_>, expected: String) {
-        let problem = Problem::Type { value: value.name(), found: unshaped(value.ty), expected };
-        self.found.push((Severity::Error, problem));
+    fn wrong_type(&mut self, value: &Bound<'_>, expected: impl FnOnce() -> String) {
+        self.found.error(|| Problem::Type { value: value.name(), found: unshaped(value.ty), expected: expected() });
     }
 
     fn bind(&mut self, constraint: &'static TypeConstraint, value: Bound<'a>) {
@@ -76,16 +75,13 @@ impl<'a> Check<'a> {
             None if is_known(value.ty) => self.bound[parameter] = Some(value),
             None => {}
             Some(first) if agree(first.ty, value.ty) => {}
-            Some(first) => {
-                let problem = Problem::Binding {
-                    parameter: constraint.parameter,
-                    first: first.name(),
-                    first_type: unshaped(first.ty),
-                    second: value.name(),
-                    second_type: unshaped(value.ty),
-                };
-                self.found.push((Severity::Error, problem));
-            }
+            Some(first) => self.found.error(|| Problem::Binding {
+                parameter: constraint.parameter,
+                first: first.name(),
+                first_type: unshaped(first.ty),
+                second: value.name(),
+                second_type: unshaped(value.ty),
+            }),
         }
     }
 }
