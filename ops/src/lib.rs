@@ -12,6 +12,8 @@ pub mod node;
 pub mod operator;
 pub mod schema;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 mod control;

@@ -1,11 +1,12 @@
 //! Kernels of elementwise operators: each says what it does to one number, in whole numbers and in floats.
 //!
-//! Arithmetic on floats is done in binary64 and rounded once to the tensor's own type; on whole numbers in 64 bits, wrapped
+//! Arithmetic on floats is done in binary64 and rounded once to the tensor's own type; on whole numbers exactly, then wrapped
 //! to the tensor's own width, as runtimes do.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use onnxpress_ir::{DType, Tensor};
+use onnxpress_ir::Tensor;
 
+use super::whole::{from_wholes, to_wholes};
 use super::{EvalCx, EvalError, Value};
 
 /// The extents that both broadcast to.
@@ -52,13 +53,26 @@ fn zip<T: Copy, U>(
     Ok(broadcast_to(&a, dims)?.iter().zip(broadcast_to(&b, dims)?.iter()).map(|(&a, &b)| f(a, b)).collect())
 }
 
-/// Two operands of one numeric type, and a result of the same.
+/// A result of whole numbers, for which no value may be defined (a quotient by 0).
+fn defined(values: Vec<Option<i128>>) -> Result<Vec<i128>, EvalError> {
+    let all: Option<Vec<i128>> = values.into_iter().collect();
+    all.ok_or_else(|| EvalError::invalid("an element has no defined result (as of a division by 0)"))
+}
+
+fn expect_same_type(a: &Tensor, b: &Tensor) -> Result<(), EvalError> {
+    if a.dtype() == b.dtype() {
+        return Ok(());
+    }
+    Err(EvalError::invalid(format!("operands of {} and {}", a.dtype(), b.dtype())))
+}
+
+/// Two operands of one numeric type, and a result of the same. `whole` answers `None` where no result is defined.
 ///
 /// # Errors
 /// Where the operands are missing, of different or not of numeric types, or cannot be broadcast together.
 pub fn binary(
     cx: &EvalCx<'_>,
-    whole: impl Fn(i64, i64) -> i64,
+    whole: impl Fn(i128, i128) -> Option<i128>,
     float: impl Fn(f64, f64) -> f64,
 ) -> Result<Vec<Value>, EvalError> {
     let (a, b) = (cx.tensor(0)?, cx.tensor(1)?);
@@ -73,19 +87,17 @@ pub fn binary_tensors(
     cx: &EvalCx<'_>,
     a: &Tensor,
     b: &Tensor,
-    whole: impl Fn(i64, i64) -> i64,
+    whole: impl Fn(i128, i128) -> Option<i128>,
     float: impl Fn(f64, f64) -> f64,
 ) -> Result<Tensor, EvalError> {
-    if a.dtype() != b.dtype() {
-        return Err(EvalError::invalid(format!("operands of {} and {}", a.dtype(), b.dtype())));
-    }
+    expect_same_type(a, b)?;
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     Ok(if a.dtype().is_float() {
         let values = zip(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?;
         Tensor::from_f64s(a.dtype(), &dims, &values)?
     } else {
-        let values = zip(&dims, (a.to_i64s()?, a.dims()), (b.to_i64s()?, b.dims()), whole)?;
-        Tensor::from_i64s(a.dtype(), &dims, &values)?
+        let values = zip(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?;
+        from_wholes(a.dtype(), &dims, &defined(values)?)?
     })
 }
 
@@ -95,19 +107,50 @@ pub fn binary_tensors(
 /// As [`binary`].
 pub fn compare(
     cx: &EvalCx<'_>,
-    whole: impl Fn(i64, i64) -> bool,
+    whole: impl Fn(i128, i128) -> bool,
     float: impl Fn(f64, f64) -> bool,
 ) -> Result<Vec<Value>, EvalError> {
     let (a, b) = (cx.tensor(0)?, cx.tensor(1)?);
-    if a.dtype() != b.dtype() {
-        return Err(EvalError::invalid(format!("operands of {} and {}", a.dtype(), b.dtype())));
-    }
+    expect_same_type(a, b)?;
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     let values = if a.dtype().is_float() {
         zip(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?
     } else {
-        zip(&dims, (a.to_i64s()?, a.dims()), (b.to_i64s()?, b.dims()), whole)?
+        zip(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?
     };
+    Ok(vec![Tensor::from_values(&dims, values)?.into()])
+}
+
+/// Two operands of strings, and a truth value.
+///
+/// # Errors
+/// Where an operand is missing or has no strings, or they cannot be broadcast together.
+pub fn compare_strings(cx: &EvalCx<'_>, holds: impl Fn(&[u8], &[u8]) -> bool) -> Result<Vec<Value>, EvalError> {
+    let (a, b) = (cx.tensor(0)?, cx.tensor(1)?);
+    expect_same_type(a, b)?;
+    let (Some(left), Some(right)) = (a.strings(), b.strings()) else {
+        return Err(EvalError::invalid(format!("operands of {} instead of strings", a.dtype())));
+    };
+    let dims = broadcast_dims(cx, a.dims(), b.dims())?;
+    // References into the tensors are as cheap to repeat as numbers.
+    let values = zip(
+        &dims,
+        (left.iter().collect::<Vec<_>>(), a.dims()),
+        (right.iter().collect::<Vec<_>>(), b.dims()),
+        |a, b| holds(a, b),
+    )?;
+    Ok(vec![Tensor::from_values(&dims, values)?.into()])
+}
+
+/// Two operands of truth values, and a result of the same.
+///
+/// # Errors
+/// Where an operand is missing or has no truth values, or they cannot be broadcast together.
+pub fn logical(cx: &EvalCx<'_>, f: impl Fn(bool, bool) -> bool) -> Result<Vec<Value>, EvalError> {
+    let (a, b) = (cx.tensor(0)?, cx.tensor(1)?);
+    let dims = broadcast_dims(cx, a.dims(), b.dims())?;
+    let truths = |tensor: &Tensor| tensor.values::<bool>().map(std::borrow::Cow::into_owned);
+    let values = zip(&dims, (truths(a)?, a.dims()), (truths(b)?, b.dims()), f)?;
     Ok(vec![Tensor::from_values(&dims, values)?.into()])
 }
 
@@ -116,28 +159,47 @@ pub fn compare(
 /// # Errors
 /// Where the operand is missing or not of a float type.
 pub fn unary_float(cx: &EvalCx<'_>, f: impl Fn(f64) -> f64) -> Result<Vec<Value>, EvalError> {
-    let x = cx.tensor(0)?;
+    Ok(vec![map_floats(cx.tensor(0)?, f)?.into()])
+}
+
+/// The same for a tensor at hand.
+///
+/// # Errors
+/// Where the tensor is not of a float type.
+pub fn map_floats(x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor, EvalError> {
     if !x.dtype().is_float() {
         return Err(EvalError::invalid(format!("an operand of {}", x.dtype())));
     }
     let values: Vec<f64> = x.to_f64s()?.into_iter().map(f).collect();
-    Ok(vec![Tensor::from_f64s(x.dtype(), x.dims(), &values)?.into()])
+    Ok(Tensor::from_f64s(x.dtype(), x.dims(), &values)?)
 }
 
 /// One operand of any numeric type, and a result of the same.
 ///
 /// # Errors
 /// Where the operand is missing or not of a numeric type.
-pub fn unary(cx: &EvalCx<'_>, whole: impl Fn(i64) -> i64, float: impl Fn(f64) -> f64) -> Result<Vec<Value>, EvalError> {
+pub fn unary(
+    cx: &EvalCx<'_>,
+    whole: impl Fn(i128) -> i128,
+    float: impl Fn(f64) -> f64,
+) -> Result<Vec<Value>, EvalError> {
     let x = cx.tensor(0)?;
     if x.dtype().is_float() {
         return unary_float(cx, float);
     }
-    let values: Vec<i64> = x.to_i64s()?.into_iter().map(whole).collect();
-    Ok(vec![Tensor::from_i64s(x.dtype(), x.dims(), &values)?.into()])
+    let values: Vec<i128> = to_wholes(x)?.into_iter().map(whole).collect();
+    Ok(vec![from_wholes(x.dtype(), x.dims(), &values)?.into()])
 }
 
-/// Whether the type is one that these kernels compute with.
-pub fn is_numeric(dtype: DType) -> bool {
-    dtype.is_float() || dtype.is_integer()
+/// One operand of a float type, and a truth value.
+///
+/// # Errors
+/// Where the operand is missing or not of a float type.
+pub fn classify(cx: &EvalCx<'_>, f: impl Fn(f64) -> bool) -> Result<Vec<Value>, EvalError> {
+    let x = cx.tensor(0)?;
+    if !x.dtype().is_float() {
+        return Err(EvalError::invalid(format!("an operand of {}", x.dtype())));
+    }
+    let values: Vec<bool> = x.to_f64s()?.into_iter().map(f).collect();
+    Ok(vec![Tensor::from_values(x.dims(), values)?.into()])
 }

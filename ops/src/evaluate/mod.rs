@@ -5,6 +5,7 @@
 
 pub mod elementwise;
 mod value;
+pub mod whole;
 
 use std::cell::Cell;
 
