@@ -1,1 +1,3 @@
 //! A compiler for ONNX files.
+
+pub mod draw;
