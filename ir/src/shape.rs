@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::dim::{Dim, Symbol};
 
 /// The extents of a tensor, outermost axis first. A scalar has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shape(SmallVec<[Dim; 4]>);
 
 impl Shape {
@@ -105,7 +105,7 @@ fn broadcast_extents(axis: usize, mut extents: Vec<&Dim>) -> Result<Dim, Broadca
     let is_never_one = |dim: &Dim| dim.equals(&one) == Some(false);
     extents.retain(|dim| dim.equals(&one) != Some(true));
     // Constants sort first and the unknown last; the result does not depend on the order of operands.
-    extents.sort();
+    extents.sort_by(|left, right| left.structural_cmp(right));
     extents.dedup();
     let Some(first) = extents.first() else {
         return Ok(one);

@@ -10,7 +10,7 @@
 use super::polynomial::{Atom, Monomial, Polynomial};
 
 /// Atoms opened while one question is answered.
-const FUEL: u32 = 32;
+const FUEL: u32 = 16;
 /// Finite ends stay within this, so that sums of ends cannot overflow.
 const LARGEST: i128 = 1 << 100;
 const INFINITY: i128 = i128::MAX;
@@ -55,6 +55,10 @@ impl Interval {
 
     pub(super) fn is_non_negative(self) -> bool {
         self.low >= 0
+    }
+
+    pub(super) fn is_zero(self) -> bool {
+        (self.low, self.high) == (0, 0)
     }
 
     pub(super) fn is_positive(self) -> bool {
@@ -122,8 +126,7 @@ fn plain(polynomial: &Polynomial) -> Interval {
 
 fn of_atom(atom: &Atom) -> Interval {
     let operands = atom.operands();
-    let mut intervals =
-        operands.iter().map(|dim| dim.polynomial().map_or(Interval::EVERYTHING, |polynomial| plain(&polynomial)));
+    let mut intervals = operands.into_iter().map(plain);
     match atom {
         Atom::Symbol(_) => Interval { low: 0, high: INFINITY },
         Atom::FloorDiv(_) => match (intervals.next(), intervals.next()) {
@@ -160,10 +163,7 @@ fn opened(polynomial: &Polynomial, fuel: &mut u32) -> Interval {
     };
     *fuel = left;
     let narrowed = split(polynomial, atom).and_then(|parts| match atom {
-        Atom::FloorDiv(both) => {
-            let (x, q) = (both.0.polynomial()?, both.1.polynomial()?);
-            open_quotient(&parts, &x, &q, fuel)
-        }
+        Atom::FloorDiv(both) => open_quotient(&parts, &both.0, &both.1, fuel),
         _ => open_extremum(&parts, atom, fuel),
     });
     narrowed.map_or(plain, |narrowed| plain.intersection(narrowed))
@@ -213,7 +213,7 @@ fn open_extremum(parts: &Parts, atom: &Atom, fuel: &mut u32) -> Option<Interval>
     let takes_larger = matches!(atom, Atom::Max(_)) == keeps_order;
     let mut result: Option<Interval> = None;
     for operand in atom.operands() {
-        let sum = parts.others.plus(&parts.cofactor.times(&*operand.polynomial()?)?)?;
+        let sum = parts.others.plus(&parts.cofactor.times(operand)?)?;
         let case = opened(&sum, fuel);
         result = Some(match result {
             None => case,

@@ -29,7 +29,7 @@ impl Dim {
             return floor_quotient(*l, *r).map(Self::from).unwrap_or_default();
         }
         match (self.polynomial(), divisor.polynomial()) {
-            (Some(dividend), Some(divisor)) => divide(&dividend, &divisor).unwrap_or_default(),
+            (Some(dividend), Some(divisor)) => Self::from_parts(divide(&dividend, &divisor)),
             _ => Self::unknown(),
         }
     }
@@ -81,32 +81,31 @@ pub(super) fn floor_quotient(dividend: i64, divisor: i64) -> Option<i64> {
 }
 
 /// `floor(dividend / divisor)`; `None` for a divisor 0 and beyond the limits.
-fn divide(dividend: &Polynomial, divisor: &Polynomial) -> Option<Dim> {
-    if divisor.is_zero() {
+fn divide(dividend: &Polynomial, divisor: &Polynomial) -> Option<Polynomial> {
+    if Interval::of(divisor).is_zero() {
         return None;
     }
     let (dividend, divisor) = cancel(dividend, divisor)?;
     let (whole, rest) = dividend.divided_by(&divisor).unwrap_or((Polynomial::default(), dividend));
-    Some(Dim::from_parts(Some(whole)) + proper_fraction(rest, divisor)?)
+    whole.plus(&proper_fraction(rest, divisor)?)
 }
 
 /// `floor(rest / divisor)` for a reduced dividend.
-fn proper_fraction(rest: Polynomial, divisor: Polynomial) -> Option<Dim> {
+fn proper_fraction(rest: Polynomial, divisor: Polynomial) -> Option<Polynomial> {
     if rest.is_zero() {
-        return Some(Dim::from(0));
+        return Some(rest);
     }
     if let Some(value) = decided_by_bounds(&rest, &divisor) {
-        return Some(Dim::from(value));
+        return Some(Polynomial::constant(value));
     }
     let reductions = [reduce_by_shared_polynomial, merge_nested_quotient, reduce_by_content];
     for reduction in reductions {
         let reduced = reduction(&rest, &divisor).and_then(|(dividend, divisor)| divide(&dividend, &divisor));
-        if let Some(quotient) = reduced.filter(|quotient| !quotient.is_unknown()) {
+        if let Some(quotient) = reduced {
             return Some(quotient);
         }
     }
-    let both = (Dim::from_parts(Some(rest)), Dim::from_parts(Some(divisor)));
-    Some(Dim::from_atom(Atom::FloorDiv(Arc::new(both))))
+    Polynomial::atom(Atom::FloorDiv(Arc::new((rest, divisor))))
 }
 
 /// Divides both by their common integer factor and monomial, and makes the leading coefficient of the divisor positive.
@@ -131,11 +130,13 @@ fn decided_by_bounds(rest: &Polynomial, divisor: &Polynomial) -> Option<i64> {
     if !Interval::of(divisor).is_non_negative() {
         return None;
     }
-    let below = |gap: Option<Polynomial>| gap.is_some_and(|gap| Interval::of(&gap).is_non_negative());
-    if range.is_non_negative() && below(divisor.minus(rest).and_then(|gap| gap.plus(&Polynomial::constant(-1)))) {
+    let is_size = |gap: Option<Polynomial>| gap.is_some_and(|gap| Interval::of(&gap).is_non_negative());
+    if range.is_non_negative() && is_size(divisor.minus(rest).and_then(|gap| gap.plus(&Polynomial::constant(-1)))) {
         return Some(0);
     }
-    (range.is_negative() && below(divisor.plus(rest))).then_some(-1)
+    // A divisor that is at least 0 is at least 1.
+    let is_within_one_divisor = range.low() == Some(-1) || is_size(divisor.plus(rest));
+    (range.is_negative() && is_within_one_divisor).then_some(-1)
 }
 
 /// `s*a / (s*b) = a / b`, where the shared factor `s` is all of the one or the other but for a monomial.
@@ -159,12 +160,12 @@ fn merge_nested_quotient(rest: &Polynomial, divisor: &Polynomial) -> Option<(Pol
             return None;
         };
         let others = rest.minus(&Polynomial::from_sorted([(monomial.clone(), 1)])?)?;
-        let (x, a) = (inner.0.polynomial()?, inner.1.polynomial()?);
+        let (x, a) = (&inner.0, &inner.1);
         // With a symbolic `a` the product `a*b` would copy atoms, and reductions might not end.
         if !others.is_zero() && a.as_constant().is_none() {
             return None;
         }
-        Some((others.times(&a)?.plus(&x)?, divisor.times(&a)?))
+        Some((others.times(a)?.plus(x)?, divisor.times(a)?))
     })
 }
 

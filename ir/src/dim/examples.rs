@@ -88,7 +88,7 @@ fn minima_and_maxima_are_decided_by_bounds() {
         max(2*N, 6) = 2*max(N, 3)
         max(max(N, h), max(w, N)) = max(N, h, w)
         min(max(N - 1, 0), N) = max(N, 1) - 1
-        max(N - floor(N/2), floor((N + 1)/2)) = N - floor(N/2)
+        max(N - floor(N/2), floor((N + 1)/2)) = floor((N + 1)/2)
         min(mod(N, 8), 7) = N - 8*floor(N/8)
         min(N, 3) + h = h + min(N, 3)
     ",

@@ -6,7 +6,6 @@
 //! Minima likewise.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Dim;
 use super::bounds::Interval;
@@ -39,13 +38,15 @@ impl Dim {
     pub fn max_of(dims: impl IntoIterator<Item = Self>) -> Self {
         Extremum::Max.of(dims)
     }
+}
 
-    /// The same dim with every minimum outside of quotients written as a maximum: `min(a, b) = -max(-a, -b)`.
-    pub(super) fn with_maxima_only(&self) -> Self {
-        self.rebuild(&|atom| match atom {
-            Atom::Min(operands) => -Self::max_of(operands.iter().map(|dim| -dim.with_maxima_only())),
-            Atom::Max(operands) => Self::max_of(operands.iter().map(Self::with_maxima_only)),
-            other => Self::from_atom(other.clone()),
+impl Polynomial {
+    /// The same with every minimum outside of quotients written as a maximum: `min(a, b) = -max(-a, -b)`.
+    pub(super) fn with_maxima_only(&self) -> Dim {
+        self.rebuilt(&|atom| match atom {
+            Atom::Min(operands) => -Dim::max_of(operands.iter().map(|operand| -operand.with_maxima_only())),
+            Atom::Max(operands) => Dim::max_of(operands.iter().map(Self::with_maxima_only)),
+            other => Dim::from_parts(Self::atom(other.clone())),
         })
     }
 }
@@ -72,7 +73,7 @@ impl Extremum {
         let mut outside = Polynomial::default();
         let mut factor = 1i64;
         for _ in 0..MAX_ROUNDS {
-            operands = self.dissolve(operands)?;
+            operands = self.undominated(self.dissolve(operands)?);
             let shared = shared_part(&operands)?;
             outside = outside.plus_scaled(factor, &shared)?;
             for operand in &mut operands {
@@ -101,10 +102,9 @@ impl Extremum {
     }
 
     fn atom(self, operands: Vec<Polynomial>) -> Atom {
-        let operands: Arc<[Dim]> = operands.into_iter().map(|operand| Dim::from_parts(Some(operand))).collect();
         match self {
-            Self::Min => Atom::Min(operands),
-            Self::Max => Atom::Max(operands),
+            Self::Min => Atom::Min(operands.into()),
+            Self::Max => Atom::Max(operands.into()),
         }
     }
 
@@ -115,9 +115,9 @@ impl Extremum {
             match self.inner(&operand) {
                 None => flat.push(operand),
                 Some((atom, coefficient)) => {
-                    let others = operand.plus_scaled(-coefficient, &Polynomial::atom(atom.clone())?)?;
+                    let others = operand.plus_scaled(coefficient.checked_neg()?, &Polynomial::atom(atom.clone())?)?;
                     for inner in atom.operands() {
-                        open.push(others.plus_scaled(coefficient, &*inner.polynomial()?)?);
+                        open.push(others.plus_scaled(coefficient, inner)?);
                     }
                 }
             }
@@ -125,6 +125,8 @@ impl Extremum {
                 return None;
             }
         }
+        flat.sort();
+        flat.dedup();
         (!flat.is_empty()).then_some(flat)
     }
 
@@ -142,8 +144,9 @@ impl Extremum {
         })
     }
 
-    /// Drops every operand that another one provably reaches; of two that reach each other, the later one.
-    fn undominated(self, operands: Vec<Polynomial>) -> Vec<Polynomial> {
+    /// Drops every operand that another one provably reaches; of two that reach each other, the later one. One always
+    /// remains, even if bounds should decide for a circle of them.
+    fn undominated(self, mut operands: Vec<Polynomial>) -> Vec<Polynomial> {
         let reaches = |winner: &Polynomial, loser: &Polynomial| {
             let gap = match self {
                 Self::Max => winner.minus(loser),
@@ -151,13 +154,13 @@ impl Extremum {
             };
             gap.is_some_and(|gap| Interval::of(&gap).is_non_negative())
         };
-        let is_kept = |index: usize, operand: &Polynomial| {
-            !operands.iter().enumerate().any(|(other_index, other)| {
-                other_index != index && reaches(other, operand) && (other_index < index || !reaches(operand, other))
-            })
-        };
-        let kept: Vec<bool> = operands.iter().enumerate().map(|(index, operand)| is_kept(index, operand)).collect();
-        operands.into_iter().zip(kept).filter(|(_, is_kept)| *is_kept).map(|(operand, _)| operand).collect()
+        for index in (0..operands.len()).rev() {
+            let mut others = operands.iter().enumerate().filter(|(other, _)| *other != index);
+            if operands.get(index).is_some_and(|loser| others.any(|(_, winner)| reaches(winner, loser))) {
+                operands.remove(index);
+            }
+        }
+        operands
     }
 }
 

@@ -13,6 +13,7 @@
 //! [unknown](Dim::unknown), which absorbs everything it meets. Unknown is always a correct answer, only not a useful one.
 
 mod arithmetic;
+mod bind;
 mod bounds;
 mod divide;
 #[cfg(test)]
@@ -27,7 +28,7 @@ mod symbol;
 mod text;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use polynomial::{Atom, Polynomial};
@@ -36,10 +37,10 @@ pub use text::ParseDimError;
 
 /// A size, or an integer computed from sizes: a constant, a polynomial in normal form, or unknown.
 ///
-/// `==` and the order compare the normal forms, as collections need it: equal values have equal sizes (the unknown
-/// excepted, which equals itself here), but different values need not differ in size. To ask about sizes use
-/// [`Dim::equals`] and [`Dim::compare`], which know when they cannot tell.
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// `==` compares normal forms: equal dims have equal sizes (the unknown excepted, which equals itself here), but
+/// different dims need not differ in size. To ask about sizes use [`Dim::equals`] and [`Dim::compare`], which know when
+/// they cannot tell.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Dim(Repr);
 
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,86 +115,13 @@ impl Dim {
 
     /// Whether it is a polynomial in symbols alone, without quotients, minima or maxima. Constants are.
     pub fn is_polynomial(&self) -> bool {
-        !self.is_unknown() && self.depth() == 0
+        self.polynomial().is_some_and(|polynomial| polynomial.depth() == 0)
     }
 
-    /// Every symbol that occurs, at any depth.
-    pub fn symbols(&self) -> BTreeSet<Symbol> {
-        let mut found = BTreeSet::new();
-        self.collect_symbols(&mut found);
-        found
-    }
-
-    fn collect_symbols(&self, found: &mut BTreeSet<Symbol>) {
-        for atom in self.atoms() {
-            match atom {
-                Atom::Symbol(symbol) => {
-                    found.insert(symbol.clone());
-                }
-                composite => composite.operands().into_iter().for_each(|dim| dim.collect_symbols(found)),
-            }
-        }
-    }
-
-    /// The atoms of all terms; none for constants and the unknown. One that occurs in several terms comes several times.
-    fn atoms(&self) -> impl Iterator<Item = &Atom> {
-        let terms = match &self.0 {
-            Repr::Polynomial(polynomial) => polynomial.terms(),
-            _ => &[],
-        };
-        terms.iter().flat_map(|(monomial, _)| monomial.factors()).map(|(atom, _)| atom)
-    }
-
-    /// The value for given values of the symbols; `None` where one is not given, a divisor is 0, a value does not fit
-    /// in 64 bits, or the dim is unknown.
-    pub fn eval(&self, bind: impl Fn(&Symbol) -> Option<i64>) -> Option<i64> {
-        self.eval_with(&bind)
-    }
-
-    fn eval_with(&self, bind: &dyn Fn(&Symbol) -> Option<i64>) -> Option<i64> {
-        let polynomial = self.polynomial()?;
-        let mut sum = 0i128;
-        for (monomial, coefficient) in polynomial.terms() {
-            let mut product = i128::from(*coefficient);
-            for (atom, exponent) in monomial.factors() {
-                let value = i128::from(atom.eval_with(bind)?);
-                product = product.checked_mul(value.checked_pow(*exponent)?)?;
-            }
-            sum = sum.checked_add(product)?;
-        }
-        i64::try_from(sum).ok()
-    }
-
-    /// The dim with symbols replaced where `replace` gives something, and simplified again.
-    #[must_use]
-    pub fn substitute(&self, replace: impl Fn(&Symbol) -> Option<Self>) -> Self {
-        self.substitute_with(&replace)
-    }
-
-    fn substitute_with(&self, replace: &dyn Fn(&Symbol) -> Option<Self>) -> Self {
-        self.rebuild(&|atom| {
-            let operands = || atom.operands().into_iter().map(|dim| dim.substitute_with(replace));
-            match atom {
-                Atom::Symbol(symbol) => replace(symbol).unwrap_or_else(|| Self::from(symbol.clone())),
-                Atom::FloorDiv(both) => both.0.substitute_with(replace).floor_div(both.1.substitute_with(replace)),
-                Atom::Min(_) => Self::min_of(operands()),
-                Atom::Max(_) => Self::max_of(operands()),
-            }
-        })
-    }
-
-    /// Computes the polynomial anew from what `map` makes of its atoms.
-    fn rebuild(&self, map: &dyn Fn(&Atom) -> Self) -> Self {
-        let Repr::Polynomial(polynomial) = &self.0 else {
-            return self.clone();
-        };
-        Self::sum(polynomial.terms().iter().map(|(monomial, coefficient)| {
-            let powers = monomial.factors().iter().map(|(atom, exponent)| {
-                let base = map(atom);
-                Self::product(std::iter::repeat_n(&base, *exponent as usize))
-            });
-            Self::from(*coefficient) * Self::product(powers)
-        }))
+    /// A total order of normal forms, for sorted collections: constants first, the unknown last. It says nothing of
+    /// sizes, which is why dims have no `<`.
+    pub fn structural_cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
     }
 
     /// The polynomial, constants included; `None` for the unknown.
@@ -218,37 +146,5 @@ impl Dim {
 
     fn from_atom(atom: Atom) -> Self {
         Self::from_parts(Polynomial::atom(atom))
-    }
-
-    /// Nesting of quotients, minima and maxima.
-    fn depth(&self) -> u32 {
-        match &self.0 {
-            Repr::Polynomial(polynomial) => polynomial.depth(),
-            _ => 0,
-        }
-    }
-
-    /// Terms and factors at every depth.
-    fn size(&self) -> u32 {
-        match &self.0 {
-            Repr::Polynomial(polynomial) => polynomial.size(),
-            _ => 1,
-        }
-    }
-}
-
-impl Atom {
-    fn eval_with(&self, bind: &dyn Fn(&Symbol) -> Option<i64>) -> Option<i64> {
-        let values: Option<Vec<i64>> = self.operands().into_iter().map(|dim| dim.eval_with(bind)).collect();
-        let values = values?;
-        match self {
-            Self::Symbol(symbol) => bind(symbol),
-            Self::FloorDiv(_) => match values.as_slice() {
-                [dividend, divisor] => divide::floor_quotient(*dividend, *divisor),
-                _ => None,
-            },
-            Self::Min(_) => values.into_iter().min(),
-            Self::Max(_) => values.into_iter().max(),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Polynomials with integer coefficients over atoms: the normal form behind [`Dim`].
+//! Polynomials with integer coefficients over atoms: the normal form behind [`Dim`](super::Dim).
 //!
 //! Terms are kept in descending graded lexicographic order without zero coefficients, so that equal polynomials are
 //! equal values. The order is compatible with multiplication, which division relies on.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Dim, Symbol};
+use super::Symbol;
 
 /// Terms of one polynomial. Shapes of real models stay below ten.
 const MAX_TERMS: usize = 64;
@@ -30,14 +30,14 @@ const MAX_SIZE: u32 = 512;
 pub(super) enum Atom {
     Symbol(Symbol),
     /// The quotient of the first by the second, rounded toward negative infinity.
-    FloorDiv(Arc<(Dim, Dim)>),
-    Min(Arc<[Dim]>),
-    Max(Arc<[Dim]>),
+    FloorDiv(Arc<(Polynomial, Polynomial)>),
+    Min(Arc<[Polynomial]>),
+    Max(Arc<[Polynomial]>),
 }
 
 impl Atom {
-    /// The dims that a composite atom holds.
-    pub(super) fn operands(&self) -> SmallVec<[&Dim; 4]> {
+    /// What a composite atom is applied to.
+    pub(super) fn operands(&self) -> SmallVec<[&Polynomial; 4]> {
         match self {
             Self::Symbol(_) => SmallVec::new(),
             Self::FloorDiv(both) => [&both.0, &both.1].into_iter().collect(),
@@ -46,12 +46,12 @@ impl Atom {
     }
 
     fn depth(&self) -> u32 {
-        let inner = self.operands().into_iter().map(|dim| dim.depth() + 1);
+        let inner = self.operands().into_iter().map(|operand| operand.depth + 1);
         inner.max().unwrap_or(0)
     }
 
     fn size(&self) -> u32 {
-        let inner = self.operands().into_iter().map(Dim::size);
+        let inner = self.operands().into_iter().map(Polynomial::size);
         inner.fold(1, u32::saturating_add)
     }
 }

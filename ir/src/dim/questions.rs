@@ -18,8 +18,7 @@ impl Dim {
         if range.is_positive() || range.is_negative() || is_never_zero(&polynomial) {
             return Some(false);
         }
-        let is_zero =
-            (range.low(), range.high()) == (Some(0), Some(0)) || difference.with_maxima_only().as_const() == Some(0);
+        let is_zero = range.is_zero() || polynomial.with_maxima_only().as_const() == Some(0);
         is_zero.then_some(true)
     }
 

@@ -17,8 +17,8 @@ use super::polynomial::{Atom, Monomial, Polynomial};
 use super::symbol::{continues_name, starts_name};
 use super::{Dim, Repr, Symbol};
 
-/// Bytes of text that are looked at; no normal form within the limits of ordinary names comes near.
-const MAX_LENGTH: usize = 1 << 16;
+/// Bytes of a text; every normal form over names of ordinary length is far below.
+const MAX_LENGTH: usize = 1 << 14;
 /// What a literal has to be.
 const NUMBER: &str = "a number of at most 64 bits";
 /// Parentheses within parentheses.
@@ -81,34 +81,27 @@ impl fmt::Display for Atom {
         let name = match self {
             Self::Symbol(symbol) => return write!(f, "{symbol}"),
             Self::FloorDiv(both) => {
-                let dividend = parenthesized_if(terms(&both.0) > 1, &both.0);
-                let divisor = parenthesized_if(factors(&both.1) > 1, &both.1);
+                let dividend = parenthesized_if(both.0.terms().len() > 1, &both.0);
+                let divisor = parenthesized_if(!is_power(&both.1), &both.1);
                 return write!(f, "floor({dividend}/{divisor})");
             }
             Self::Min(_) => "min",
             Self::Max(_) => "max",
         };
-        let operands: Vec<String> = self.operands().into_iter().map(Dim::to_string).collect();
+        let operands: Vec<String> = self.operands().into_iter().map(Polynomial::to_string).collect();
         write!(f, "{name}({})", operands.join(", "))
     }
 }
 
-fn parenthesized_if(needed: bool, dim: &Dim) -> String {
-    if needed { format!("({dim})") } else { dim.to_string() }
+fn parenthesized_if(needed: bool, polynomial: &Polynomial) -> String {
+    if needed { format!("({polynomial})") } else { polynomial.to_string() }
 }
 
-fn terms(dim: &Dim) -> usize {
-    dim.polynomial().map_or(1, |polynomial| polynomial.terms().len())
-}
-
-/// How many factors a divisor has; a sum, and whatever starts with a sign or a number, counts as several.
-fn factors(dim: &Dim) -> usize {
-    match &dim.0 {
-        Repr::Polynomial(polynomial) => match polynomial.terms() {
-            [(monomial, 1)] => monomial.factors().len(),
-            _ => 2,
-        },
-        _ => 1,
+/// Whether the text can follow a slash as it is: a constant, which is positive there, or a power of one atom.
+fn is_power(divisor: &Polynomial) -> bool {
+    match divisor.terms() {
+        [(monomial, 1)] => monomial.factors().len() <= 1,
+        _ => divisor.as_constant().is_some(),
     }
 }
 
@@ -132,7 +125,7 @@ impl FromStr for Dim {
     fn from_str(text: &str) -> Result<Self, ParseDimError> {
         let mut parser = Parser { text, rest: text, nesting: 0 };
         if text.len() > MAX_LENGTH {
-            return Err(parser.error("at most 65536 bytes"));
+            return Err(parser.error("at most 16384 bytes"));
         }
         let dim = parser.sum()?;
         if parser.rest.is_empty() { Ok(dim) } else { Err(parser.error("an operator or the end")) }
