@@ -13,8 +13,8 @@ impl Dim {
     pub fn solve_for(&self, symbol: &Symbol, value: i64) -> Option<i64> {
         let step = self.substitute(|found| (found == symbol).then(|| Self::from(symbol.clone()) + 1)) - self;
         if step.is_non_negative() != Some(true) {
-            let grows = (-&step).is_non_negative() == Some(true);
-            return if grows { (-self).solve_for(symbol, value.checked_neg()?) } else { None };
+            let shrinks = (-&step).is_non_negative() == Some(true);
+            return if shrinks { (-self).solve_for(symbol, value.checked_neg()?) } else { None };
         }
         let at = |size: i64| self.eval(|found| (found == symbol).then_some(size));
         let (mut low, mut high) = (0, LARGEST_SIZE);
