@@ -13,6 +13,7 @@ pub mod edit;
 pub mod graph;
 pub mod model;
 pub mod name;
+pub mod names;
 pub mod shape;
 pub mod tensor;
 pub mod types;
@@ -29,6 +30,7 @@ pub use graph::{
 };
 pub use model::{Function, Header, Model};
 pub use name::Name;
+pub use names::{Assigned, NamePlan, assign_names};
 pub use shape::Shape;
 pub use tensor::{Element, SparseTensor, Tensor, TensorError};
 pub use types::{TensorType, Type, TypeConflict};
