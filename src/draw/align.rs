@@ -1,9 +1,9 @@
 //! The x of every point: straight lines first, then narrow, keeping the order of each layer.
 //!
-//! Brandes and Köpf, "Fast and simple horizontal coordinate assignment" (2001): four alignments of points with their median
-//! neighbours (from above and from below, leaning left and leaning right), each as narrow as its blocks allow, and of the four
-//! places of a point the mean of the middle two. The blocks are packed by longest path over the graph of blocks, which needs none of the
-//! original's class shifts (and is not touched by the erratum of 2020 to them).
+//! Brandes and Köpf, "Fast and simple horizontal coordinate assignment" (2001): four alignments of points with their
+//! median neighbours (from above and from below, leaning left and leaning right), each as narrow as its blocks allow,
+//! and of the four places of a point the mean of the middle two. The blocks are packed by longest path over the graph
+//! of blocks, which needs none of the original's class shifts (and is not touched by the erratum of 2020 to them).
 
 use super::order::{Link, Links, Order};
 use super::rank::Ranks;
@@ -20,13 +20,21 @@ const BOX_GAP: f64 = 26.0;
 const BEND_GAP: f64 = 10.0;
 const MIXED_GAP: f64 = 14.0;
 
+/// Where a segment leaves its upper and enters its lower point, from the x of each to the right. A line is straight
+/// where these meet, so the original's equal x of aligned points is here one x of the joints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Joint {
+    pub(super) leaves: f64,
+    pub(super) enters: f64,
+}
+
 /// The x of every point; the leftmost extent is at 0.
-pub(super) fn align(ranks: &Ranks, links: &Links, order: &Order, extents: &[Extent]) -> Vec<f64> {
+pub(super) fn align(ranks: &Ranks, links: &Links, order: &Order, extents: &[Extent], joints: &[Joint]) -> Vec<f64> {
     let crossed = crossed_by_trunks(ranks, links, order);
     let mut four: Vec<Vec<f64>> = Vec::with_capacity(4);
     for upward in [false, true] {
         for mirrored in [false, true] {
-            let view = View { ranks, links, order, extents, crossed: &crossed, upward, mirrored };
+            let view = View { ranks, links, order, extents, joints, crossed: &crossed, upward, mirrored };
             four.push(view.coordinates());
         }
     }
@@ -44,7 +52,7 @@ pub(super) fn align(ranks: &Ranks, links: &Links, order: &Order, extents: &[Exte
             f64::midpoint(places[1], places[2])
         })
         .collect();
-    pull_in(ranks, links, order, extents, &mut middle);
+    pull_in(ranks, links, order, extents, joints, &mut middle);
     let (left, _) = span(&middle, extents);
     middle.iter_mut().for_each(|x| *x -= left);
     middle
@@ -59,15 +67,17 @@ pub(super) fn span(x: &[f64], extents: &[Extent]) -> (f64, f64) {
         .unwrap_or_default()
 }
 
-/// Moves long lines next to what they connect, as far as their neighbours leave room: the mean of the alignments keeps a line
-/// around a column of boxes away from the column when lines further down push one of the alignments aside. A line that can
-/// be straight from end to end is made straight.
-fn pull_in(ranks: &Ranks, links: &Links, order: &Order, extents: &[Extent], x: &mut [f64]) {
+/// Moves long lines next to what they connect, as far as their neighbours leave room: the mean of the alignments keeps
+/// a line around a column of boxes away from the column when lines further down push one of the alignments aside. A
+/// line that can be straight from end to end is made straight.
+fn pull_in(ranks: &Ranks, links: &Links, order: &Order, extents: &[Extent], joints: &[Joint], x: &mut [f64]) {
     // Twice, since a line may wait for the line beside it to give way.
     for trunk in ranks.trunks.iter().chain(ranks.trunks.iter().rev()) {
-        let sources = trunk.iter().take(1).flat_map(|bend| &links.up[*bend]);
+        let source = trunk.iter().take(1).flat_map(|bend| &links.up[*bend]);
+        let source = source.map(|link| x[link.point] + joints[link.segment].leaves);
         let readers = trunk.iter().flat_map(|bend| &links.down[*bend]).filter(|link| !ranks.is_bend(link.point));
-        let mut ends: Vec<f64> = sources.chain(readers).map(|link| x[link.point]).collect();
+        let readers = readers.map(|link| x[link.point] + joints[link.segment].enters);
+        let mut ends: Vec<f64> = source.chain(readers).collect();
         ends.sort_by(f64::total_cmp);
         let Some(target) = ends.get(ends.len() / 2).copied() else {
             continue;
@@ -140,6 +150,7 @@ struct View<'a> {
     links: &'a Links,
     order: &'a Order,
     extents: &'a [Extent],
+    joints: &'a [Joint],
     crossed: &'a [bool],
     /// Align with the neighbours below instead of those above.
     upward: bool,
@@ -164,16 +175,17 @@ impl View<'_> {
     }
 
     fn coordinates(&self) -> Vec<f64> {
-        let root = self.blocks();
-        let x = self.pack(&root);
+        let (root, shift) = self.blocks();
+        let x = self.pack(&root, &shift);
         if self.mirrored { x.into_iter().map(|x| -x).collect() } else { x }
     }
 
-    /// For each point the first point of its block: points that get one x.
-    fn blocks(&self) -> Vec<usize> {
+    /// For each point the first point of its block, and how far right of that point's x its own is.
+    fn blocks(&self) -> (Vec<usize>, Vec<f64>) {
         let points = self.ranks.layer.len();
         let neighbours = if self.upward { &self.links.down } else { &self.links.up };
         let mut root: Vec<usize> = (0..points).collect();
+        let mut shift = vec![0.0; points];
         let mut near: Vec<(usize, usize, usize)> = Vec::new();
         for layer in self.layers() {
             // Blocks must not cross: each goes on to the right of the one before.
@@ -189,13 +201,21 @@ impl View<'_> {
                     let (position, other, segment) = near[middle];
                     if !self.crossed[segment] && position >= free_from {
                         root[point] = root[other];
+                        shift[point] = shift[other] + self.offset(segment);
                         free_from = position + 1;
                         break;
                     }
                 }
             }
         }
-        root
+        (root, shift)
+    }
+
+    /// How far right of the point before it a point is when the segment between them is straight.
+    fn offset(&self, segment: usize) -> f64 {
+        let Joint { leaves, enters } = self.joints[segment];
+        let downward = leaves - enters;
+        if self.upward == self.mirrored { downward } else { -downward }
     }
 
     fn gap(&self, a: usize, b: usize) -> f64 {
@@ -203,9 +223,9 @@ impl View<'_> {
         distance(self.ranks, self.extents, left, right)
     }
 
-    /// The x of every point, all blocks as far left as they go, then those that touch nothing on their left pulled to what is
-    /// on their right.
-    fn pack(&self, root: &[usize]) -> Vec<f64> {
+    /// The x of every point, all blocks as far left as they go, then those that touch nothing on their left pulled to
+    /// what is on their right.
+    fn pack(&self, root: &[usize], shift: &[f64]) -> Vec<f64> {
         let points = root.len();
         let mut right_of: Vec<Vec<(usize, f64)>> = vec![Vec::new(); points];
         let mut waiting = vec![0_usize; points];
@@ -213,13 +233,14 @@ impl View<'_> {
             let mut before = None;
             for point in self.points(layer) {
                 if let Some(before) = before.replace(point) {
-                    right_of[root[before]].push((root[point], self.gap(before, point)));
+                    let gap = self.gap(before, point) + shift[before] - shift[point];
+                    right_of[root[before]].push((root[point], gap));
                     waiting[root[point]] += 1;
                 }
             }
         }
         let mut ready: Vec<usize> = (0..points).filter(|p| root[*p] == *p && waiting[*p] == 0).collect();
-        let mut x = vec![0.0_f64; points];
+        let mut x: Vec<f64> = waiting.iter().map(|before| if *before == 0 { 0.0 } else { f64::NEG_INFINITY }).collect();
         let mut next = 0;
         while next < ready.len() {
             let block = ready[next];
@@ -236,6 +257,6 @@ impl View<'_> {
             let room = right_of[*block].iter().map(|(other, gap)| x[*other] - gap).reduce(f64::min);
             x[*block] = room.map_or(x[*block], |room| room.max(x[*block]));
         }
-        (0..points).map(|point| x[root[point]]).collect()
+        (0..points).map(|point| x[root[point]] + shift[point]).collect()
     }
 }

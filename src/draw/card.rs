@@ -1,6 +1,9 @@
 //! What stands in a box and how large the box must be: the same for the SVG picture and for Graphviz.
 
+use std::collections::BTreeSet;
+
 use super::nest::Value;
+use super::route::LANDING_GAP;
 use super::text_width::{Face, shorten, visible, width};
 use super::{Drawing, Kind, Node};
 
@@ -30,6 +33,9 @@ const TYPED_PORTS: usize = 6;
 const BARE_PORT: f64 = 12.0;
 /// The least distance of a line from the corner of the box that it leaves.
 const PORT_INSET: f64 = 8.0;
+/// Lines arrive at a box this far from its corners, and not further from its middle than this unless there are many.
+const CORNER: f64 = 12.0;
+const LANDING: f64 = 70.0;
 /// Bytes of a tooltip that are kept. Viewers show some hundreds.
 const TOOLTIP: usize = 4000;
 
@@ -43,6 +49,8 @@ pub(super) struct Card {
     pub(super) width: f64,
     pub(super) height: f64,
     pub(super) ports: Vec<Port>,
+    /// Half of the part of its top where lines may arrive.
+    pub(super) landing: f64,
     /// What the box and the types under it need left and right of the middle of the box, and from its top downward.
     pub(super) left: f64,
     pub(super) right: f64,
@@ -105,24 +113,31 @@ fn clip(text: &str, bytes: usize) -> &str {
 /// The boxes of all nodes.
 pub(super) fn cards(drawing: &Drawing, values: &[Value<'_>]) -> Vec<Card> {
     let mut outs: Vec<Vec<usize>> = vec![Vec::new(); drawing.nodes.len()];
+    let mut reads = vec![0_usize; drawing.nodes.len()];
     for (index, value) in values.iter().enumerate() {
         outs[value.from].push(index);
+        for reader in value.readers.iter().collect::<BTreeSet<_>>() {
+            reads[*reader] += 1;
+        }
     }
     let mut cards = Vec::with_capacity(drawing.nodes.len());
-    for (node, mut outs) in drawing.nodes.iter().zip(outs) {
+    for ((node, reads), mut outs) in drawing.nodes.iter().zip(reads).zip(outs) {
         outs.sort_by_key(|v| (values[*v].line, values[*v].port));
-        cards.push(card(node, &outs, values));
+        cards.push(card(node, reads, &outs, values));
     }
     cards
 }
 
-fn card(node: &Node, outs: &[usize], values: &[Value<'_>]) -> Card {
+/// The box of a node that reads `reads` values and gives those in `outs`.
+fn card(node: &Node, reads: usize, outs: &[usize], values: &[Value<'_>]) -> Card {
     let (heading, lines) = texts(node);
     let widest = (lines.iter().map(|line| width(line, DETAIL, Face::Regular)))
         .fold(width(&heading, HEADING, Face::Bold), f64::max);
     // The rounded ends of inputs and outputs take from the room for text.
     let padding = if matches!(node.kind, Kind::Operator) { PADDING } else { PADDING + 6.0 };
-    let mut width = (widest + 2.0 * padding).max(60.0);
+    // Room for all lines that arrive, as long as they can be told apart in a box of bearable width.
+    let arrivals = (LANDING_GAP * reads.saturating_sub(1) as f64).min(TEXT_ROOM);
+    let mut width = (widest + 2.0 * padding).max(60.0).max(arrivals + 2.0 * CORNER);
     let (ports, left, right) = ports(outs, values, width);
     // The lines leave from the box, so it reaches to the last of them.
     for port in &ports {
@@ -136,6 +151,7 @@ fn card(node: &Node, outs: &[usize], values: &[Value<'_>]) -> Card {
         tooltip: tooltip(node),
         width,
         height,
+        landing: (width / 2.0 - CORNER).min((arrivals / 2.0).max(LANDING)),
         ports,
         left: left.max(width / 2.0),
         right: right.max(width / 2.0),

@@ -117,8 +117,8 @@ pub(super) struct Colours {
 const MEMBERS: [(Family, &str); 9] = [
     (
         Family::Linear,
-        "Conv ConvTranspose DeformConv MatMul Gemm Einsum LSTM GRU RNN Attention MultiHeadAttention GroupQueryAttention \
-         FusedConv FusedMatMul FusedGemm FusedAttention NhwcConv",
+        "Conv ConvTranspose DeformConv MatMul Gemm Einsum LSTM GRU RNN Attention MultiHeadAttention \
+         GroupQueryAttention FusedConv FusedMatMul FusedGemm FusedAttention NhwcConv",
     ),
     (
         Family::Normalization,
@@ -128,37 +128,55 @@ const MEMBERS: [(Family, &str); 9] = [
     ),
     (
         Family::Activation,
-        "Relu LeakyRelu PRelu Elu Selu Celu Gelu FastGelu BiasGelu QuickGelu Sigmoid HardSigmoid Tanh HardSwish Swish Mish \
-         Softplus Softsign ThresholdedRelu Softmax LogSoftmax Hardmax Shrink Clip",
+        "Relu LeakyRelu PRelu Elu Selu Celu Gelu FastGelu BiasGelu QuickGelu Sigmoid HardSigmoid Tanh HardSwish \
+         Swish Mish Softplus Softsign ThresholdedRelu Softmax LogSoftmax Hardmax Shrink Clip",
     ),
     (
         Family::Arithmetic,
-        "Add Sub Mul Div Pow Sqrt Exp Log Neg Abs Sign Floor Ceil Round Reciprocal Erf Sin Cos Tan Asin Acos Atan Sinh Cosh \
-         Asinh Acosh Atanh Mod Min Max Mean Sum Where Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Not BitShift \
-         BitwiseAnd BitwiseOr BitwiseXor BitwiseNot IsNaN IsInf Dropout",
+        "Add Sub Mul Div Pow Sqrt Exp Log Neg Abs Sign Floor Ceil Round Reciprocal Erf Sin Cos Tan Asin Acos Atan \
+         Sinh Cosh Asinh Acosh Atanh Mod Min Max Mean Sum Where Equal Greater GreaterOrEqual Less LessOrEqual And \
+         Or Xor Not BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot IsNaN IsInf Dropout",
     ),
     (
         Family::Reduction,
-        "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool MaxRoiPool RoiAlign ReduceMean ReduceSum \
-         ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax ArgMin TopK \
-         CumSum CumProd",
+        "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool MaxRoiPool RoiAlign ReduceMean \
+         ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare \
+         ArgMax ArgMin TopK CumSum CumProd",
     ),
     (
         Family::Movement,
         "Reshape Transpose Flatten Squeeze Unsqueeze Concat Split Slice Gather GatherElements GatherND Scatter \
-         ScatterElements ScatterND Pad Expand Tile Identity Cast CastLike Shape Size DepthToSpace SpaceToDepth Resize \
-         Upsample ReverseSequence Compress NonZero Unique Trilu OneHot GridSample CenterCropPad Col2Im TensorScatter",
+         ScatterElements ScatterND Pad Expand Tile Identity Cast CastLike Shape Size DepthToSpace SpaceToDepth \
+         Resize Upsample ReverseSequence Compress NonZero Unique Trilu OneHot GridSample CenterCropPad Col2Im \
+         TensorScatter",
     ),
     (
         Family::Quantization,
         "QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger \
-         QLinearAdd QLinearMul QLinearConcat QLinearSigmoid QLinearLeakyRelu QLinearAveragePool QLinearGlobalAveragePool \
-         QLinearSoftmax QGemm MatMulNBits DynamicQuantizeMatMul MatMulIntegerToFloat QAttention",
+         QLinearAdd QLinearMul QLinearConcat QLinearSigmoid QLinearLeakyRelu QLinearAveragePool \
+         QLinearGlobalAveragePool QLinearSoftmax QGemm MatMulNBits DynamicQuantizeMatMul MatMulIntegerToFloat \
+         QAttention",
     ),
     (Family::Control, "If Loop Scan SequenceMap"),
     (
         Family::Constant,
-        "Constant ConstantOfShape EyeLike Range RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli \
-         Multinomial",
+        "Constant ConstantOfShape EyeLike Range RandomNormal RandomNormalLike RandomUniform RandomUniformLike \
+         Bernoulli Multinomial",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_in_one_family() {
+        let mut types: Vec<&str> = MEMBERS.iter().flat_map(|(_, types)| types.split_ascii_whitespace()).collect();
+        let all = types.len();
+        types.sort_unstable();
+        types.dedup();
+        assert_eq!(types.len(), all);
+        assert_eq!(Family::of_operator("Conv"), Family::Linear);
+        assert_eq!(Family::of_operator("of my own"), Family::Other);
+    }
+}

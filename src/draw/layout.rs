@@ -1,11 +1,11 @@
-//! The whole picture: levels from the inside out, each part of a level that hangs together on its own, then every box and
-//! line at its place on the page.
+//! The whole picture: levels from the inside out, each part of a level that hangs together on its own, then every box
+//! and line at its place on the page.
 
-use super::align::{Extent, align};
+use super::align::{Extent, Joint, align};
 use super::card::Card;
 use super::nest::{Item, Level, Nest, PLACES};
 use super::order::{Links, order};
-use super::rank::{Fan, Role, rank};
+use super::rank::{Fan, Role, Segment, rank};
 use super::route::{Ends, Piece, Sheet, Stroke, Track, route};
 use super::text_width::{Face, width};
 use super::{DrawError, Drawing};
@@ -46,9 +46,6 @@ const CLUSTER_PADDING: f64 = 16.0;
 const PART_GAP: f64 = 40.0;
 /// Parts are put in rows about this many times as wide as all rows are high.
 const ROW_SHAPE: f64 = 1.6;
-/// Where lines may arrive at a box: this far from its corners, and not further from its middle than this.
-const CORNER: f64 = 12.0;
-const LANDING: f64 = 70.0;
 /// Half the room of a line that passes a layer.
 const LINE_EXTENT: Extent = Extent { left: 3.0, right: 3.0 };
 
@@ -102,7 +99,8 @@ struct Frames<'a> {
 }
 
 impl Frames<'_> {
-    /// Fits the frame of a cluster around what is inside it, with its caption free of the lines that come in at its top.
+    /// Fits the frame of a cluster around what is inside it, with its caption free of the lines that come in at its
+    /// top.
     fn frame(&mut self, cluster: usize, inside: &Sheet) {
         let caption = width(&self.captions[cluster], CAPTION, Face::Bold) + 2.0 * CAPTION_SIDE;
         let items = &self.nest.levels[cluster + 1].items;
@@ -152,7 +150,7 @@ impl Frames<'_> {
                     depth: card.depth,
                     height: card.height,
                     arrows: true,
-                    landing: (card.width / 2.0 - CORNER).min(LANDING),
+                    landing: card.landing,
                 }
             }
             Item::Cluster(cluster) => {
@@ -257,17 +255,19 @@ fn draw_part(
         Some(Piece { extent, .. }) => ((offset + extent.left) / (extent.left + extent.right)).clamp(0.0, 1.0),
         None => 0.5,
     };
-    let joints: Vec<(f64, f64)> = (ranks.segments.iter())
-        .map(|segment| {
-            let gate = ends.gates.get(&(segment.fan, segment.lower)).copied().unwrap_or(0.0);
-            (share(segment.upper, ends.out[segment.fan]), share(segment.lower, gate))
-        })
+    let joint = |segment: &Segment| Joint {
+        leaves: if ranks.is_bend(segment.upper) { 0.0 } else { ends.out[segment.fan] },
+        enters: ends.gates.get(&(segment.fan, segment.lower)).copied().unwrap_or(0.0),
+    };
+    let joints: Vec<Joint> = ranks.segments.iter().map(joint).collect();
+    let shares: Vec<(f64, f64)> = (ranks.segments.iter().zip(&joints))
+        .map(|(segment, joint)| (share(segment.upper, joint.leaves), share(segment.lower, joint.enters)))
         .collect();
-    let links = Links::new(&ranks, &joints);
+    let links = Links::new(&ranks, &shares);
     let order = order(&ranks, &links);
     let mut extents: Vec<Extent> = pieces.iter().map(|piece| piece.extent).collect();
     extents.resize(ranks.layer.len(), LINE_EXTENT);
-    let x = align(&ranks, &links, &order, &extents);
+    let x = align(&ranks, &links, &order, &extents, &joints);
     Ok(route(&ranks, &x, &extents, pieces, ends))
 }
 
@@ -279,8 +279,8 @@ struct Part {
     fans: Vec<Fan>,
 }
 
-/// The parts of a level that no line joins, in the order of their first items. A level with gates is one part, since its
-/// gates belong at its top and bottom.
+/// The parts of a level that no line joins, in the order of their first items. A level with gates is one part, since
+/// its gates belong at its top and bottom.
 fn parts(level: &Level) -> Vec<Part> {
     let mut leader: Vec<usize> = (0..level.items.len()).collect();
     let mut join = |a: usize, b: usize| {

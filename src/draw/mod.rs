@@ -1,15 +1,15 @@
 //! Drawings of computation graphs: a layered picture as SVG, or Graphviz text.
 //!
-//! [`Drawing`] is plain data and knows no model: whoever fills it decides what a box says. Weights are not boxes of their
-//! own, they are [`Node::detail`] lines of the operator that reads them, since a picture in which a third of the boxes are
-//! weights hides the flow of data.
+//! [`Drawing`] is plain data and knows no model: whoever fills it decides what a box says. Weights are not boxes of
+//! their own, they are [`Node::detail`] lines of the operator that reads them, since a picture in which a third of the
+//! boxes are weights hides the flow of data.
 //!
 //! The layout follows Sugiyama, Tagawa and Toda (1981) in five steps, one file each: split nested clusters into levels
 //! (`nest`), give every box a layer (`rank`), order the layers so that few lines cross (`order`), choose coordinates
-//! (`align`), draw the lines through the gaps that the layers leave (`route`). A value with many readers is one line that
-//! branches, not many lines side by side: a picture of an attention mask read by every block stays readable, and the
-//! number of bends is bounded by the number of values, not of reads. The published crate for this (rust-sugiyama 0.4) keeps
-//! the bends of long edges to itself, has no clusters, and recurses once per layer.
+//! (`align`), draw the lines through the gaps that the layers leave (`route`). A value with many readers is one line
+//! that branches, not many lines side by side: a picture of an attention mask read by every block stays readable, and
+//! the number of bends is bounded by the number of values, not of reads. The published crate for this (rust-sugiyama
+//! 0.4) keeps the bends of long edges to itself, has no clusters, and recurses once per layer.
 
 mod align;
 mod card;
@@ -45,8 +45,8 @@ pub struct Drawing {
 pub struct Node {
     /// The headline of the box: the operator's type, or the name of a graph input or output.
     pub label: String,
-    /// Further lines: the node's name, attributes, weights with their types. Long lines are cut in the middle, and lines
-    /// beyond the first few are counted only; the full text is in the tooltip.
+    /// Further lines: the node's name, attributes, weights with their types. Long lines are cut in the middle, and
+    /// lines beyond the first few are counted only; the full text is in the tooltip.
     pub detail: Vec<String>,
     /// The shape of the box.
     pub kind: Kind,
@@ -70,8 +70,8 @@ pub enum Kind {
     Constant,
 }
 
-/// A use of a value: a line from a box to a box. Edges with the same `from`, `port` and `line` are uses of one value, and
-/// drawn as one line that branches.
+/// A use of a value: a line from a box to a box. Edges with the same `from`, `port` and `line` are uses of one value,
+/// and drawn as one line that branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edge {
     /// The producer, an index into [`Drawing::nodes`].

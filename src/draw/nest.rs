@@ -1,5 +1,5 @@
-//! From a drawing to levels: the outermost graph and the inside of each cluster are laid out on their own, innermost first,
-//! and a cluster is one box on the level around it.
+//! From a drawing to levels: the outermost graph and the inside of each cluster are laid out on their own, innermost
+//! first, and a cluster is one box on the level around it.
 //!
 //! Where a line crosses the frame of a cluster, the level inside has a gate: at its top where the line comes in, at its
 //! bottom where it leaves. All reads of one value through one frame share a gate.
@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DrawError, Drawing, Line};
 
-/// The most boxes, gates and bends that are placed. Every step is near linear in this number; at the limit the layout takes
-/// some seconds and the file some tens of megabytes, which is where viewers give up.
+/// The most boxes, gates and bends that are placed. Every step is near linear in this number; at the limit the layout
+/// takes about two seconds and the file has some tens of megabytes, which is where viewers give up.
 pub(super) const PLACES: usize = 1_000_000;
 
 /// What is placed on a level.

@@ -1,8 +1,8 @@
 //! The order of the points within each layer, so that few lines cross.
 //!
-//! Sweeps down and up; each puts the points of a layer in the order of the mean position of their neighbours in the layer
-//! before (Sugiyama, Tagawa and Toda 1981), then swaps neighbours where that removes crossings (Gansner et al. 1993). The best
-//! order seen is kept.
+//! Sweeps down and up; each puts the points of a layer in the order of the mean position of their neighbours in the
+//! layer before (Sugiyama, Tagawa and Toda 1981), then swaps neighbours where that removes crossings (Gansner et al.
+//! 1993). The best order seen is kept.
 
 use super::rank::Ranks;
 

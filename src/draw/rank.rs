@@ -1,9 +1,9 @@
 //! Layers: every reader lies below its source. Lines that span several layers get a bend in each layer between, so that
 //! later steps see lines between neighbouring layers only.
 //!
-//! Layers come from the longest path from the top. What hangs in the air then sinks towards its reader: an input that is read
-//! near the bottom is drawn near the bottom. Minimal total length (network simplex) is not sought; the two sinking rules reach it
-//! on the graphs that occur, in linear time.
+//! Layers come from the longest path from the top. What hangs in the air then sinks towards its reader: an input that
+//! is read near the bottom is drawn near the bottom. Minimal total length (network simplex) is not sought; the two
+//! sinking rules reach it on the graphs that occur, in linear time.
 
 use super::DrawError;
 use super::nest::PLACES;
@@ -35,8 +35,8 @@ pub(super) struct Segment {
     pub(super) fan: usize,
 }
 
-/// A read that cannot point downward, because it closes a cycle: it leaves its source at the bottom, turns, climbs through its
-/// bends beside all layers from the source's to the reader's, and turns again into the top of the reader.
+/// A read that cannot point downward, because it closes a cycle: it leaves its source at the bottom, turns, climbs
+/// through its bends beside all layers from the source's to the reader's, and turns again into the top of the reader.
 #[derive(Debug)]
 pub(super) struct Climb {
     /// Index of the fan.

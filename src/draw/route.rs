@@ -1,7 +1,7 @@
 //! Lines: through each layer straight down, through the gap below it as a curve that starts and ends upright.
 //!
-//! Boxes lie inside layers and curves inside gaps, and within a layer a bend has room of its own, so no line runs through a
-//! box or a type, whatever the graph.
+//! Boxes lie inside layers and curves inside gaps, and within a layer a bend has room of its own, so no line runs
+//! through a box or a type, whatever the graph.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ pub(super) const RUN_IN: f64 = 9.0;
 /// Length of an arrow.
 pub(super) const ARROW: f64 = 6.0;
 /// Between two lines that arrive at one box.
-const LANDING_GAP: f64 = 11.0;
+pub(super) const LANDING_GAP: f64 = 11.0;
 /// How far the control points of a turn reach into a gap; the curve itself reaches three quarters of it.
 const TURN: f64 = 24.0;
 

@@ -13,7 +13,8 @@ use super::{DrawError, Drawing, Family, Kind, Line};
 const MARGIN: f64 = 24.0;
 /// Font size of the headline of the picture.
 const TITLE: f64 = 18.0;
-/// The headline is at most this wide, and the legend fills a row up to it, or up to the picture's width where that is more.
+/// The headline is at most this wide, and the legend fills a row up to it, or up to the picture's width where that is
+/// more.
 const HEAD_WIDTH: f64 = 560.0;
 /// Font size, row height and swatch of the legend.
 const LEGEND: f64 = 11.0;

@@ -59,7 +59,7 @@ fn a_small_graph_as_graphviz_text() {
 #[test]
 fn a_small_graph_as_svg() {
     insta::assert_snapshot!(small().to_svg().unwrap(), @r#"
-    <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 563.5 636.9" width="563.5" height="636.9" role="img">
+    <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 563.5 635.2" width="563.5" height="635.2" role="img">
     <title>small</title>
     <style>
     text{font-family:Arial,Helvetica,'Liberation Sans','DejaVu Sans',sans-serif;fill:#1b2430}
@@ -94,7 +94,7 @@ fn a_small_graph_as_svg() {
     .ctl{fill:#5a203f;stroke:#ef85b5}
     }
     </style>
-    <rect class="page" width="563.5" height="636.9"/>
+    <rect class="page" width="563.5" height="635.2"/>
     <text class="title" x="24" y="39">small</text>
     <rect class="io" x="24" y="52" width="12" height="12" rx="3"/><text class="key" x="41" y="62">input, output</text>
     <rect class="lin" x="129.4" y="52" width="12" height="12" rx="3"/><text class="key" x="146.4" y="62">convolution, linear</text>
@@ -102,32 +102,32 @@ fn a_small_graph_as_svg() {
     <rect class="ew" x="353.8" y="52" width="12" height="12" rx="3"/><text class="key" x="370.8" y="62">elementwise</text>
     <rect class="ctl" x="457.3" y="52" width="12" height="12" rx="3"/><text class="key" x="474.3" y="62">control flow</text>
     <g transform="translate(211.8 84)">
-    <g><title>body</title><rect class="frame" x="20" y="267.5" width="119.9" height="203" rx="10"/><text class="caption" x="74" y="283.5">body</text></g>
+    <g><title>body</title><rect class="frame" x="20" y="266.6" width="119.9" height="203" rx="10"/><text class="caption" x="74" y="282.6">body</text></g>
     <g><title>float[N,4]
     from x
     to Gemm /fc
-    to Add /add</title><path class="edge" d="M41.5 26V41C41.5 54.5 12.3 52 12.3 65.5V145.5M41.5 41V65.5V68.5M12.3 145.5C12.3 157.8 23.5 155.5 23.5 167.8V170.8"/><path class="tip" d="M41.5 74.5l-3.5 -6h7zM23.5 176.8l-3.5 -6h7z"/></g>
+    to Add /add</title><path class="edge" d="M34.5 26V41C34.5 54.5 5.4 52 5.4 65.5V145.5M34.5 41V65.5V68.5M5.4 145.5C5.4 157.8 16.5 155.5 16.5 167.8V170.8"/><path class="tip" d="M34.5 74.5l-3.5 -6h7zM16.5 176.8l-3.5 -6h7z"/></g>
     <g><title>float[N,4]
     from Gemm /fc
-    to Add /add</title><path class="edge" d="M70.6 130.5V145.5C70.6 157.8 59.5 155.5 59.5 167.8V170.8"/><path class="tip" d="M59.5 176.8l-3.5 -6h7z"/></g>
+    to Add /add</title><path class="edge" d="M63.6 130.5V145.5C63.6 157.8 52.5 155.5 52.5 167.8V170.8"/><path class="tip" d="M52.5 176.8l-3.5 -6h7z"/></g>
     <g><title>float[N,4]
     from Add /add
     to Relu
-    to Loop</title><path class="edge" d="M41.5 217.8V232.8C41.5 246.9 3 244.4 3 258.5V470.5M41.5 232.8C41.5 246.9 66 244.4 66 258.5V267.5M3 470.5C3 483.4 23.5 481 23.5 493.9V496.9M66 267.5V297.5V318.5V321.5"/><path class="tip" d="M23.5 502.9l-3.5 -6h7zM66 327.5l-3.5 -6h7z"/></g>
+    to Loop</title><path class="edge" d="M34.5 217.8V232.8C34.5 246.5 3 244 3 257.6V469.6M34.5 232.8C34.5 246.5 66 244 66 257.6V266.6M3 469.6C3 482.1 16.5 479.8 16.5 492.2V495.2M66 266.6V296.6V317.6V320.6"/><path class="tip" d="M16.5 501.2l-3.5 -6h7zM66 326.6l-3.5 -6h7z"/></g>
     <g><title>float[N,4]
     from Relu
-    to z</title><path class="edge" d="M66 353.5V368.5V389.5V392.5"/><path class="tip" d="M66 398.5l-3.5 -6h7z"/></g>
+    to z</title><path class="edge" d="M66 352.6V367.6V388.6V391.6"/><path class="tip" d="M66 397.6l-3.5 -6h7z"/></g>
     <g><title>from z
-    to Loop</title><path class="edge dashed" d="M66 470.5V470.5C66 483.4 59.5 481 59.5 493.9V496.9M66 454.5V470.5M66 424.5V424.5V445.5V454.5"/><path class="tip" d="M59.5 502.9l-3.5 -6h7z"/></g>
-    <g><title>x</title><rect class="io" x="11.5" y="0" width="60" height="26" rx="13"/><text class="name" x="41.5" y="18">x</text><text class="type" x="46.5" y="37">float[N,4]</text></g>
+    to Loop</title><path class="edge dashed" d="M66 469.6V469.6C66 482.1 52.5 479.8 52.5 492.2V495.2M66 453.6V469.6M66 423.6V423.6V444.6V453.6"/><path class="tip" d="M52.5 501.2l-3.5 -6h7z"/></g>
+    <g><title>x</title><rect class="io" x="4.5" y="0" width="60" height="26" rx="13"/><text class="name" x="34.5" y="18">x</text><text class="type" x="39.5" y="37">float[N,4]</text></g>
     <g><title>Gemm
     /fc
-    B float[4,4]</title><rect class="lin" x="29.3" y="74.5" width="82.6" height="56" rx="6"/><text class="name" x="70.6" y="92.5">Gemm</text><text class="more" x="70.6" y="107.5">/fc</text><text class="more" x="70.6" y="122.5">B float[4,4]</text><text class="type" x="75.6" y="141.5">float[N,4]</text></g>
+    B float[4,4]</title><rect class="lin" x="22.4" y="74.5" width="82.6" height="56" rx="6"/><text class="name" x="63.6" y="92.5">Gemm</text><text class="more" x="63.6" y="107.5">/fc</text><text class="more" x="63.6" y="122.5">B float[4,4]</text><text class="type" x="68.6" y="141.5">float[N,4]</text></g>
     <g><title>Add
-    /add</title><rect class="ew" x="11.5" y="176.8" width="60" height="41" rx="6"/><text class="name" x="41.5" y="194.8">Add</text><text class="more" x="41.5" y="209.8">/add</text><text class="type" x="46.5" y="228.8">float[N,4]</text></g>
-    <g><title>Relu</title><rect class="act" x="36" y="327.5" width="60" height="26" rx="6"/><text class="name" x="66" y="345.5">Relu</text><text class="type" x="71" y="364.5">float[N,4]</text></g>
-    <g><title>z</title><rect class="io" x="36" y="398.5" width="60" height="26" rx="13"/><text class="name" x="66" y="416.5">z</text></g>
-    <g><title>Loop</title><rect class="ctl" x="11.5" y="502.9" width="60" height="26" rx="6"/><text class="name" x="41.5" y="520.9">Loop</text></g>
+    /add</title><rect class="ew" x="4.5" y="176.8" width="60" height="41" rx="6"/><text class="name" x="34.5" y="194.8">Add</text><text class="more" x="34.5" y="209.8">/add</text><text class="type" x="39.5" y="228.8">float[N,4]</text></g>
+    <g><title>Relu</title><rect class="act" x="36" y="326.6" width="60" height="26" rx="6"/><text class="name" x="66" y="344.6">Relu</text><text class="type" x="71" y="363.6">float[N,4]</text></g>
+    <g><title>z</title><rect class="io" x="36" y="397.6" width="60" height="26" rx="13"/><text class="name" x="66" y="415.6">z</text></g>
+    <g><title>Loop</title><rect class="ctl" x="4.5" y="501.2" width="60" height="26" rx="6"/><text class="name" x="34.5" y="519.2">Loop</text></g>
     </g>
     </svg>
     "#);
@@ -397,6 +397,22 @@ fn one_value_that_every_node_reads_is_one_line() {
     }
     // A line of its own for each reader would need half a million bends.
     assert!(lay(&s.drawing).layout.tracks[0].strokes.len() < 5000);
+}
+
+#[test]
+fn a_line_out_of_the_side_of_a_cluster_is_straight() {
+    let mut s = Sketch::new("side");
+    let x = s.input("x", "float");
+    let side = s.cluster("wide", |s| {
+        s.op("Relu", &["a box that keeps the other one off the middle"], &[&x], "float");
+        s.op("Neg", &[], &[&x], "float")
+    });
+    s.output("y", &side);
+    let laid = lay(&s.drawing);
+    let exit = laid.nest.values.iter().position(|value| value.from == side.0).unwrap();
+    let strokes = laid.layout.tracks[exit].strokes.iter().flat_map(|stroke| points(*stroke));
+    let (left, right) = strokes.fold((f64::MAX, f64::MIN), |(left, right), (x, _)| (left.min(x), right.max(x)));
+    assert!(right - left < 0.01, "from {left} to {right}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! How wide a text is at most, what of a hostile text is shown, and how a long one is cut.
 //!
 //! Which font a viewer has is not known when the picture is written, so widths are upper bounds: for ASCII the wider of
-//! DejaVu Sans (the widest of the usual fallbacks) and Liberation Sans (as wide as Arial and Helvetica), both measured from the
-//! fonts' own tables. Characters whose width no such bound covers are not shown as themselves but by their number.
+//! DejaVu Sans (the widest of the usual fallbacks) and Liberation Sans (as wide as Arial and Helvetica), both measured
+//! from the fonts' own tables. Characters whose width no such bound covers are not shown as themselves but by their
+//! number.
 
 use std::borrow::Cow;
 
@@ -31,8 +32,8 @@ const BOLD: [u8; 95] = [
     48, 72, 66, 93, 65, 66, 59, 72, 37, 72, 84,
 ];
 
-/// Hundredths of the font size that no shown character beyond ASCII exceeds: the letters of Latin, Greek and Cyrillic stay
-/// below 1.2 (bold Cyrillic shcha and Latin ligatures are the widest), ideographs are 1.
+/// Hundredths of the font size that no shown character beyond ASCII exceeds: the letters of Latin, Greek and Cyrillic
+/// stay below 1.2 (bold Cyrillic shcha and Latin ligatures are the widest), ideographs are 1.
 const BEYOND_ASCII: u32 = 125;
 
 /// Where a cut text was cut.
@@ -49,8 +50,8 @@ fn advance(c: char, size: f64, face: Face) -> f64 {
     f64::from(hundredths) * size / 100.0
 }
 
-/// Whether a character is shown as itself: printing, drawn from left to right or from right to left without changing the
-/// direction of its surroundings, standing alone, and no wider than [`BEYOND_ASCII`] says.
+/// Whether a character is shown as itself: printing, drawn from left to right or from right to left without changing
+/// the direction of its surroundings, standing alone, and no wider than [`BEYOND_ASCII`] says.
 fn is_plain(c: char) -> bool {
     matches!(c,
         ' '..='~'
@@ -79,8 +80,8 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The text if it fits into `room`, else as much of its start and of its end as fits, with an ellipsis between: names in
-/// models differ at their ends as often as at their starts.
+/// The text if it fits into `room`, else as much of its start and of its end as fits, with an ellipsis between: names
+/// in models differ at their ends as often as at their starts.
 pub(super) fn shorten(text: &str, room: f64, size: f64, face: Face) -> Cow<'_, str> {
     if width(text, size, face) <= room {
         return Cow::Borrowed(text);
