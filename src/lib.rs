@@ -1,3 +1,12 @@
-//! A compiler for ONNX files.
+//! onnxpress: a compiler for ONNX files.
+//!
+//! [`onnx`] reads a file into a graph and writes it back; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph,
+//! the operators and the passes.
 
 pub mod draw;
+pub mod onnx;
+
+pub use onnxpress_ir as ir;
+pub use onnxpress_ops as ops;
+pub use onnxpress_passes as passes;
+pub use onnxpress_proto as proto;

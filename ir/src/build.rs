@@ -154,6 +154,12 @@ impl GraphBuilder {
         self.graph.add_constant(constant);
     }
 
+    /// Adds an initializer that keeps the place it has.
+    pub fn add_initializer(&mut self, constant: Constant) {
+        self.initializers = self.initializers.max(constant.order.file.saturating_add(1));
+        self.graph.add_constant(constant);
+    }
+
     /// Adds a node. Its place is after the nodes, and constants that are nodes, added before.
     pub fn add_node(&mut self, draft: NodeDraft) {
         let NodeDraft { mut node, operands, nested } = draft;

@@ -58,7 +58,11 @@ impl Model {
 
     /// A number that grows with every change to the main graph or a function's body.
     pub fn revision(&self) -> u64 {
-        self.functions.iter().map(|function| function.body.revision()).sum::<u64>() + self.graph.revision()
+        {
+            let bodies = self.functions.iter().map(|function| function.body.revision());
+            // Mixed rather than added, so that a function that goes cannot make up for an edit.
+            bodies.fold(self.graph.revision(), |mix, revision| mix.wrapping_mul(0x0100_0000_01b3).wrapping_add(revision + 1))
+        }
     }
 
     /// The function that a node of this operator calls.
