@@ -25,14 +25,7 @@ const SCHEMA: &str = "schema/onnx-ml.proto";
 const BOXED: [&str; 4] = ["t", "g", "tp", "sparse_tensor"];
 
 /// Messages that are found as files of their own, so a scan may start at them.
-const ROOTS: [&str; 6] = [
-    "ModelProto",
-    "GraphProto",
-    "FunctionProto",
-    "NodeProto",
-    "TensorProto",
-    "SparseTensorProto",
-];
+const ROOTS: [&str; 6] = ["ModelProto", "GraphProto", "FunctionProto", "NodeProto", "TensorProto", "SparseTensorProto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={SCHEMA}");
@@ -72,24 +65,12 @@ struct Named<'a> {
     rust: String,
 }
 
-fn collect<'a>(
-    scope: &str,
-    module: &str,
-    messages: &'a [DescriptorProto],
-    into: &mut Vec<Named<'a>>,
-) {
+fn collect<'a>(scope: &str, module: &str, messages: &'a [DescriptorProto], into: &mut Vec<Named<'a>>) {
     for message in messages {
-        let (proto, rust) = (
-            format!("{scope}.{}", message.name()),
-            format!("{module}::{}", message.name()),
-        );
+        let (proto, rust) = (format!("{scope}.{}", message.name()), format!("{module}::{}", message.name()));
         let inner = format!("{module}::{}", snake_case(message.name()));
         collect(&proto, &inner, &message.nested_type, into);
-        into.push(Named {
-            message,
-            proto,
-            rust,
-        });
+        into.push(Named { message, proto, rust });
     }
 }
 
@@ -109,66 +90,28 @@ fn snake_case(name: &str) -> String {
 fn wire_table(set: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
     let mut all = Vec::new();
     for file in &set.file {
-        collect(
-            &format!(".{}", file.package()),
-            "crate::schema",
-            &file.message_type,
-            &mut all,
-        );
+        collect(&format!(".{}", file.package()), "crate::schema", &file.message_type, &mut all);
     }
     all.sort_by(|a, b| a.proto.cmp(&b.proto));
 
     let mut out = String::new();
     for root in ROOTS {
-        let index = all
-            .iter()
-            .position(|named| named.proto == format!(".onnx.{root}"))
-            .ok_or("a root is missing")?;
+        let index = all.iter().position(|named| named.proto == format!(".onnx.{root}")).ok_or("a root is missing")?;
         writeln!(out, "/// Place of `{root}` in [`MESSAGES`].")?;
-        writeln!(
-            out,
-            "pub(super) const {}: usize = {index};",
-            snake_case(root).to_uppercase()
-        )?;
+        writeln!(out, "pub(super) const {}: usize = {index};", snake_case(root).to_uppercase())?;
     }
-    writeln!(
-        out,
-        "/// Every message of the schema; its fields stand at the index of their number."
-    )?;
-    writeln!(
-        out,
-        "pub(super) static MESSAGES: [MessageSpec; {}] = [",
-        all.len()
-    )?;
+    writeln!(out, "/// Every message of the schema; its fields stand at the index of their number.")?;
+    writeln!(out, "pub(super) static MESSAGES: [MessageSpec; {}] = [", all.len())?;
     for named in &all {
         let short = named.proto.trim_start_matches(".onnx.");
-        writeln!(
-            out,
-            "    MessageSpec {{ name: {short:?}, size: size_of::<{}>(), fields: &[",
-            named.rust
-        )?;
-        let last = named
-            .message
-            .field
-            .iter()
-            .map(FieldDescriptorProto::number)
-            .max()
-            .unwrap_or(0);
+        writeln!(out, "    MessageSpec {{ name: {short:?}, size: size_of::<{}>(), fields: &[", named.rust)?;
+        let last = named.message.field.iter().map(FieldDescriptorProto::number).max().unwrap_or(0);
         for number in 0..=last {
-            match named
-                .message
-                .field
-                .iter()
-                .find(|field| field.number() == number)
-            {
+            match named.message.field.iter().find(|field| field.number() == number) {
                 None => writeln!(out, "        None,")?,
                 Some(field) => {
                     let payload = payload(field, &all)?;
-                    writeln!(
-                        out,
-                        "        Some(FieldSpec {{ name: {:?}, payload: {payload} }}),",
-                        field.name()
-                    )?;
+                    writeln!(out, "        Some(FieldSpec {{ name: {:?}, payload: {payload} }}),", field.name())?;
                 }
             }
         }
@@ -183,13 +126,8 @@ fn payload(field: &FieldDescriptorProto, all: &[Named<'_>]) -> Result<String, Bo
     let repeated = field.label() == Label::Repeated;
     Ok(match field.r#type() {
         Type::Message => {
-            let index = all
-                .iter()
-                .position(|named| named.proto == field.type_name());
-            format!(
-                "Payload::Message({})",
-                index.ok_or("field of an unknown message")?
-            )
+            let index = all.iter().position(|named| named.proto == field.type_name());
+            format!("Payload::Message({})", index.ok_or("field of an unknown message")?)
         }
         Type::Bytes => "Payload::Bytes".into(),
         Type::Float => format!("Payload::Fixed32 {{ repeated: {repeated} }}"),

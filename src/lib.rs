@@ -3,6 +3,8 @@
 //! [`onnx`] reads a file into a graph and writes it back; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph,
 //! the operators and the passes.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod draw;
 pub mod onnx;
 

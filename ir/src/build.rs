@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use crate::attr::{Attr, AttrValue};
 use crate::carried::Carried;
-use crate::graph::{Constant, ConstantForm, Declared, Graph, Input, Node, NodeId, Opsets, Order, Port, Slot, ValueId};
+use crate::graph::{
+    Constant, ConstantForm, Declared, Graph, Input, Node, NodeId, Opsets, Order, Port, Slot, ValueId, Vertex,
+};
 use crate::name::Name;
 use crate::types::Type;
 
@@ -214,7 +216,10 @@ impl Scope {
         for (id, vertex) in scope.graph.vertices() {
             for (index, port) in (0u32..).zip(vertex.ports()) {
                 let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) else { continue };
-                if let Some(first) = scope.names.insert(name.clone(), id.port(index)) {
+                // Of constants of one name the last counts, as in onnxruntime: exporters' own optimizers write such files.
+                let replaced = scope.names.insert(name.clone(), id.port(index));
+                let constant = |id| matches!(scope.graph.get(id), Some(Vertex::Constant(_)));
+                if let Some(first) = replaced.filter(|first| !constant(first.node) || !constant(id)) {
                     return Err(BuildError::Duplicate {
                         site: scope.site(),
                         name: name.clone(),

@@ -362,7 +362,7 @@ impl<'g> Edit<'g> {
         if self.graph.revision() == self.revision {
             return touched;
         }
-        self.graph.note_change();
+        self.graph.touch();
         touched
     }
 }

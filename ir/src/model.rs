@@ -61,7 +61,9 @@ impl Model {
         {
             let bodies = self.functions.iter().map(|function| function.body.revision());
             // Mixed rather than added, so that a function that goes cannot make up for an edit.
-            bodies.fold(self.graph.revision(), |mix, revision| mix.wrapping_mul(0x0100_0000_01b3).wrapping_add(revision + 1))
+            bodies.fold(self.graph.revision(), |mix, revision| {
+                mix.wrapping_mul(0x0100_0000_01b3).wrapping_add(revision + 1)
+            })
         }
     }
 

@@ -1,4 +1,15 @@
-//! The passes.
+//! Passes over models, and what they are made of.
+//!
+//! A [`pass::Pass`] rewrites a model; [`pipeline`] text names passes with [`options`]; the [`manager`] runs a pipeline and
+//! keeps what its proof needs. This crate knows no runtime, no file and no command line.
 
+pub mod manager;
 pub mod options;
+pub mod pass;
 pub mod pipeline;
+
+mod builtin;
+mod infer_shapes;
+
+pub use builtin::builtin;
+pub use infer_shapes::InferShapes;

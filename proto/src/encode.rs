@@ -38,9 +38,7 @@ impl Encoded {
     /// Encodes `message`: fields in the order of their numbers, as protobuf's own writers do.
     pub fn of(message: &impl Message) -> Encoded {
         let mut buffer = SegmentBuf::default();
-        message
-            .encode(&mut buffer)
-            .expect("a segment buffer has no end");
+        message.encode(&mut buffer).expect("a segment buffer has no end");
         buffer.cut();
         buffer.done
     }
@@ -74,8 +72,7 @@ impl Encoded {
     /// What `to` reports; a call that was interrupted is repeated.
     pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
         for group in self.segments.chunks(SLICES) {
-            let mut slices: Vec<IoSlice<'_>> =
-                group.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            let mut slices: Vec<IoSlice<'_>> = group.iter().map(|bytes| IoSlice::new(bytes)).collect();
             let mut rest = slices.as_mut_slice();
             while !rest.is_empty() {
                 match to.write_vectored(rest) {
@@ -154,9 +151,7 @@ mod tests {
         let mut model = samples::model();
         let graph = model.graph.as_mut().unwrap();
         for len in [0, 1, KEPT - 1, KEPT, KEPT + 1, 3 * KEPT] {
-            graph
-                .initializer
-                .push(samples::tensor(&format!("w{len}"), vec![len as u8; len]));
+            graph.initializer.push(samples::tensor(&format!("w{len}"), vec![len as u8; len]));
         }
         model
     }
@@ -167,27 +162,15 @@ mod tests {
         let encoded = Encoded::of(&model);
         assert_eq!(written(&encoded), model.encode_to_vec());
         assert_eq!(encoded.len(), encoded_len(&model));
-        assert_eq!(
-            encoded.segments().len(),
-            2 * 3 + 1,
-            "three kept weights, and what is before each and behind"
-        );
+        assert_eq!(encoded.segments().len(), 2 * 3 + 1, "three kept weights, and what is before each and behind");
     }
 
     #[test]
     fn a_large_weight_is_kept_not_copied() {
         let model = model();
-        let weight = model.graph.as_ref().unwrap().initializer[7]
-            .raw_data
-            .clone()
-            .unwrap();
+        let weight = model.graph.as_ref().unwrap().initializer[7].raw_data.clone().unwrap();
         let encoded = Encoded::of(&model);
-        assert!(
-            encoded
-                .segments()
-                .iter()
-                .any(|segment| segment.as_ptr() == weight.as_ptr())
-        );
+        assert!(encoded.segments().iter().any(|segment| segment.as_ptr() == weight.as_ptr()));
     }
 
     #[test]

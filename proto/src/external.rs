@@ -52,9 +52,7 @@ pub enum ExternalError {
         found: String,
     },
     /// The location may lead out of the model's folder.
-    #[error(
-        "tensor `{tensor}`: external data location `{location}` {why}, expected a file in the model's folder"
-    )]
+    #[error("tensor `{tensor}`: external data location `{location}` {why}, expected a file in the model's folder")]
     Outside {
         /// The tensor.
         tensor: String,
@@ -144,28 +142,16 @@ impl Location {
             return Ok(None);
         }
         let value = |key: &str| {
-            let entry = tensor
-                .external_data
-                .iter()
-                .rev()
-                .find(|entry| entry.key() == key.as_bytes());
+            let entry = tensor.external_data.iter().rev().find(|entry| entry.key() == key.as_bytes());
             entry.map(|entry| text(entry.value()).into_owned())
         };
         let number = |key: &'static str| {
-            let bad = |found: &String| ExternalError::NotANumber {
-                tensor: name(tensor),
-                key,
-                found: found.clone(),
-            };
-            value(key)
-                .map(|found| decimal(&found).ok_or_else(|| bad(&found)))
-                .transpose()
+            let bad = |found: &String| ExternalError::NotANumber { tensor: name(tensor), key, found: found.clone() };
+            value(key).map(|found| decimal(&found).ok_or_else(|| bad(&found))).transpose()
         };
         let file = value("location").filter(|file| !file.is_empty());
         Ok(Some(Location {
-            file: file.ok_or_else(|| ExternalError::NoLocation {
-                tensor: name(tensor),
-            })?,
+            file: file.ok_or_else(|| ExternalError::NoLocation { tensor: name(tensor) })?,
             offset: number("offset")?.unwrap_or(0),
             length: number("length")?,
             checksum: value("checksum"),
@@ -175,9 +161,7 @@ impl Location {
 
 /// Digits and nothing else: `parse` alone would admit a sign.
 fn decimal(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn name(tensor: &TensorProto) -> String {
@@ -193,10 +177,7 @@ pub fn embed(tensor: &mut TensorProto, data: Bytes) {
 
 /// An entry of a tensor's external data.
 fn entry(key: &'static str, value: String) -> StringStringEntryProto {
-    StringStringEntryProto {
-        key: Some(Bytes::from_static(key.as_bytes())),
-        value: Some(value.into()),
-    }
+    StringStringEntryProto { key: Some(Bytes::from_static(key.as_bytes())), value: Some(value.into()) }
 }
 
 #[cfg(test)]

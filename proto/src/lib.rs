@@ -38,9 +38,7 @@ mod samples;
 
 pub use bytes::Bytes;
 pub use encode::{Encoded, MESSAGE_LIMIT, encoded_len};
-pub use external::{
-    Alignment, ExternalError, ExternalFiles, ExternalWriter, Location, THRESHOLD, embed,
-};
+pub use external::{Alignment, ExternalError, ExternalFiles, ExternalWriter, Location, THRESHOLD, embed};
 pub use lookalike::{Lookalike, lookalike};
 pub use map::Change;
 pub use prost::Message;

@@ -20,19 +20,9 @@ const NAME: &str = "name the .onnx file";
 
 /// Formats by the bytes that they have at an offset.
 const SIGNATURES: &[(usize, &[u8], &str, &str)] = &[
-    (
-        0,
-        b"PK\x03\x04",
-        "a zip archive (PyTorch's checkpoints are such)",
-        EXPORT,
-    ),
+    (0, b"PK\x03\x04", "a zip archive (PyTorch's checkpoints are such)", EXPORT),
     (0, b"PK\x05\x06", "an empty zip archive", NAME),
-    (
-        0,
-        b"\x80\x02",
-        "a Python pickle (an old PyTorch checkpoint?)",
-        EXPORT,
-    ),
+    (0, b"\x80\x02", "a Python pickle (an old PyTorch checkpoint?)", EXPORT),
     (0, b"\x80\x04\x95", "a Python pickle", EXPORT),
     (0, b"\x1f\x8b", "a gzip archive", UNPACK),
     (0, b"\xfd7zXZ\0", "an xz archive", UNPACK),
@@ -40,26 +30,11 @@ const SIGNATURES: &[(usize, &[u8], &str, &str)] = &[
     (0, b"BZh", "a bzip2 archive", UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (257, b"ustar", "a tar archive", UNPACK),
-    (
-        0,
-        b"\x89HDF\r\n",
-        "an HDF5 file (Keras' models are such)",
-        EXPORT,
-    ),
+    (0, b"\x89HDF\r\n", "an HDF5 file (Keras' models are such)", EXPORT),
     (4, b"TFL3", "a TensorFlow Lite model", EXPORT),
-    (
-        4,
-        b"ORTM",
-        "a model in onnxruntime's own format",
-        "take the .onnx file that it was made from",
-    ),
+    (4, b"ORTM", "a model in onnxruntime's own format", "take the .onnx file that it was made from"),
     (0, b"GGUF", "a GGUF file", EXPORT),
-    (
-        8,
-        b"{\"",
-        "a safetensors file: weights without a graph",
-        EXPORT,
-    ),
+    (8, b"{\"", "a safetensors file: weights without a graph", EXPORT),
     (0, b"\x93NUMPY", "a numpy array", NAME),
     (0, b"\x89PNG", "a PNG picture", NAME),
     (0, b"\xff\xd8\xff", "a JPEG picture", NAME),
@@ -70,21 +45,9 @@ const SIGNATURES: &[(usize, &[u8], &str, &str)] = &[
 
 /// Kinds of text by their first characters.
 const TEXTS: &[(&str, &str, &str)] = &[
-    (
-        "version https://git-lfs",
-        "a Git LFS pointer, not the file itself",
-        "fetch the file with `git lfs pull`",
-    ),
-    (
-        "<!doctype html",
-        "a web page",
-        "the link leads to a page; download the file that the page offers",
-    ),
-    (
-        "<html",
-        "a web page",
-        "the link leads to a page; download the file that the page offers",
-    ),
+    ("version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch the file with `git lfs pull`"),
+    ("<!doctype html", "a web page", "the link leads to a page; download the file that the page offers"),
+    ("<html", "a web page", "the link leads to a page; download the file that the page offers"),
     ("<?xml", "an XML document", NAME),
     ("{", "a JSON document", NAME),
 ];
@@ -93,14 +56,9 @@ const TEXTS: &[(&str, &str, &str)] = &[
 pub fn lookalike(bytes: &[u8]) -> Option<Lookalike> {
     if !bytes.is_empty() && bytes.iter().take(1 << 16).all(|&byte| byte == 0) {
         let advice = "the download or copy was not finished; fetch the file again";
-        return Some(Lookalike {
-            what: "a file of zeros",
-            advice,
-        });
+        return Some(Lookalike { what: "a file of zeros", advice });
     }
-    let signed = SIGNATURES
-        .iter()
-        .find(|(at, magic, ..)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    let signed = SIGNATURES.iter().find(|(at, magic, ..)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
     if let Some(&(_, _, what, advice)) = signed {
         return Some(Lookalike { what, advice });
     }
@@ -112,24 +70,15 @@ fn text(bytes: &[u8]) -> Option<Lookalike> {
     let head = match std::str::from_utf8(head) {
         Ok(head) => head,
         // A character cut by the 512 is still text.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
-        }
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
-    if head.len() < 4
-        || head
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
-    {
+    if head.len() < 4 || head.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
         return None;
     }
     if head.contains("ir_version") && head.contains("opset_import") {
         let advice = "parse it to a binary model first";
-        return Some(Lookalike {
-            what: "a model in text form",
-            advice,
-        });
+        return Some(Lookalike { what: "a model in text form", advice });
     }
     let start = head.trim_start().to_ascii_lowercase();
     let known = TEXTS.iter().find(|(prefix, ..)| start.starts_with(prefix));
@@ -140,26 +89,13 @@ fn text(bytes: &[u8]) -> Option<Lookalike> {
 /// A message of ONNX, but not a model: it must read as such to the end, with no unknown field.
 fn other_message(bytes: &[u8]) -> Option<Lookalike> {
     const OTHERS: [(Root, &str, &str); 5] = [
-        (
-            Root::Tensor,
-            "a single tensor (TensorProto)",
-            "tensors are inputs or test data; name the model",
-        ),
-        (
-            Root::Graph,
-            "a graph without its model (GraphProto)",
-            "wrap it in a ModelProto with the opsets that it uses",
-        ),
+        (Root::Tensor, "a single tensor (TensorProto)", "tensors are inputs or test data; name the model"),
+        (Root::Graph, "a graph without its model (GraphProto)", "wrap it in a ModelProto with the opsets that it uses"),
         (Root::Function, "a single function (FunctionProto)", NAME),
         (Root::Node, "a single node (NodeProto)", NAME),
-        (
-            Root::SparseTensor,
-            "a sparse tensor (SparseTensorProto)",
-            NAME,
-        ),
+        (Root::SparseTensor, "a sparse tensor (SparseTensorProto)", NAME),
     ];
-    let reads =
-        |root| scan(bytes, root).is_ok_and(|found| found.fields > 0 && found.unknown.is_empty());
+    let reads = |root| scan(bytes, root).is_ok_and(|found| found.fields > 0 && found.unknown.is_empty());
     let (_, what, advice) = OTHERS.into_iter().find(|(root, ..)| reads(*root))?;
     Some(Lookalike { what, advice })
 }
@@ -177,10 +113,7 @@ mod tests {
 
     #[test]
     fn knows_what_people_pass_by_mistake() {
-        assert_eq!(
-            what(b"PK\x03\x04rest"),
-            "a zip archive (PyTorch's checkpoints are such)"
-        );
+        assert_eq!(what(b"PK\x03\x04rest"), "a zip archive (PyTorch's checkpoints are such)");
         assert_eq!(what(b"\x89PNG\r\n\x1a\n"), "a PNG picture");
         assert_eq!(what(&[0; 100]), "a file of zeros");
         assert_eq!(
@@ -188,10 +121,7 @@ mod tests {
             "a Git LFS pointer, not the file itself"
         );
         assert_eq!(what(b"\n<!DOCTYPE html><html>"), "a web page");
-        assert_eq!(
-            what(b"< ir_version: 8, opset_import: [\"\" : 17] >"),
-            "a model in text form"
-        );
+        assert_eq!(what(b"< ir_version: 8, opset_import: [\"\" : 17] >"), "a model in text form");
         assert_eq!(what("no model, but prose \u{e9}".as_bytes()), "a text file");
         assert_eq!(what(b"\x1c\0\0\0TFL3"), "a TensorFlow Lite model");
     }
@@ -205,29 +135,12 @@ mod tests {
 
     #[test]
     fn knows_the_other_messages_of_onnx() {
-        let tensor = TensorProto {
-            dims: vec![2],
-            data_type: Some(1),
-            raw_data: Some(vec![0; 8].into()),
-            ..Default::default()
-        };
-        assert_eq!(
-            what(&tensor.encode_to_vec()),
-            "a single tensor (TensorProto)"
-        );
-        let node = NodeProto {
-            op_type: Some("Relu".into()),
-            ..Default::default()
-        };
-        let graph = GraphProto {
-            node: vec![node],
-            name: Some("g".into()),
-            ..Default::default()
-        };
-        assert_eq!(
-            what(&graph.encode_to_vec()),
-            "a graph without its model (GraphProto)"
-        );
+        let tensor =
+            TensorProto { dims: vec![2], data_type: Some(1), raw_data: Some(vec![0; 8].into()), ..Default::default() };
+        assert_eq!(what(&tensor.encode_to_vec()), "a single tensor (TensorProto)");
+        let node = NodeProto { op_type: Some("Relu".into()), ..Default::default() };
+        let graph = GraphProto { node: vec![node], name: Some("g".into()), ..Default::default() };
+        assert_eq!(what(&graph.encode_to_vec()), "a graph without its model (GraphProto)");
     }
 
     #[test]

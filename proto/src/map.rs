@@ -65,11 +65,7 @@ impl Stamp {
         };
         #[cfg(not(unix))]
         let place = None;
-        Stamp {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            place,
-        }
+        Stamp { len: metadata.len(), modified: metadata.modified().ok(), place }
     }
 }
 
@@ -87,20 +83,14 @@ impl Mapped {
     /// Maps all of `file`, which was opened at `path` and is a regular file that is not empty.
     pub(crate) fn new(path: &Path, file: &File) -> io::Result<Arc<Mapped>> {
         let stamp = Stamp::of(&file.metadata()?);
-        let len =
-            usize::try_from(stamp.len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let len = usize::try_from(stamp.len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: the map is read only and private, so nobody writes through it. Its file may still be
         // changed by others; a `&[u8]` of it is then no worse than one of shared memory: we only ever read
         // plain bytes, check each length that we compute from them against the slice at hand, and refuse
         // the result if `check_unchanged` finds a change. A file cut short is covered by the guard.
         let map = unsafe { MmapOptions::new().len(len).map(file)? };
         let watch = guard::Watch::new(&map)?;
-        Ok(Arc::new(Mapped {
-            watch,
-            map,
-            path: path.to_owned(),
-            stamp,
-        }))
+        Ok(Arc::new(Mapped { watch, map, path: path.to_owned(), stamp }))
     }
 
     /// All of it; slices keep the map alive.
@@ -124,10 +114,7 @@ impl Mapped {
         if now.place != self.stamp.place {
             Err(Change::Replaced)
         } else if now.len != self.stamp.len {
-            Err(Change::Size {
-                before: self.stamp.len,
-                now: now.len,
-            })
+            Err(Change::Size { before: self.stamp.len, now: now.len })
         } else if self.watch.was_cut() {
             Err(Change::Cut)
         } else if now.modified != self.stamp.modified {

@@ -131,10 +131,7 @@ impl ModelFile {
     /// If it cannot be opened or mapped, is a directory, a device or a socket, or is empty.
     pub fn open(path: &Path) -> Result<ModelFile, ReadError> {
         let name = || path.to_owned();
-        let open = |source| ReadError::Open {
-            file: name(),
-            source,
-        };
+        let open = |source| ReadError::Open { file: name(), source };
         let metadata = std::fs::metadata(path).map_err(open)?;
         if let Some(what) = no_file(&metadata.file_type()) {
             return Err(ReadError::NotAFile { file: name(), what });
@@ -151,39 +148,23 @@ impl ModelFile {
         if metadata.len() == 0 {
             return Err(ReadError::Empty { file: name() });
         }
-        let mapped = Mapped::new(path, &file).map_err(|source| ReadError::Read {
-            file: name(),
-            source,
-        })?;
-        Ok(ModelFile {
-            name: name(),
-            bytes: mapped.bytes(),
-            mapped: Some(mapped),
-        })
+        let mapped = Mapped::new(path, &file).map_err(|source| ReadError::Read { file: name(), source })?;
+        Ok(ModelFile { name: name(), bytes: mapped.bytes(), mapped: Some(mapped) })
     }
 
     /// Reads a stream to its end. `name` is for messages only: a stream has no folder.
     ///
     /// # Errors
     /// If reading fails, no byte comes, or more than [`STREAM_LIMIT`] come.
-    pub fn from_reader(
-        name: impl Into<PathBuf>,
-        reader: impl Read,
-    ) -> Result<ModelFile, ReadError> {
+    pub fn from_reader(name: impl Into<PathBuf>, reader: impl Read) -> Result<ModelFile, ReadError> {
         ModelFile::from_reader_within(name.into(), reader, STREAM_LIMIT)
     }
 
-    fn from_reader_within(
-        name: PathBuf,
-        reader: impl Read,
-        limit: u64,
-    ) -> Result<ModelFile, ReadError> {
+    fn from_reader_within(name: PathBuf, reader: impl Read, limit: u64) -> Result<ModelFile, ReadError> {
         let mut bytes = Vec::new();
         match reader.take(limit + 1).read_to_end(&mut bytes) {
             Err(source) => Err(ReadError::Read { file: name, source }),
-            Ok(_) if bytes.len() as u64 > limit => {
-                Err(ReadError::StreamTooLong { file: name, limit })
-            }
+            Ok(_) if bytes.len() as u64 > limit => Err(ReadError::StreamTooLong { file: name, limit }),
             Ok(_) => ModelFile::from_bytes(name, bytes.into()),
         }
     }
@@ -197,11 +178,7 @@ impl ModelFile {
         if bytes.is_empty() {
             return Err(ReadError::Empty { file: name });
         }
-        Ok(ModelFile {
-            name,
-            bytes,
-            mapped: None,
-        })
+        Ok(ModelFile { name, bytes, mapped: None })
     }
 
     /// Path or name that it was opened by.
@@ -213,11 +190,7 @@ impl ModelFile {
     pub fn folder(&self) -> Option<&Path> {
         self.mapped.as_ref()?;
         let parent = self.name.parent()?;
-        Some(if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        })
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
     /// All bytes of the file.
@@ -239,36 +212,19 @@ impl ModelFile {
     fn decode_as_found(&self) -> Result<Decoded, ReadError> {
         let file = || self.name.clone();
         let unless_lookalike = |error| match lookalike(&self.bytes) {
-            Some(it) => ReadError::NotAModel {
-                file: file(),
-                what: it.what,
-                advice: it.advice,
-            },
+            Some(it) => ReadError::NotAModel { file: file(), what: it.what, advice: it.advice },
             None => error,
         };
-        let found = scan(&self.bytes, Root::Model).map_err(|fault| {
-            unless_lookalike(ReadError::Malformed {
-                file: file(),
-                fault,
-            })
-        })?;
+        let found = scan(&self.bytes, Root::Model)
+            .map_err(|fault| unless_lookalike(ReadError::Malformed { file: file(), fault }))?;
         if !found.has_graph {
             let error = ReadError::NoGraph { file: file() };
             // Few fields of another message may read as a model's; unknown ones give it away.
-            return Err(if found.unknown.is_empty() {
-                error
-            } else {
-                unless_lookalike(error)
-            });
+            return Err(if found.unknown.is_empty() { error } else { unless_lookalike(error) });
         }
-        let model = ModelProto::decode(self.bytes.clone()).map_err(|source| ReadError::Decode {
-            file: file(),
-            source,
-        })?;
-        Ok(Decoded {
-            model,
-            unknown: found.unknown,
-        })
+        let model =
+            ModelProto::decode(self.bytes.clone()).map_err(|source| ReadError::Decode { file: file(), source })?;
+        Ok(Decoded { model, unknown: found.unknown })
     }
 
     /// Whether the file is still what was opened. To be asked before a result is written: until then
@@ -280,12 +236,7 @@ impl ModelFile {
         let Some(mapped) = &self.mapped else {
             return Ok(());
         };
-        mapped
-            .check_unchanged()
-            .map_err(|change| ReadError::Changed {
-                file: self.name.clone(),
-                change,
-            })
+        mapped.check_unchanged().map_err(|change| ReadError::Changed { file: self.name.clone(), change })
     }
 }
 

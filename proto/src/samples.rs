@@ -18,34 +18,22 @@ pub(crate) fn tensor(name: &str, raw: Vec<u8>) -> TensorProto {
 
 pub(crate) fn entry(key: &str, value: &str) -> StringStringEntryProto {
     let bytes = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
-    StringStringEntryProto {
-        key: bytes(key),
-        value: bytes(value),
-    }
+    StringStringEntryProto { key: bytes(key), value: bytes(value) }
 }
 
 /// A model that uses most kinds of messages, packed and unpacked lists, and a subgraph.
 pub(crate) fn model() -> ModelProto {
-    let dimension = |value| tensor_shape_proto::Dimension {
-        value: Some(value),
-        denotation: None,
-    };
+    let dimension = |value| tensor_shape_proto::Dimension { value: Some(value), denotation: None };
     let shape = TensorShapeProto {
         dim: vec![
             dimension(tensor_shape_proto::dimension::Value::DimParam("N".into())),
             dimension(tensor_shape_proto::dimension::Value::DimValue(3)),
         ],
     };
-    let ty = type_proto::Tensor {
-        elem_type: Some(1),
-        shape: Some(shape),
-    };
+    let ty = type_proto::Tensor { elem_type: Some(1), shape: Some(shape) };
     let value = |name: &'static str| ValueInfoProto {
         name: Some(name.into()),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(ty.clone())),
-            denotation: None,
-        }),
+        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(ty.clone())), denotation: None }),
         ..Default::default()
     };
     let relu = NodeProto {
@@ -54,11 +42,7 @@ pub(crate) fn model() -> ModelProto {
         op_type: Some("Relu".into()),
         ..Default::default()
     };
-    let branch = GraphProto {
-        node: vec![relu.clone()],
-        name: Some("then".into()),
-        ..Default::default()
-    };
+    let branch = GraphProto { node: vec![relu.clone()], name: Some("then".into()), ..Default::default() };
     let attributes = vec![
         AttributeProto {
             name: Some("then_branch".into()),
@@ -66,24 +50,10 @@ pub(crate) fn model() -> ModelProto {
             r#type: Some(5),
             ..Default::default()
         },
-        AttributeProto {
-            name: Some("pads".into()),
-            ints: vec![1, -1, 300],
-            r#type: Some(7),
-            ..Default::default()
-        },
-        AttributeProto {
-            name: Some("scales".into()),
-            floats: vec![0.5, 2.0],
-            r#type: Some(6),
-            ..Default::default()
-        },
+        AttributeProto { name: Some("pads".into()), ints: vec![1, -1, 300], r#type: Some(7), ..Default::default() },
+        AttributeProto { name: Some("scales".into()), floats: vec![0.5, 2.0], r#type: Some(6), ..Default::default() },
     ];
-    let choice = NodeProto {
-        op_type: Some("If".into()),
-        attribute: attributes,
-        ..Default::default()
-    };
+    let choice = NodeProto { op_type: Some("If".into()), attribute: attributes, ..Default::default() };
     let packed = TensorProto {
         name: Some("packed".into()),
         data_type: Some(7),
@@ -103,10 +73,7 @@ pub(crate) fn model() -> ModelProto {
     };
     ModelProto {
         ir_version: Some(10),
-        opset_import: vec![OperatorSetIdProto {
-            domain: None,
-            version: Some(21),
-        }],
+        opset_import: vec![OperatorSetIdProto { domain: None, version: Some(21) }],
         graph: Some(graph),
         metadata_props: vec![entry("made by", "a test")],
         ..Default::default()

@@ -132,11 +132,7 @@ pub fn scan(bytes: &[u8], root: Root) -> Result<Scan, ScanError> {
     let mut walk = Walk::new(bytes, root);
     match walk.run() {
         Ok(()) => Ok(walk.finish()),
-        Err(fault) => Err(ScanError {
-            offset: walk.at as u64,
-            path: walk.path(),
-            fault,
-        }),
+        Err(fault) => Err(ScanError { offset: walk.at as u64, path: walk.path(), fault }),
     }
 }
 
@@ -166,32 +162,18 @@ impl<'a> Walk<'a> {
         Walk {
             bytes,
             at: 0,
-            stack: vec![Frame {
-                message,
-                field: "",
-                end: bytes.len(),
-            }],
+            stack: vec![Frame { message, field: "", end: bytes.len() }],
             unknown: BTreeMap::new(),
             fields: 0,
             has_graph: false,
             decoded: message.size as u64,
-            limit: (bytes.len() as u64)
-                .saturating_mul(DECODED_PER_BYTE)
-                .saturating_add(DECODED_BASE),
+            limit: (bytes.len() as u64).saturating_mul(DECODED_PER_BYTE).saturating_add(DECODED_BASE),
         }
     }
 
     fn finish(self) -> Scan {
-        let field = |((message, number), bytes)| UnknownField {
-            message,
-            number,
-            bytes,
-        };
-        Scan {
-            unknown: self.unknown.into_iter().map(field).collect(),
-            fields: self.fields,
-            has_graph: self.has_graph,
-        }
+        let field = |((message, number), bytes)| UnknownField { message, number, bytes };
+        Scan { unknown: self.unknown.into_iter().map(field).collect(), fields: self.fields, has_graph: self.has_graph }
     }
 
     fn run(&mut self) -> Result<(), Fault> {
@@ -219,29 +201,15 @@ impl<'a> Walk<'a> {
                 let (length, start) = wire::varint(self.bytes, at, end)?;
                 let left = (end - start) as u64;
                 let fits = usize::try_from(length).ok().filter(|_| length <= left);
-                (
-                    start,
-                    fits.ok_or_else(|| Fault::Length {
-                        field: label(),
-                        claimed: length,
-                        left,
-                    })?,
-                )
+                (start, fits.ok_or_else(|| Fault::Length { field: label(), claimed: length, left })?)
             }
             WireType::GroupStart | WireType::GroupEnd => {
-                return Err(Fault::Group {
-                    number,
-                    found: wire,
-                });
+                return Err(Fault::Group { number, found: wire });
             }
         };
         let left = end - start;
         if length > left {
-            return Err(Fault::Length {
-                field: label(),
-                claimed: length as u64,
-                left: left as u64,
-            });
+            return Err(Fault::Length { field: label(), claimed: length as u64, left: left as u64 });
         }
         let Some(field) = known else {
             self.count_unknown(message.name, number, start + length - self.at)?;
@@ -256,38 +224,21 @@ impl<'a> Walk<'a> {
                     return Err(Fault::Depth);
                 }
                 let message = &table::MESSAGES[index];
-                self.stack.push(Frame {
-                    message,
-                    field: field.name,
-                    end: start + length,
-                });
+                self.stack.push(Frame { message, field: field.name, end: start + length });
                 Ok(start)
             }
             _ => Ok(start + length),
         }
     }
 
-    fn count_unknown(
-        &mut self,
-        message: &'static str,
-        number: u32,
-        bytes: usize,
-    ) -> Result<(), Fault> {
+    fn count_unknown(&mut self, message: &'static str, number: u32, bytes: usize) -> Result<(), Fault> {
         *self.unknown.entry((message, number)).or_default() += bytes as u64;
-        if self.unknown.len() > MAX_UNKNOWN {
-            Err(Fault::Unknown)
-        } else {
-            Ok(())
-        }
+        if self.unknown.len() > MAX_UNKNOWN { Err(Fault::Unknown) } else { Ok(()) }
     }
 
     fn charge(&mut self, bytes: u64) -> Result<(), Fault> {
         self.decoded = self.decoded.saturating_add(bytes);
-        if self.decoded > self.limit {
-            Err(Fault::Memory { limit: self.limit })
-        } else {
-            Ok(())
-        }
+        if self.decoded > self.limit { Err(Fault::Memory { limit: self.limit }) } else { Ok(()) }
     }
 
     /// The fields that lead to where the walk stands; of a long path the beginning and the end.
@@ -298,12 +249,7 @@ impl<'a> Walk<'a> {
             return names.join(".");
         }
         let (head, tail) = (&names[..SHOWN], &names[names.len() - SHOWN..]);
-        format!(
-            "{}. ({} more) .{}",
-            head.join("."),
-            names.len() - 2 * SHOWN,
-            tail.join(".")
-        )
+        format!("{}. ({} more) .{}", head.join("."), names.len() - 2 * SHOWN, tail.join("."))
     }
 }
 
@@ -327,28 +273,17 @@ impl FieldSpec {
             return Ok(8);
         }
         if !(repeated && wire == WireType::Length) {
-            return Err(Fault::WireType {
-                field: self.name,
-                found: wire,
-                expected: single,
-            });
+            return Err(Fault::WireType { field: self.name, found: wire, expected: single });
         }
         let ends_within = match single {
             WireType::Varint => payload.last().is_some_and(|&last| last >= 0x80),
             _ => !bytes.is_multiple_of(width),
         };
         if ends_within {
-            return Err(Fault::Packed {
-                field: self.name,
-                bytes,
-            });
+            return Err(Fault::Packed { field: self.name, bytes });
         }
         // Each byte may be a varint, and each varint an `i64`; fixed numbers keep their size.
-        Ok(if single == WireType::Varint {
-            bytes.saturating_mul(8)
-        } else {
-            bytes
-        })
+        Ok(if single == WireType::Varint { bytes.saturating_mul(8) } else { bytes })
     }
 }
 

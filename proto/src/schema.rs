@@ -7,17 +7,8 @@
 //! A `Bytes` field of a decoded message is a slice of the input; it keeps the whole input alive, and
 //! copying it copies no data.
 
-#![allow(
-    missing_docs,
-    clippy::doc_markdown,
-    clippy::doc_lazy_continuation,
-    clippy::doc_overindented_list_items
-)]
-#![allow(
-    rustdoc::invalid_html_tags,
-    rustdoc::bare_urls,
-    rustdoc::broken_intra_doc_links
-)]
+#![allow(missing_docs, clippy::doc_markdown, clippy::doc_lazy_continuation, clippy::doc_overindented_list_items)]
+#![allow(rustdoc::invalid_html_tags, rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 
 use std::borrow::Cow;
 

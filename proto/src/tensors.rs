@@ -4,10 +4,7 @@
 //! training information holds graphs, a sparse tensor is two dense ones. Whoever moves data in or out of
 //! a model must find them all; this is the one list of the places.
 
-use crate::schema::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto,
-    TensorProto,
-};
+use crate::schema::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 
 /// Calls `visit` on every tensor of `model`, in the order of the schema, until it fails.
 ///
@@ -24,49 +21,28 @@ pub fn try_for_each_tensor<E>(
         in_graph(graph, visit)?;
     }
     for training in &mut model.training_info {
-        for graph in training
-            .initialization
-            .iter_mut()
-            .chain(&mut training.algorithm)
-        {
+        for graph in training.initialization.iter_mut().chain(&mut training.algorithm) {
             in_graph(graph, visit)?;
         }
     }
-    model
-        .functions
-        .iter_mut()
-        .try_for_each(|function| in_function(function, visit))
+    model.functions.iter_mut().try_for_each(|function| in_function(function, visit))
 }
 
 type Visit<'a, E> = &'a mut dyn FnMut(&mut TensorProto) -> Result<(), E>;
 
 fn in_graph<E>(graph: &mut GraphProto, visit: Visit<'_, E>) -> Result<(), E> {
-    graph
-        .node
-        .iter_mut()
-        .try_for_each(|node| in_node(node, visit))?;
+    graph.node.iter_mut().try_for_each(|node| in_node(node, visit))?;
     graph.initializer.iter_mut().try_for_each(&mut *visit)?;
-    graph
-        .sparse_initializer
-        .iter_mut()
-        .try_for_each(|sparse| in_sparse(sparse, visit))
+    graph.sparse_initializer.iter_mut().try_for_each(|sparse| in_sparse(sparse, visit))
 }
 
 fn in_function<E>(function: &mut FunctionProto, visit: Visit<'_, E>) -> Result<(), E> {
-    function
-        .node
-        .iter_mut()
-        .try_for_each(|node| in_node(node, visit))?;
-    function
-        .attribute_proto
-        .iter_mut()
-        .try_for_each(|attribute| in_attribute(attribute, visit))
+    function.node.iter_mut().try_for_each(|node| in_node(node, visit))?;
+    function.attribute_proto.iter_mut().try_for_each(|attribute| in_attribute(attribute, visit))
 }
 
 fn in_node<E>(node: &mut NodeProto, visit: Visit<'_, E>) -> Result<(), E> {
-    node.attribute
-        .iter_mut()
-        .try_for_each(|attribute| in_attribute(attribute, visit))
+    node.attribute.iter_mut().try_for_each(|attribute| in_attribute(attribute, visit))
 }
 
 fn in_attribute<E>(attribute: &mut AttributeProto, visit: Visit<'_, E>) -> Result<(), E> {
@@ -77,25 +53,15 @@ fn in_attribute<E>(attribute: &mut AttributeProto, visit: Visit<'_, E>) -> Resul
         in_graph(graph, visit)?;
     }
     attribute.tensors.iter_mut().try_for_each(&mut *visit)?;
-    attribute
-        .graphs
-        .iter_mut()
-        .try_for_each(|graph| in_graph(graph, visit))?;
+    attribute.graphs.iter_mut().try_for_each(|graph| in_graph(graph, visit))?;
     if let Some(sparse) = &mut attribute.sparse_tensor {
         in_sparse(sparse, visit)?;
     }
-    attribute
-        .sparse_tensors
-        .iter_mut()
-        .try_for_each(|sparse| in_sparse(sparse, visit))
+    attribute.sparse_tensors.iter_mut().try_for_each(|sparse| in_sparse(sparse, visit))
 }
 
 fn in_sparse<E>(sparse: &mut SparseTensorProto, visit: Visit<'_, E>) -> Result<(), E> {
-    sparse
-        .values
-        .iter_mut()
-        .chain(&mut sparse.indices)
-        .try_for_each(&mut *visit)
+    sparse.values.iter_mut().chain(&mut sparse.indices).try_for_each(&mut *visit)
 }
 
 #[cfg(test)]
@@ -107,19 +73,12 @@ mod tests {
 
     fn sparse(name: &str) -> SparseTensorProto {
         let part = |part: &str| Some(tensor(&format!("{name}.{part}"), vec![]));
-        SparseTensorProto {
-            values: part("values"),
-            indices: part("indices"),
-            ..Default::default()
-        }
+        SparseTensorProto { values: part("values"), indices: part("indices"), ..Default::default() }
     }
 
     fn graph(name: &str, attribute: Vec<AttributeProto>) -> GraphProto {
         GraphProto {
-            node: vec![NodeProto {
-                attribute,
-                ..Default::default()
-            }],
+            node: vec![NodeProto { attribute, ..Default::default() }],
             initializer: vec![tensor(&format!("{name}.w"), vec![])],
             sparse_initializer: vec![sparse(&format!("{name}.s"))],
             ..Default::default()
@@ -134,11 +93,7 @@ mod tests {
             sparse_tensor: Some(Box::new(sparse(&label("sparse")))),
             sparse_tensors: vec![sparse(&label("sparses"))],
             g: with_graphs.then(|| Box::new(graph(&label("g"), vec![]))),
-            graphs: if with_graphs {
-                vec![graph(&label("graphs"), vec![attribute("deep", false)])]
-            } else {
-                vec![]
-            },
+            graphs: if with_graphs { vec![graph(&label("graphs"), vec![attribute("deep", false)])] } else { vec![] },
             ..Default::default()
         }
     }
@@ -153,10 +108,7 @@ mod tests {
                 ..Default::default()
             }],
             functions: vec![FunctionProto {
-                node: vec![NodeProto {
-                    attribute: vec![attribute("f", false)],
-                    ..Default::default()
-                }],
+                node: vec![NodeProto { attribute: vec![attribute("f", false)], ..Default::default() }],
                 attribute_proto: vec![attribute("default", false)],
                 ..Default::default()
             }],
@@ -179,10 +131,7 @@ mod tests {
 
     #[test]
     fn the_first_error_ends_the_walk() {
-        let mut model = ModelProto {
-            graph: Some(graph("main", vec![])),
-            ..Default::default()
-        };
+        let mut model = ModelProto { graph: Some(graph("main", vec![])), ..Default::default() };
         let mut visited = 0;
         let visit = |_: &mut TensorProto| {
             visited += 1;

@@ -70,11 +70,7 @@ pub(crate) fn varint(bytes: &[u8], at: usize, end: usize) -> Result<(u64, usize)
 }
 
 /// Reads the key at `at`: field number, wire type and the place after it.
-pub(crate) fn key(
-    bytes: &[u8],
-    at: usize,
-    end: usize,
-) -> Result<(u32, WireType, usize), WireFault> {
+pub(crate) fn key(bytes: &[u8], at: usize, end: usize) -> Result<(u32, WireType, usize), WireFault> {
     let (key, next) = varint(bytes, at, end)?;
     let number = u32::try_from(key).map_err(|_| WireFault::Key(key))? >> 3;
     if number == 0 {

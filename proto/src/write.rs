@@ -80,24 +80,14 @@ impl WriteError {
     fn new(file: &Path, action: &'static str, needed: u64, source: io::Error) -> WriteError {
         let file = file.to_owned();
         match source.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                WriteError::NotWritable { file, source }
-            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => WriteError::NotWritable { file, source },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                WriteError::Full {
-                    file,
-                    needed,
-                    source,
-                }
+                WriteError::Full { file, needed, source }
             }
             // The system copies from the map itself, and meets the file's new end as a bad address.
             #[cfg(unix)]
             _ if source.raw_os_error() == Some(libc::EFAULT) => WriteError::InputCut { file },
-            _ => WriteError::Io {
-                file,
-                action,
-                source,
-            },
+            _ => WriteError::Io { file, action, source },
         }
     }
 }
@@ -140,10 +130,7 @@ impl FileSet {
         };
         if let Some(metadata) = &present {
             if let Some(what) = not_writable(&metadata.file_type()) {
-                return Err(WriteError::NotAFile {
-                    file: path.to_owned(),
-                    what,
-                });
+                return Err(WriteError::NotAFile { file: path.to_owned(), what });
             }
             if !metadata.is_file() {
                 self.streams.push((path.to_owned(), content));
@@ -153,10 +140,7 @@ impl FileSet {
             if metadata.permissions().readonly() {
                 return Err(fail("open", ErrorKind::PermissionDenied.into()));
             }
-            OpenOptions::new()
-                .write(true)
-                .open(path)
-                .map_err(|error| fail("open", error))?;
+            OpenOptions::new().write(true).open(path).map_err(|error| fail("open", error))?;
         }
         let target = follow_links(path);
         let folder = match target.parent() {
@@ -164,46 +148,21 @@ impl FileSet {
             _ => PathBuf::from("."),
         };
         if !folder.is_dir() {
-            return Err(WriteError::NoFolder {
-                file: path.to_owned(),
-                folder,
-            });
+            return Err(WriteError::NoFolder { file: path.to_owned(), folder });
         }
         if target.file_name().is_none() {
-            return Err(WriteError::NotAFile {
-                file: path.to_owned(),
-                what: "a folder",
-            });
+            return Err(WriteError::NotAFile { file: path.to_owned(), what: "a folder" });
         }
-        if self
-            .temporary
-            .iter()
-            .any(|other| same_place(&other.target, &target))
-        {
-            return Err(WriteError::Twice {
-                file: path.to_owned(),
-            });
+        if self.temporary.iter().any(|other| same_place(&other.target, &target)) {
+            return Err(WriteError::Twice { file: path.to_owned() });
         }
-        let mut written =
-            create(&folder, present.is_some()).map_err(|error| fail("create", error))?;
-        content
-            .write_to(written.as_file_mut())
-            .map_err(|error| fail("write", error))?;
+        let mut written = create(&folder, present.is_some()).map_err(|error| fail("create", error))?;
+        content.write_to(written.as_file_mut()).map_err(|error| fail("write", error))?;
         if let Some(metadata) = present {
-            written
-                .as_file()
-                .set_permissions(metadata.permissions())
-                .map_err(|error| fail("protect", error))?;
+            written.as_file().set_permissions(metadata.permissions()).map_err(|error| fail("protect", error))?;
         }
-        written
-            .as_file()
-            .sync_all()
-            .map_err(|error| fail("write", error))?;
-        self.temporary.push(Temporary {
-            written,
-            target,
-            folder,
-        });
+        written.as_file().sync_all().map_err(|error| fail("write", error))?;
+        self.temporary.push(Temporary { written, target, folder });
         Ok(())
     }
 
@@ -220,17 +179,8 @@ impl FileSet {
             content.write_to(&mut file).map_err(fail)?;
         }
         let mut placed: Vec<Placed> = Vec::new();
-        let folders: Vec<PathBuf> = self
-            .temporary
-            .iter()
-            .map(|file| file.folder.clone())
-            .collect();
-        for Temporary {
-            written,
-            target,
-            folder,
-        } in self.temporary
-        {
+        let folders: Vec<PathBuf> = self.temporary.iter().map(|file| file.folder.clone()).collect();
+        for Temporary { written, target, folder } in self.temporary {
             let before = backup(&folder, &target);
             if let Err(error) = written.persist(&target) {
                 placed.into_iter().rev().for_each(Placed::take_back);
@@ -261,10 +211,7 @@ impl Placed {
 
 /// A second name for the file at `target`, removed when dropped; none if there is no file, or no such links.
 fn backup(folder: &Path, target: &Path) -> Option<NamedTempFile<()>> {
-    tempfile::Builder::new()
-        .prefix(".")
-        .make_in(folder, |name| fs::hard_link(target, name))
-        .ok()
+    tempfile::Builder::new().prefix(".").make_in(folder, |name| fs::hard_link(target, name)).ok()
 }
 
 /// An empty temporary file in `folder`. A file that will replace another is nobody else's to read until it
@@ -307,9 +254,7 @@ fn follow_links(path: &Path) -> PathBuf {
 /// Whether two targets, whose folders exist, are one place.
 fn same_place(a: &Path, b: &Path) -> bool {
     let folder = |path: &Path| {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()
     };
     a.file_name() == b.file_name() && folder(a) == folder(b)

@@ -58,12 +58,12 @@ pub(super) fn from_message(
             given(message.s.is_some());
             AttrValue::String(message.s.take().unwrap_or_default())
         }
-        AttrKind::Tensor => {
-            AttrValue::Tensor(tensor::from_message(*message.t.take().ok_or(None)?, external)?)
-        }
-        AttrKind::SparseTensor => {
-            AttrValue::SparseTensor(tensor::sparse_from_message(*message.sparse_tensor.take().ok_or(None)?, external)?)
-        }
+        AttrKind::Tensor => AttrValue::Tensor(tensor::from_message(*message.t.take().ok_or(None)?, false, external)?),
+        AttrKind::SparseTensor => AttrValue::SparseTensor(tensor::sparse_from_message(
+            *message.sparse_tensor.take().ok_or(None)?,
+            false,
+            external,
+        )?),
         AttrKind::Type => AttrValue::Type(types::from_message(message.tp.as_deref())),
         AttrKind::Floats => AttrValue::Floats(std::mem::take(&mut message.floats)),
         AttrKind::Ints => AttrValue::Ints(std::mem::take(&mut message.ints)),
@@ -71,13 +71,13 @@ pub(super) fn from_message(
         AttrKind::Tensors => AttrValue::Tensors(
             std::mem::take(&mut message.tensors)
                 .into_iter()
-                .map(|one| tensor::from_message(one, external))
+                .map(|one| tensor::from_message(one, false, external))
                 .collect::<Result<_, _>>()?,
         ),
         AttrKind::SparseTensors => AttrValue::SparseTensors(
             std::mem::take(&mut message.sparse_tensors)
                 .into_iter()
-                .map(|one| tensor::sparse_from_message(one, external))
+                .map(|one| tensor::sparse_from_message(one, false, external))
                 .collect::<Result<_, _>>()?,
         ),
         AttrKind::Types => {
@@ -87,7 +87,6 @@ pub(super) fn from_message(
     };
     Ok(Attr { name, value, carried: extras(message, absent) })
 }
-
 
 /// Keeps what is left of a message, unless that is only the name and the kind.
 pub(super) fn extras(message: AttributeProto, payload_absent: bool) -> Carried {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use onnxpress_ir::graph::canonical_domain;
 use onnxpress_ir::{
-    Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Cycle, DType, Function, Graph, Input, Model, Name, Node,
-    NodeId, Tensor, Type, Vertex,
+    Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Cycle, DType, Function, Graph, Input,
+    Model, Name, Node, NodeId, Tensor, Type, Vertex,
 };
 use onnxpress_proto::Bytes;
 use onnxpress_proto::schema::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto, TensorProto, ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
+    TensorProto, ValueInfoProto,
 };
 
 use super::extras::{AttributeExtras, ConstantNodeExtras, GraphExtras, InputExtras, NodeExtras};
@@ -41,7 +42,8 @@ pub fn to_message(model: &Model, untouched: bool) -> Result<ModelProto, ExportEr
     let imports: Vec<_> = model.graph.opsets.iter().map(|(domain, version)| (domain.clone(), version)).collect();
     let same = imports.len() == message.opset_import.len()
         && imports.iter().zip(&message.opset_import).all(|((domain, version), old)| {
-            old.domain.as_deref().unwrap_or_default() == domain.as_bytes() && old.version.unwrap_or_default() == *version
+            old.domain.as_deref().unwrap_or_default() == domain.as_bytes()
+                && old.version.unwrap_or_default() == *version
         });
     if !same {
         message.opset_import = imports
@@ -146,7 +148,9 @@ impl Writer {
     fn attribute(&self, attr: &Attr) -> Result<AttributeProto, ExportError> {
         let graphs = match &attr.value {
             AttrValue::Graph(graph) => vec![self.graph(graph, false)?],
-            AttrValue::Graphs(graphs) => graphs.iter().map(|graph| self.graph(graph, false)).collect::<Result<_, _>>()?,
+            AttrValue::Graphs(graphs) => {
+                graphs.iter().map(|graph| self.graph(graph, false)).collect::<Result<_, _>>()?
+            }
             _ => Vec::new(),
         };
         Ok(attribute(attr, graphs))
@@ -240,7 +244,11 @@ impl Writer {
             attribute: function.required.iter().map(Name::to_bytes).collect(),
             ..FunctionProto::default()
         });
-        message.input = body.inputs().iter().map(|&id| name_of(body, id, 0).map(|name| name.to_bytes())).collect::<Result<_, _>>()?;
+        message.input = body
+            .inputs()
+            .iter()
+            .map(|&id| name_of(body, id, 0).map(|name| name.to_bytes()))
+            .collect::<Result<_, _>>()?;
         message.output = body.outputs().iter().map(|&id| body.output(id).name.to_bytes()).collect();
         message.node = self.nodes(body, true)?;
         message.value_info = self.declared(body);
@@ -308,7 +316,8 @@ fn value_info(carried: &Carried, name: &Name, ty: &Type) -> ValueInfoProto {
 }
 
 fn input_info(input: &Input, name: &Name) -> ValueInfoProto {
-    let carried = input.carried.get::<InputExtras>().map_or_else(Carried::none, |extras| Carried::new(extras.message.clone()));
+    let carried =
+        input.carried.get::<InputExtras>().map_or_else(Carried::none, |extras| Carried::new(extras.message.clone()));
     value_info(&carried, name, &input.declared)
 }
 
@@ -333,9 +342,13 @@ fn attribute(attr: &Attr, mut graphs: Vec<GraphProto>) -> AttributeProto {
         AttrValue::Floats(values) => message.floats.clone_from(values),
         AttrValue::Ints(values) => message.ints.clone_from(values),
         AttrValue::Strings(values) => message.strings.clone_from(values),
-        AttrValue::Tensors(values) => message.tensors = values.iter().map(|one| tensor::to_message(one, None)).collect(),
+        AttrValue::Tensors(values) => {
+            message.tensors = values.iter().map(|one| tensor::to_message(one, None)).collect()
+        }
         AttrValue::Graphs(_) => message.graphs = graphs,
-        AttrValue::SparseTensor(value) => message.sparse_tensor = Some(Box::new(tensor::sparse_to_message(value, None))),
+        AttrValue::SparseTensor(value) => {
+            message.sparse_tensor = Some(Box::new(tensor::sparse_to_message(value, None)))
+        }
         AttrValue::SparseTensors(values) => {
             message.sparse_tensors = values.iter().map(|one| tensor::sparse_to_message(one, None)).collect();
         }
@@ -367,12 +380,15 @@ fn constant_node(output: &Name, constant: &Constant) -> NodeProto {
     put_extras(&mut message, extras.map(|extras| &extras.node));
     let kept = extras.and_then(|extras| constant_attribute(&extras.attribute, &constant.value, extras.payload_absent));
     message.attribute.push(kept.unwrap_or_else(|| {
-        let (name, r#type, t, sparse_tensor): (&[u8], _, Option<TensorProto>, Option<SparseTensorProto>) = match &constant.value {
-            ConstantValue::Dense(tensor) => (b"value", AttrKind::Tensor, Some(tensor::to_message(tensor, None)), None),
-            ConstantValue::Sparse(tensor) => {
-                (b"sparse_value", AttrKind::SparseTensor, None, Some(tensor::sparse_to_message(tensor, None)))
-            }
-        };
+        let (name, r#type, t, sparse_tensor): (&[u8], _, Option<TensorProto>, Option<SparseTensorProto>) =
+            match &constant.value {
+                ConstantValue::Dense(tensor) => {
+                    (b"value", AttrKind::Tensor, Some(tensor::to_message(tensor, None)), None)
+                }
+                ConstantValue::Sparse(tensor) => {
+                    (b"sparse_value", AttrKind::SparseTensor, None, Some(tensor::sparse_to_message(tensor, None)))
+                }
+            };
         AttributeProto {
             name: Some(Bytes::copy_from_slice(name)),
             r#type: Some(r#type as i32),

@@ -3,10 +3,10 @@
 //! Each is hung on its entity only where the file says something that the writer would not say by itself, so that a plain
 //! model of a hundred thousand nodes carries nothing.
 
+use onnxpress_proto::Bytes;
 use onnxpress_proto::schema::{
     AttributeProto, NodeDeviceConfigurationProto, StringStringEntryProto, TensorAnnotation, TensorProto,
 };
-use onnxpress_proto::Bytes;
 
 /// Of a node: fields beyond operator, name, operands, outputs and attributes, and whether empty ones are present.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use onnxpress_ir::build::{BuildError, GraphBuilder, NodeDraft};
 use onnxpress_ir::{
-    Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Function, Header, Input, Model, Name, Node, Opsets,
-    Order, Port, Tensor, Type,
+    Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Function, Header, Input, Model, Name,
+    Node, Opsets, Order, Port, Tensor, Type,
 };
 use onnxpress_proto::schema::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, text,
@@ -77,15 +77,10 @@ pub fn from_message(
     let opsets = Arc::new(opsets(&message.opset_import, ir_version)?);
     let graph = message.graph.take().ok_or(ImportError::NoGraph)?;
     let functions = std::mem::take(&mut message.functions);
-    let mut reader = Reader {
-        external,
-        overridable: ir_version >= 4 && !initializers_as_constants,
-    };
+    let mut reader = Reader { external, overridable: ir_version >= 4 && !initializers_as_constants };
     let graph = reader.graph(graph, &opsets, true)?.build()?;
-    let functions = functions
-        .into_iter()
-        .map(|function| reader.function(function, &opsets))
-        .collect::<Result<Vec<_>, _>>()?;
+    let functions =
+        functions.into_iter().map(|function| reader.function(function, &opsets)).collect::<Result<Vec<_>, _>>()?;
     Ok(Model { header: Header { ir_version, carried: Carried::new(message) }, graph, functions })
 }
 
@@ -120,8 +115,7 @@ impl Reader<'_> {
 
         // Initializers by name, those that inputs share taken out as the inputs come.
         let mut defaults: BTreeMap<Bytes, (u32, ConstantValue)> = BTreeMap::new();
-        let inputs: BTreeSet<&[u8]> =
-            message.input.iter().filter_map(|input| input.name.as_deref()).collect();
+        let inputs: BTreeSet<&[u8]> = message.input.iter().filter_map(|input| input.name.as_deref()).collect();
         let mut initializers = Vec::new();
         for (place, tensor) in (0u32..).zip(message.initializer) {
             let name = tensor.name.clone().unwrap_or_default();
@@ -131,9 +125,8 @@ impl Reader<'_> {
         let dense = initializers.len() as u32;
         for (place, sparse) in (dense..).zip(message.sparse_initializer) {
             let name = sparse.values.as_ref().and_then(|values| values.name.clone()).unwrap_or_default();
-            let value = tensor::sparse_from_message(sparse, self.external).map_err(|fault| ImportError::Tensor {
-                site: format!("sparse initializer `{}`", text(&name)),
-                fault: Box::new(fault),
+            let value = tensor::sparse_from_message(sparse, true, self.external).map_err(|fault| {
+                ImportError::Tensor { site: format!("sparse initializer `{}`", text(&name)), fault: Box::new(fault) }
             })?;
             initializers.push((name, place, ConstantValue::Sparse(value)));
         }
@@ -183,11 +176,16 @@ impl Reader<'_> {
         message: onnxpress_proto::schema::TensorProto,
         site: impl Fn() -> String,
     ) -> Result<Tensor, ImportError> {
-        tensor::from_message(message, self.external)
+        tensor::from_message(message, true, self.external)
             .map_err(|fault| ImportError::Tensor { site: site(), fault: Box::new(fault) })
     }
 
-    fn node(&mut self, builder: &mut GraphBuilder, message: NodeProto, opsets: &Arc<Opsets>) -> Result<(), ImportError> {
+    fn node(
+        &mut self,
+        builder: &mut GraphBuilder,
+        message: NodeProto,
+        opsets: &Arc<Opsets>,
+    ) -> Result<(), ImportError> {
         let message = match self.constant_node(builder, message)? {
             None => return Ok(()),
             Some(message) => message,
@@ -242,10 +240,9 @@ impl Reader<'_> {
     fn plain_attribute(&mut self, message: AttributeProto, node: &str) -> Result<Attr, ImportError> {
         let name = message.name.clone().unwrap_or_default();
         attribute::from_message(message, self.external).map_err(|fault| match fault {
-            Some(fault) => ImportError::Tensor {
-                site: format!("{node}: attribute `{}`", text(&name)),
-                fault: Box::new(fault),
-            },
+            Some(fault) => {
+                ImportError::Tensor { site: format!("{node}: attribute `{}`", text(&name)), fault: Box::new(fault) }
+            }
             None => ImportError::Attribute { node: node.to_owned(), attribute: text(&name).into_owned() },
         })
     }
@@ -272,7 +269,10 @@ impl Reader<'_> {
         };
         let attr = self.plain_attribute(attr, &site)?;
         let Some((value, absent)) = constant_value(attr) else {
-            return Err(ImportError::Attribute { node: site, attribute: text(&extras.attribute.name.unwrap_or_default()).into_owned() });
+            return Err(ImportError::Attribute {
+                node: site,
+                attribute: text(&extras.attribute.name.unwrap_or_default()).into_owned(),
+            });
         };
         extras.payload_absent = absent;
         extras.domain = message.domain.clone().unwrap_or_default();

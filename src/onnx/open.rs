@@ -110,7 +110,8 @@ fn of_file(file: ModelFile, options: OpenOptions) -> Result<OnnxFile, OpenError>
     let counted: Result<(), std::convert::Infallible> = try_for_each_tensor(&mut decoded.model, |tensor| {
         if tensor.data_location == Some(DataLocation::External as i32) {
             let length = tensor.external_data.iter().find(|entry| entry.key.as_deref() == Some(b"length"));
-            let stated = length.and_then(|entry| std::str::from_utf8(entry.value.as_deref()?).ok()?.parse::<u64>().ok());
+            let stated =
+                length.and_then(|entry| std::str::from_utf8(entry.value.as_deref()?).ok()?.parse::<u64>().ok());
             external_bytes = external_bytes.saturating_add(stated.unwrap_or(1));
         }
         Ok(())

@@ -6,7 +6,8 @@ use std::path::Path;
 use onnxpress_proto::schema::ModelProto;
 use onnxpress_proto::schema::tensor_proto::DataLocation;
 use onnxpress_proto::{
-    Bytes, Encoded, ExternalError, ExternalWriter, FileSet, MESSAGE_LIMIT, WriteError, embed, encoded_len, try_for_each_tensor, write_stdout,
+    Bytes, Encoded, ExternalError, ExternalWriter, FileSet, MESSAGE_LIMIT, WriteError, embed, encoded_len,
+    try_for_each_tensor, write_stdout,
 };
 
 use super::open::Notice;
@@ -33,7 +34,9 @@ pub enum SaveError {
     #[error(transparent)]
     External(#[from] ExternalError),
     /// A message beyond 2 GiB that may not use a data file.
-    #[error("the model takes {0} bytes, and a file of more than 2 GiB cannot be read by others: use --external-data NAME")]
+    #[error(
+        "the model takes {0} bytes, and a file of more than 2 GiB cannot be read by others: use --external-data NAME"
+    )]
     TooLarge(u64),
 }
 
@@ -99,7 +102,8 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
     let whole = encoded_len(&message);
     if whole > MESSAGE_LIMIT && !all && *placement != DataPlacement::Embed {
         let name = own.ok_or(SaveError::TooLarge(whole))?;
-        notices.push(Notice(format!("the model takes more than 2 GiB, so its weights are written to `{name}` beside it")));
+        notices
+            .push(Notice(format!("the model takes more than 2 GiB, so its weights are written to `{name}` beside it")));
         location = Some(name);
         all = true;
     } else if whole > MESSAGE_LIMIT && *placement == DataPlacement::Embed {

@@ -30,8 +30,13 @@ pub enum TensorFault {
     Incomplete(&'static str),
 }
 
-/// Reads a tensor; its data stay where they are. Takes the data out of the message.
-pub(super) fn from_message(mut message: TensorProto, external: &mut ExternalFiles) -> Result<Tensor, TensorFault> {
+/// Reads a tensor; its data stay where they are. Takes the data out of the message. One that is `named` (an initializer)
+/// is known to the graph by its name; the name of any other is kept aside.
+pub(super) fn from_message(
+    mut message: TensorProto,
+    named: bool,
+    external: &mut ExternalFiles,
+) -> Result<Tensor, TensorFault> {
     let code = message.data_type.unwrap_or_default();
     let dtype = DType::from_code(code.into()).ok_or(TensorFault::ElementType(code))?;
     let dims = extents(&message.dims)?;
@@ -53,7 +58,7 @@ pub(super) fn from_message(mut message: TensorProto, external: &mut ExternalFile
     let plain = TensorProto {
         dims: message.dims.clone(),
         data_type: message.data_type,
-        name: message.name.clone(),
+        name: message.name.clone().filter(|_| named),
         ..TensorProto::default()
     };
     if field == DataField::Raw && message == plain {
@@ -149,11 +154,12 @@ fn put_typed(message: &mut TensorProto, tensor: &Tensor, bytes: &[u8]) {
 /// Reads a sparse tensor.
 pub(super) fn sparse_from_message(
     message: SparseTensorProto,
+    named: bool,
     external: &mut ExternalFiles,
 ) -> Result<SparseTensor, TensorFault> {
     let dims = extents(&message.dims)?;
-    let values = from_message(message.values.ok_or(TensorFault::Incomplete("values"))?, external)?;
-    let indices = from_message(message.indices.ok_or(TensorFault::Incomplete("indices"))?, external)?;
+    let values = from_message(message.values.ok_or(TensorFault::Incomplete("values"))?, named, external)?;
+    let indices = from_message(message.indices.ok_or(TensorFault::Incomplete("indices"))?, false, external)?;
     if values.rank() != 1 || indices.dtype() != DType::Int64 || indices.dims().first() != values.dims().first() {
         return Err(TensorFault::Field(format!("values {values:?} and indices {indices:?} make no sparse tensor")));
     }

@@ -1,11 +1,11 @@
 //! Types: messages to [`Type`] and back.
 
 use onnxpress_ir::{DType, Dim, Name, Shape, Symbol, TensorType, Type};
-use onnxpress_proto::schema::tensor_shape_proto::dimension::Value as DimValue;
+use onnxpress_proto::Bytes;
 use onnxpress_proto::schema::tensor_shape_proto::Dimension;
+use onnxpress_proto::schema::tensor_shape_proto::dimension::Value as DimValue;
 use onnxpress_proto::schema::type_proto::{self, Value};
 use onnxpress_proto::schema::{TensorShapeProto, TypeProto};
-use onnxpress_proto::Bytes;
 
 /// What a type message says; what is missing from it is not known. Nesting is bounded by the scan before decoding.
 pub(super) fn from_message(message: Option<&TypeProto>) -> Type {
@@ -60,10 +60,9 @@ pub(super) fn to_message(ty: &Type) -> Option<TypeProto> {
         }
         Type::Sequence(element) => Value::SequenceType(Box::new(type_proto::Sequence { elem_type: boxed(element) })),
         Type::Optional(element) => Value::OptionalType(Box::new(type_proto::Optional { elem_type: boxed(element) })),
-        Type::Map(key, value) => Value::MapType(Box::new(type_proto::Map {
-            key_type: Some(key.code() as i32),
-            value_type: boxed(value),
-        })),
+        Type::Map(key, value) => {
+            Value::MapType(Box::new(type_proto::Map { key_type: Some(key.code() as i32), value_type: boxed(value) }))
+        }
         Type::Opaque { domain, name } => {
             Value::OpaqueType(type_proto::Opaque { domain: Some(domain.to_bytes()), name: Some(name.to_bytes()) })
         }

@@ -207,7 +207,8 @@ impl Graph {
         vertex.ports_mut().get_mut(value.port as usize).expect("a port that its vertex does not have")
     }
 
-    pub(crate) fn note_change(&mut self) {
+    /// Counts a change that was made to the graph's public fields.
+    pub fn touch(&mut self) {
         self.revision += 1;
     }
 }

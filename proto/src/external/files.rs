@@ -24,18 +24,12 @@ pub struct ExternalFiles {
 impl ExternalFiles {
     /// The files beside `model`; none may be named by a model that came from a stream.
     pub fn of(model: &ModelFile) -> ExternalFiles {
-        ExternalFiles {
-            folder: model.folder().map(Path::to_owned),
-            files: BTreeMap::new(),
-        }
+        ExternalFiles { folder: model.folder().map(Path::to_owned), files: BTreeMap::new() }
     }
 
     /// The files in `folder`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> ExternalFiles {
-        ExternalFiles {
-            folder: Some(folder.into()),
-            files: BTreeMap::new(),
-        }
+        ExternalFiles { folder: Some(folder.into()), files: BTreeMap::new() }
     }
 
     /// The data of `tensor`, a slice of the mapped file; none if its data are not external.
@@ -53,13 +47,7 @@ impl ExternalFiles {
         match offset.checked_add(length) {
             // Both fit a `usize`, being at most the length of the slice.
             Some(end) if end <= size => Ok(Some(bytes.slice(offset as usize..end as usize))),
-            _ => Err(ExternalError::PastEnd {
-                tensor: name(tensor),
-                file,
-                offset,
-                length,
-                size,
-            }),
+            _ => Err(ExternalError::PastEnd { tensor: name(tensor), file, offset, length, size }),
         }
     }
 
@@ -74,42 +62,22 @@ impl ExternalFiles {
     /// [`ExternalError::Changed`] with the first file that is not.
     pub fn check_unchanged(&self) -> Result<(), ExternalError> {
         for (file, mapped) in &self.files {
-            let check = mapped
-                .as_ref()
-                .map_or(Ok(()), |mapped| mapped.check_unchanged());
-            check.map_err(|change| ExternalError::Changed {
-                file: file.clone(),
-                change,
-            })?;
+            let check = mapped.as_ref().map_or(Ok(()), |mapped| mapped.check_unchanged());
+            check.map_err(|change| ExternalError::Changed { file: file.clone(), change })?;
         }
         Ok(())
     }
 
     /// The file that `location` names: its real path and all its bytes.
-    fn file(
-        &mut self,
-        tensor: &TensorProto,
-        location: &Location,
-    ) -> Result<(PathBuf, Bytes), ExternalError> {
-        let outside = |why| ExternalError::Outside {
-            tensor: name(tensor),
-            location: location.file.clone(),
-            why,
-        };
-        let no_folder = || ExternalError::NoFolder {
-            tensor: name(tensor),
-            location: location.file.clone(),
-        };
+    fn file(&mut self, tensor: &TensorProto, location: &Location) -> Result<(PathBuf, Bytes), ExternalError> {
+        let outside = |why| ExternalError::Outside { tensor: name(tensor), location: location.file.clone(), why };
+        let no_folder = || ExternalError::NoFolder { tensor: name(tensor), location: location.file.clone() };
         let folder = self.folder.as_deref().ok_or_else(no_folder)?;
         if let Some(why) = leads_out(&location.file) {
             return Err(outside(why));
         }
         let path = folder.join(&location.file);
-        let read = |source| ExternalError::Read {
-            tensor: name(tensor),
-            file: path.clone(),
-            source,
-        };
+        let read = |source| ExternalError::Read { tensor: name(tensor), file: path.clone(), source };
         let real = fs::canonicalize(&path).map_err(read)?;
         if !real.starts_with(fs::canonicalize(folder).map_err(read)?) {
             return Err(outside("is a link that leaves it"));
@@ -119,30 +87,18 @@ impl ExternalFiles {
             if !kind.is_file() {
                 // Asked before it is opened: opening a pipe would wait for its writer.
                 let what = no_file(&kind).unwrap_or("a pipe");
-                return Err(ExternalError::NotAFile {
-                    tensor: name(tensor),
-                    file: path,
-                    what,
-                });
+                return Err(ExternalError::NotAFile { tensor: name(tensor), file: path, what });
             }
             self.files.insert(real.clone(), map(&real).map_err(read)?);
         }
-        let bytes = self
-            .files
-            .get(&real)
-            .and_then(Option::as_ref)
-            .map_or_else(Bytes::new, Mapped::bytes);
+        let bytes = self.files.get(&real).and_then(Option::as_ref).map_or_else(Bytes::new, Mapped::bytes);
         Ok((real, bytes))
     }
 }
 
 fn map(path: &Path) -> io::Result<Option<Arc<Mapped>>> {
     let file = File::open(path)?;
-    if file.metadata()?.len() == 0 {
-        Ok(None)
-    } else {
-        Mapped::new(path, &file).map(Some)
-    }
+    if file.metadata()?.len() == 0 { Ok(None) } else { Mapped::new(path, &file).map(Some) }
 }
 
 /// Why a location cannot be trusted to stay in the folder, read by the rules of every system at once:

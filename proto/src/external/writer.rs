@@ -29,10 +29,7 @@ impl Alignment {
 
     /// Large tensors at pages, as the schema recommends ("SHOULD be multiples 4096 to enable mmap
     /// support"); others at cache lines, so that whoever maps the file can read any element type in place.
-    pub const MAPPED: Alignment = Alignment {
-        large: 4096,
-        small: 64,
-    };
+    pub const MAPPED: Alignment = Alignment { large: 4096, small: 64 };
 
     /// One after the other, without a gap, as onnx's own Python writes them: the smallest file.
     pub const PACKED: Alignment = Alignment { large: 1, small: 1 };
@@ -65,10 +62,7 @@ impl ExternalWriter {
             None
         };
         match why {
-            Some(why) => Err(ExternalError::BadName {
-                name: location.to_owned(),
-                why,
-            }),
+            Some(why) => Err(ExternalError::BadName { name: location.to_owned(), why }),
             None => Ok(ExternalWriter {
                 location: location.to_owned(),
                 threshold: THRESHOLD,
@@ -123,16 +117,11 @@ impl ExternalWriter {
     fn append(&mut self, data: Bytes) -> u64 {
         static ZEROS: [u8; 4096] = [0; 4096];
         let large = data.len() as u64 >= Alignment::LARGE;
-        let alignment = if large {
-            self.alignment.large
-        } else {
-            self.alignment.small
-        };
+        let alignment = if large { self.alignment.large } else { self.alignment.small };
         let offset = self.content.len().next_multiple_of(alignment.max(1));
         while self.content.len() < offset {
             let gap = (offset - self.content.len()).min(ZEROS.len() as u64);
-            self.content
-                .push(Bytes::from_static(&ZEROS[..gap as usize]));
+            self.content.push(Bytes::from_static(&ZEROS[..gap as usize]));
         }
         self.content.push(data);
         offset

@@ -74,11 +74,7 @@ impl Watch {
     pub(super) fn new(map: &[u8]) -> io::Result<Watch> {
         install()?;
         let start = map.as_ptr() as usize;
-        let free = |slot: &Slot| {
-            slot.taken
-                .compare_exchange(false, true, SeqCst, SeqCst)
-                .is_ok()
-        };
+        let free = |slot: &Slot| slot.taken.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
         let full = || io::Error::other(format!("more than {MOST} files are mapped at once"));
         let slot = SLOTS.iter().position(free).ok_or_else(full)?;
         SLOTS[slot].cut.store(false, SeqCst);
@@ -108,11 +104,7 @@ fn install() -> io::Result<()> {
         unsafe {
             let page = libc::sysconf(libc::_SC_PAGESIZE);
             PAGE.store(usize::try_from(page).map_err(|_| libc::EINVAL)?, SeqCst);
-            let errno = || {
-                io::Error::last_os_error()
-                    .raw_os_error()
-                    .unwrap_or(libc::EINVAL)
-            };
+            let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
             let mut previous: libc::sigaction = std::mem::zeroed();
             if libc::sigaction(libc::SIGBUS, ptr::null(), &mut previous) != 0 {
                 return Err(errno());
@@ -129,9 +121,7 @@ fn install() -> io::Result<()> {
         }
         Ok(())
     };
-    RESULT
-        .get_or_init(install)
-        .map_err(io::Error::from_raw_os_error)
+    RESULT.get_or_init(install).map_err(io::Error::from_raw_os_error)
 }
 
 /// Handles SIGBUS. Uses atomics and system calls only.
@@ -162,10 +152,7 @@ fn cover(address: usize) -> bool {
         // Before the zeros are there, so that nobody sees them without the note.
         slot.cut.store(true, SeqCst);
         let from = address - address % page;
-        let (read, fixed) = (
-            libc::PROT_READ,
-            libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        );
+        let (read, fixed) = (libc::PROT_READ, libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: from `from` to `end` is part of a map that the faulting thread holds, so it is ours to
         // replace and nobody can unmap it meanwhile; the rest of its last page belongs to it too.
         let zeros = unsafe { libc::mmap(from as *mut c_void, end - from, read, fixed, -1, 0) };
@@ -194,8 +181,7 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
                 libc::raise(signal);
             }
             handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
-                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-                    std::mem::transmute(handler);
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(handler);
                 handler(signal, info, context);
             }
             handler => {

@@ -29,13 +29,7 @@ fn a_file_cut_while_it_is_mapped_reads_as_zeros_and_is_reported() {
     assert_eq!(bytes[(1 << 20) - 1], 0);
     assert_eq!(bytes[100], 7);
     assert!(map.watch.was_cut());
-    assert_eq!(
-        map.check_unchanged(),
-        Err(Change::Size {
-            before: 1 << 20,
-            now: 5000
-        })
-    );
+    assert_eq!(map.check_unchanged(), Err(Change::Size { before: 1 << 20, now: 5000 }));
 }
 
 #[cfg(unix)]
@@ -43,10 +37,7 @@ fn a_file_cut_while_it_is_mapped_reads_as_zeros_and_is_reported() {
 fn a_cut_is_remembered_when_the_file_grows_again() {
     let (file, map) = mapped(1 << 16);
     file.as_file().set_len(0).unwrap();
-    assert_eq!(
-        map.bytes().iter().map(|&byte| u64::from(byte)).sum::<u64>(),
-        0
-    );
+    assert_eq!(map.bytes().iter().map(|&byte| u64::from(byte)).sum::<u64>(), 0);
     file.as_file().set_len(1 << 16).unwrap();
     assert_eq!(map.check_unchanged(), Err(Change::Cut));
 }
@@ -86,10 +77,7 @@ fn writing_replacing_and_removing_are_noticed() {
     std::fs::rename(other.path(), &path).unwrap();
     assert_eq!(map.check_unchanged(), Err(Change::Replaced));
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(
-        map.check_unchanged(),
-        Err(Change::Gone(io::ErrorKind::NotFound))
-    );
+    assert_eq!(map.check_unchanged(), Err(Change::Gone(io::ErrorKind::NotFound)));
 }
 
 #[test]
@@ -116,10 +104,7 @@ fn a_fault_elsewhere_ends_the_process_as_before() {
         return;
     }
     let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "map::tests::a_fault_elsewhere_ends_the_process_as_before",
-        ])
+        .args(["--exact", "map::tests::a_fault_elsewhere_ends_the_process_as_before"])
         .env("ONNXPRESS_TEST_FOREIGN_FAULT", "1")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

@@ -78,9 +78,7 @@ pub enum Fault {
     #[error("found more than {MAX_UNKNOWN} different fields that the schema does not know")]
     Unknown,
     /// The decoded messages would take out of proportion more memory than the file.
-    #[error(
-        "so many nearly empty messages that decoding them takes more than {limit} bytes of memory"
-    )]
+    #[error("so many nearly empty messages that decoding them takes more than {limit} bytes of memory")]
     Memory {
         /// The most memory that a file of this size may take.
         limit: u64,

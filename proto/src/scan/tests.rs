@@ -13,11 +13,7 @@ fn model_error(bytes: &[u8]) -> String {
 /// A length-delimited field.
 fn field(number: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    prost::encoding::encode_key(
-        number,
-        prost::encoding::WireType::LengthDelimited,
-        &mut bytes,
-    );
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut bytes);
     prost::encoding::encode_varint(payload.len() as u64, &mut bytes);
     bytes.extend_from_slice(payload);
     bytes
@@ -35,11 +31,7 @@ fn whatever_is_cut_off_the_scan_agrees_with_the_decoder() {
     let whole = samples::model().encode_to_vec();
     for length in 0..whole.len() {
         let cut = &whole[..length];
-        assert_eq!(
-            scan(cut, Root::Model).is_ok(),
-            ModelProto::decode(cut).is_ok(),
-            "cut at {length}"
-        );
+        assert_eq!(scan(cut, Root::Model).is_ok(), ModelProto::decode(cut).is_ok(), "cut at {length}");
     }
 }
 
@@ -47,35 +39,23 @@ fn whatever_is_cut_off_the_scan_agrees_with_the_decoder() {
 fn four_gigabytes_claimed_by_twenty_bytes() {
     let mut bytes = vec![0x08, 0x0a, 0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f];
     bytes.resize(20, 0);
-    assert_eq!(
-        model_error(&bytes),
-        "at byte 2: field `graph` claims 4294967295 bytes, but 12 are left"
-    );
+    assert_eq!(model_error(&bytes), "at byte 2: field `graph` claims 4294967295 bytes, but 12 are left");
 }
 
 #[test]
 fn a_length_near_the_end_of_the_number_range_does_not_wrap() {
     let mut bytes = vec![0x3a];
     prost::encoding::encode_varint(u64::MAX, &mut bytes);
-    assert_eq!(
-        model_error(&bytes),
-        "at byte 0: field `graph` claims 18446744073709551615 bytes, but 0 are left"
-    );
+    assert_eq!(model_error(&bytes), "at byte 0: field `graph` claims 18446744073709551615 bytes, but 0 are left");
 }
 
 #[test]
 fn a_part_may_not_reach_past_the_whole_that_holds_it() {
     // The graph is 2 bytes long, and its name claims 5 of the 6 that the file has left.
     let bytes = [0x3a, 2, 0x12, 5, 0, 0, 0, 0, 0, 0];
-    assert_eq!(
-        model_error(&bytes),
-        "at byte 2, in graph: field `name` claims 5 bytes, but 0 are left"
-    );
+    assert_eq!(model_error(&bytes), "at byte 2, in graph: field `name` claims 5 bytes, but 0 are left");
     let fixed = field(7, &field(1, &field(5, &[0x15, 0, 0])));
-    assert_eq!(
-        model_error(&fixed),
-        "at byte 6, in graph.node.attribute: field `f` claims 4 bytes, but 2 are left"
-    );
+    assert_eq!(model_error(&fixed), "at byte 6, in graph.node.attribute: field `f` claims 4 bytes, but 2 are left");
 }
 
 /// Subgraphs within each other, the innermost empty: attribute `g` of a node of the graph around it.
@@ -104,10 +84,7 @@ fn a_hundred_subgraphs_are_read_and_ten_thousand_are_not() {
     ModelProto::decode(Bytes::from(deep)).unwrap();
     let error = scan(&nested(10_000), Root::Model).unwrap_err();
     assert_eq!(error.fault, Fault::Depth);
-    assert_eq!(
-        error.path,
-        "graph.node.attribute.g.node.attribute. (307 more) .node.attribute.g.node.attribute.g"
-    );
+    assert_eq!(error.path, "graph.node.attribute.g.node.attribute. (307 more) .node.attribute.g.node.attribute.g");
 }
 
 #[test]
@@ -120,18 +97,12 @@ fn groups_are_refused_where_they_start() {
 
 #[test]
 fn malformed_numbers_are_refused_where_they_stand() {
-    assert_eq!(
-        model_error(&[0x08, 0x01, 0x28, 0x80]),
-        "at byte 2: the bytes end in the middle of a number"
-    );
+    assert_eq!(model_error(&[0x08, 0x01, 0x28, 0x80]), "at byte 2: the bytes end in the middle of a number");
     assert_eq!(
         model_error(&[[0x28].as_slice(), &[0xff; 11]].concat()),
         "at byte 0: found a number of more than 64 bits"
     );
-    assert_eq!(
-        model_error(&[0x08, 0x01, 0x00]),
-        "at byte 2: found 0 where the key of a field was expected"
-    );
+    assert_eq!(model_error(&[0x08, 0x01, 0x00]), "at byte 2: found 0 where the key of a field was expected");
 }
 
 #[test]
@@ -140,10 +111,7 @@ fn a_known_field_must_have_the_form_that_the_schema_gives_it() {
         model_error(&field(1, b"ten")),
         "at byte 0: field `ir_version` is a length and bytes, expected a varint"
     );
-    assert_eq!(
-        model_error(&[0x38, 1]),
-        "at byte 0: field `graph` is a varint, expected a length and bytes"
-    );
+    assert_eq!(model_error(&[0x38, 1]), "at byte 0: field `graph` is a varint, expected a length and bytes");
 }
 
 #[test]
@@ -162,25 +130,12 @@ fn packed_lists_end_with_a_whole_number() {
 
 #[test]
 fn unknown_fields_are_summed_by_message_and_number() {
-    let node = [
-        field(30, b"four"),
-        field(30, b"six!!!"),
-        vec![0xa0, 0x06, 1],
-    ]
-    .concat();
+    let node = [field(30, b"four"), field(30, b"six!!!"), vec![0xa0, 0x06, 1]].concat();
     let bytes = [field(7, &field(1, &node)), vec![0xf8, 0x07, 0x80, 0x01]].concat();
-    let unknown = |message, number, bytes| UnknownField {
-        message,
-        number,
-        bytes,
-    };
+    let unknown = |message, number, bytes| UnknownField { message, number, bytes };
     assert_eq!(
         scan(&bytes, Root::Model).unwrap().unknown,
-        [
-            unknown("ModelProto", 127, 4),
-            unknown("NodeProto", 30, 16),
-            unknown("NodeProto", 100, 3)
-        ]
+        [unknown("ModelProto", 127, 4), unknown("NodeProto", 30, 16), unknown("NodeProto", 100, 3)]
     );
 }
 
@@ -228,10 +183,7 @@ fn agrees(bytes: Vec<u8>) {
     match (scanned, decoded) {
         (Ok(_), Err(error)) => assert!(error.to_string().contains("varint"), "{error}"),
         (Err(error), Ok(_)) => {
-            let stricter = matches!(
-                error.fault,
-                Fault::Group { .. } | Fault::Depth | Fault::Unknown
-            );
+            let stricter = matches!(error.fault, Fault::Group { .. } | Fault::Depth | Fault::Unknown);
             assert!(stricter, "{error}");
         }
         _ => {}

@@ -29,12 +29,7 @@ fn a_model_may_replace_the_file_that_it_is_mapped_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let mut model = samples::model();
-    model
-        .graph
-        .as_mut()
-        .unwrap()
-        .initializer
-        .push(samples::tensor("big", vec![5; 100_000]));
+    model.graph.as_mut().unwrap().initializer.push(samples::tensor("big", vec![5; 100_000]));
     fs::write(&path, model.encode_to_vec()).unwrap();
 
     let opened = ModelFile::open(&path).unwrap();
@@ -44,10 +39,7 @@ fn a_model_may_replace_the_file_that_it_is_mapped_from() {
     assert_eq!(fs::metadata(&path).unwrap().len(), len);
     // The old file is still what the old map shows, and the new one reads back.
     assert_eq!(opened.bytes().as_ref(), model.encode_to_vec());
-    assert_eq!(
-        ModelFile::open(&path).unwrap().decode().unwrap().model,
-        decoded
-    );
+    assert_eq!(ModelFile::open(&path).unwrap().decode().unwrap().model, decoded);
     assert_eq!(names(folder.path()), ["m.onnx"]);
 }
 
@@ -65,12 +57,8 @@ fn nothing_appears_before_the_commit_and_nothing_stays_without_it() {
 fn a_set_appears_together() {
     let folder = tempfile::tempdir().unwrap();
     let mut files = FileSet::new();
-    files
-        .stage(&folder.path().join("m.data"), content("data"))
-        .unwrap();
-    files
-        .stage(&folder.path().join("m.onnx"), content("model"))
-        .unwrap();
+    files.stage(&folder.path().join("m.data"), content("data")).unwrap();
+    files.stage(&folder.path().join("m.onnx"), content("model")).unwrap();
     files.commit().unwrap();
     assert_eq!(names(folder.path()), ["m.data", "m.onnx"]);
 }
@@ -95,14 +83,9 @@ fn a_set_that_fails_halfway_is_taken_back() {
 fn two_files_of_one_name_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut files = FileSet::new();
-    files
-        .stage(&folder.path().join("m"), content("data"))
-        .unwrap();
+    files.stage(&folder.path().join("m"), content("data")).unwrap();
     let same = folder.path().join(".").join("m");
-    assert!(matches!(
-        files.stage(&same, content("model")),
-        Err(WriteError::Twice { .. })
-    ));
+    assert!(matches!(files.stage(&same, content("model")), Err(WriteError::Twice { .. })));
 }
 
 #[test]
@@ -116,16 +99,10 @@ fn where_no_file_can_stand_is_said() {
         message(&folder.path().join("no/m.onnx")),
         "DIR/no/m.onnx: the folder DIR/no does not exist; make it first"
     );
-    assert_eq!(
-        message(folder.path()),
-        "DIR: it is a folder, expected the name of a file"
-    );
+    assert_eq!(message(folder.path()), "DIR: it is a folder, expected the name of a file");
     fs::write(folder.path().join("file"), "").unwrap();
     let below = message(&folder.path().join("file/m.onnx"));
-    assert!(
-        below.starts_with("DIR/file/m.onnx: cannot open it: Not a directory"),
-        "{below}"
-    );
+    assert!(below.starts_with("DIR/file/m.onnx: cannot open it: Not a directory"), "{below}");
 }
 
 #[test]
@@ -136,10 +113,7 @@ fn a_protected_file_is_not_replaced() {
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();
-    assert!(matches!(
-        write(&path, "x"),
-        Err(WriteError::NotWritable { .. })
-    ));
+    assert!(matches!(write(&path, "x"), Err(WriteError::NotWritable { .. })));
     assert_eq!(names(folder.path()), ["m.onnx"]);
 }
 
@@ -159,10 +133,7 @@ mod unix {
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         write(&path, "after").unwrap();
-        assert_eq!(
-            (mode(&path), fs::read_to_string(&path).unwrap().as_str()),
-            (0o640, "after")
-        );
+        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap().as_str()), (0o640, "after"));
     }
 
     #[test]
@@ -170,10 +141,7 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("ours"), "x").unwrap();
         fs::write(folder.path().join("theirs"), "x").unwrap();
-        assert_eq!(
-            mode(&folder.path().join("ours")),
-            mode(&folder.path().join("theirs"))
-        );
+        assert_eq!(mode(&folder.path().join("ours")), mode(&folder.path().join("theirs")));
     }
 
     #[test]
@@ -196,13 +164,7 @@ mod unix {
         write(Path::new("/dev/null"), "x").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| fs::read_to_string(&pipe).unwrap());
             write(&pipe, "through").unwrap();
@@ -214,13 +176,8 @@ mod unix {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_device_is_told_with_the_room_it_takes() {
-        let error = write(Path::new("/dev/full"), "four")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("/dev/full: no room for its 4 bytes: No space left"),
-            "{error}"
-        );
+        let error = write(Path::new("/dev/full"), "four").unwrap_err().to_string();
+        assert!(error.starts_with("/dev/full: no room for its 4 bytes: No space left"), "{error}");
     }
 
     /// A full disk, played by a limit on the size of files: in a child, since the limit is the process's.
@@ -230,64 +187,31 @@ mod unix {
         if let Some(folder) = std::env::var_os(FOLDER) {
             let mut big = Encoded::default();
             big.push(vec![1; 1 << 20].into());
-            let error = FileSet::new()
-                .stage(&Path::new(&folder).join("m.onnx"), big)
-                .unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    WriteError::Full {
-                        needed: 1_048_576,
-                        ..
-                    }
-                ),
-                "{error}"
-            );
+            let error = FileSet::new().stage(&Path::new(&folder).join("m.onnx"), big).unwrap_err();
+            assert!(matches!(error, WriteError::Full { needed: 1_048_576, .. }), "{error}");
             return;
         }
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("m.onnx"), "before").unwrap();
         let this = std::env::current_exe().unwrap();
         let test = "write::tests::unix::a_full_disk_leaves_nothing_behind";
-        let script = format!(
-            "trap '' XFSZ; ulimit -f 16; exec '{}' --exact {test} >/dev/null 2>&1",
-            this.display()
-        );
-        let status = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .env(FOLDER, folder.path())
-            .status();
+        let script = format!("trap '' XFSZ; ulimit -f 16; exec '{}' --exact {test} >/dev/null 2>&1", this.display());
+        let status = std::process::Command::new("sh").args(["-c", &script]).env(FOLDER, folder.path()).status();
         assert!(status.unwrap().success());
         assert_eq!(names(folder.path()), ["m.onnx"]);
-        assert_eq!(
-            fs::read_to_string(folder.path().join("m.onnx")).unwrap(),
-            "before"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("m.onnx")).unwrap(), "before");
     }
 
     #[test]
     fn weights_whose_file_was_cut_are_not_written() {
         let folder = tempfile::tempdir().unwrap();
-        let (input, output) = (
-            folder.path().join("in.onnx"),
-            folder.path().join("out.onnx"),
-        );
+        let (input, output) = (folder.path().join("in.onnx"), folder.path().join("out.onnx"));
         let mut model = samples::model();
-        model
-            .graph
-            .as_mut()
-            .unwrap()
-            .initializer
-            .push(samples::tensor("big", vec![5; 1 << 20]));
+        model.graph.as_mut().unwrap().initializer.push(samples::tensor("big", vec![5; 1 << 20]));
         fs::write(&input, model.encode_to_vec()).unwrap();
         let opened = ModelFile::open(&input).unwrap();
         let decoded = opened.decode().unwrap().model;
-        OpenOptions::new()
-            .write(true)
-            .open(&input)
-            .unwrap()
-            .set_len(10_000)
-            .unwrap();
+        OpenOptions::new().write(true).open(&input).unwrap().set_len(10_000).unwrap();
         // The system call sees the cut, not the process: an error, and no signal.
         let error = write_atomically(&output, &decoded).unwrap_err();
         assert!(matches!(error, WriteError::InputCut { .. }), "{error}");

@@ -1,0 +1,153 @@
+//! What a pass is, and what it is given beside the model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onnxpress_ir::Model;
+
+use crate::options::Options;
+use crate::pipeline::{PassSpec, Registry, RegistryError};
+
+/// Why a pass ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PassError {
+    /// The request cannot be met by this model.
+    #[error("{0}")]
+    Request(String),
+    /// The pass left a graph that makes no sense: a defect of the pass.
+    #[error("the pass broke the model: {0}")]
+    Broken(String),
+}
+
+/// A rewriting of a model. Its options are its fields; their documentation is that of the pass.
+pub trait Pass: Options + Send + Sync {
+    /// The name in pipeline text.
+    const NAME: &'static str;
+    /// Whether the result may compute other numbers. A lossy pass that changes anything hands over a
+    /// [witness](PassCx::set_witness).
+    const LOSSY: bool = false;
+    /// Whether the result may be larger than what came in, because that is what the pass is for.
+    const MAY_GROW: bool = false;
+
+    /// Rewrites the model. Whether anything changed is read from the model's revision, never claimed.
+    ///
+    /// # Errors
+    /// Where the request cannot be met.
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError>;
+}
+
+/// A pass with its options, whatever its type.
+pub trait AnyPass: Send + Sync {
+    /// The name in pipeline text.
+    fn name(&self) -> &'static str;
+    /// Whether the result may compute other numbers.
+    fn is_lossy(&self) -> bool;
+    /// Whether the result may be larger than what came in.
+    fn may_grow(&self) -> bool;
+    /// Rewrites the model.
+    ///
+    /// # Errors
+    /// Where the request cannot be met.
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError>;
+}
+
+impl<T: Pass> AnyPass for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+    fn is_lossy(&self) -> bool {
+        T::LOSSY
+    }
+    fn may_grow(&self) -> bool {
+        T::MAY_GROW
+    }
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        Pass::run(self, model, cx)
+    }
+}
+
+/// The passes that pipeline text can name.
+pub type Passes = Registry<Arc<dyn AnyPass>>;
+
+impl Passes {
+    /// Makes a pass known by its name. A third party's too.
+    ///
+    /// # Errors
+    /// If the name is taken or no name.
+    pub fn register<T: Pass>(&mut self) -> Result<&mut Self, RegistryError> {
+        self.add(PassSpec::of::<T>(T::NAME).lossy(T::LOSSY), |pass: T| Arc::new(pass) as Arc<dyn AnyPass>)
+    }
+}
+
+/// Something that a pass could have done and left alone, because it was not sure or not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decline {
+    /// The rule, or the pass itself.
+    pub rule: &'static str,
+    /// The place, as messages call it.
+    pub site: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a pass is given beside the model, and where it says what it did.
+#[derive(Debug, Default)]
+pub struct PassCx<'a> {
+    /// What the request says about the whole run.
+    pub request: Request<'a>,
+    applied: BTreeMap<&'static str, usize>,
+    declined: Vec<Decline>,
+    notices: Vec<String>,
+    witness: Option<Box<Model>>,
+}
+
+/// What holds for every pass of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// Sizes that the user gives to symbolic dimensions.
+    pub dims: &'a [(String, i64)],
+}
+
+impl<'a> PassCx<'a> {
+    /// Nothing done yet.
+    pub fn new(request: Request<'a>) -> Self {
+        Self { request, ..Self::default() }
+    }
+
+    /// Counts an application of a rule, or of the pass itself.
+    pub fn applied(&mut self, rule: &'static str, times: usize) {
+        if times > 0 {
+            *self.applied.entry(rule).or_default() += times;
+        }
+    }
+
+    /// Records what was left alone, and why.
+    pub fn declined(&mut self, rule: &'static str, site: impl Into<String>, reason: impl Into<String>) {
+        self.declined.push(Decline { rule, site: site.into(), reason: reason.into() });
+    }
+
+    /// Tells the user something.
+    pub fn notice(&mut self, text: impl Into<String>) {
+        self.notices.push(text.into());
+    }
+
+    /// Hands over the model that the result must equal: the model before the pass, of the same structure, with only weights
+    /// changed or fake quantization inserted.
+    pub fn set_witness(&mut self, witness: Model) {
+        self.witness = Some(Box::new(witness));
+    }
+
+    /// How often each rule was applied.
+    pub fn applications(&self) -> &BTreeMap<&'static str, usize> {
+        &self.applied
+    }
+
+    /// What was left alone.
+    pub fn declines(&self) -> &[Decline] {
+        &self.declined
+    }
+
+    pub(crate) fn into_parts(self) -> (BTreeMap<&'static str, usize>, Vec<Decline>, Vec<String>, Option<Box<Model>>) {
+        (self.applied, self.declined, self.notices, self.witness)
+    }
+}

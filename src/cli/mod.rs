@@ -1,0 +1,65 @@
+//! The command line: one file a subcommand.
+//!
+//! Models and JSON go to files or standard output, words to standard error. Exit codes: 0 done, 1 the request cannot be met,
+//! 2 usage, 3 the check failed.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
+
+mod failure;
+mod model;
+mod opt;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A compiler for ONNX files: simplify, prune, quantize, factorize, and prove the result.
+#[derive(Parser)]
+#[command(name = "onnxpress", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(clap::Args, Clone, Debug)]
+struct Global {
+    /// Print one JSON object on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more: what was declined, and why.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Threads to use; 0 takes as many as there are cores.
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    threads: usize,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Opt(opt::Opt),
+}
+
+/// Runs a command line and answers the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Opt(command) => command.run(&cli.global),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
