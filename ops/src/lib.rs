@@ -17,7 +17,11 @@ mod testing;
 pub mod verify;
 
 mod control;
+mod letters;
 mod linear;
 mod math;
+mod movement;
+mod parameters;
+mod shape;
 
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};

@@ -73,9 +73,12 @@ impl<'a> NodeCx<'a> {
         self.operand(index).and_then(|value| self.graph.elements(value))
     }
 
-    /// The elements of operand `index`, where all are constant whole numbers.
+    /// The elements of operand `index`, where all are constant whole numbers; constants may be of any size.
     pub fn ints(&self, index: usize) -> Option<Vec<i64>> {
-        self.elements(index)?.iter().map(Dim::as_const).collect()
+        match self.elements(index) {
+            Some(elements) => elements.iter().map(Dim::as_const).collect(),
+            None => self.constant(index)?.to_i64s().ok(),
+        }
     }
 
     /// Operand `index`, where it is a constant that no caller can override.

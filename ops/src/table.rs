@@ -9,7 +9,16 @@ use crate::operator::Operator;
 
 /// The data sheets of every family.
 fn families() -> impl Iterator<Item = &'static Operator> {
-    [crate::control::OPERATORS, crate::linear::OPERATORS, crate::math::OPERATORS].into_iter().flatten().copied()
+    [
+        crate::control::OPERATORS,
+        crate::linear::OPERATORS,
+        crate::math::OPERATORS,
+        crate::movement::OPERATORS,
+        crate::shape::OPERATORS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 type Index = HashMap<(&'static [u8], &'static [u8]), &'static Operator>;

@@ -176,8 +176,7 @@ impl OneNode {
         let Infer::With(facet) = table::of(cx.node).unwrap().infer else { panic!("the facet infers no single node") };
         let mut cx = InferCx::new(cx);
         match facet(&mut cx) {
-            Ok(()) => cx.into_facts().iter().map(fact_text).collect::<Vec<_>>().join(", "),
-            Err(Undecided::Unknown) => "unknown".to_owned(),
+            Ok(()) | Err(Undecided::Unknown) => cx.into_facts().iter().map(fact_text).collect::<Vec<_>>().join(", "),
             Err(Undecided::Invalid(reason)) => format!("invalid: {reason}"),
         }
     }

@@ -4,7 +4,9 @@
 //! right, on ndarray, one straightforward loop each; speed is what runtimes are for.
 
 pub mod elementwise;
+pub mod pick;
 mod value;
+pub mod walk;
 pub mod whole;
 
 use std::cell::Cell;

@@ -62,8 +62,11 @@ fn outputs(cx: &NodeCx<'_>, facet: Infer) -> Result<Vec<Fact>, Undecided> {
     match facet {
         Infer::With(infer) => {
             let mut cx = InferCx::new(*cx);
-            infer(&mut cx)?;
-            Ok(cx.into_facts())
+            match infer(&mut cx) {
+                // What was set before too little was known holds all the same.
+                Ok(()) | Err(Undecided::Unknown) => Ok(cx.into_facts()),
+                Err(invalid) => Err(invalid),
+            }
         }
         Infer::Bodies(_) | Infer::NotPossible(_) => Err(Undecided::Unknown),
     }

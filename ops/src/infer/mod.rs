@@ -21,7 +21,7 @@ use crate::node::NodeCx;
 /// Why an operator's facet gives no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undecided {
-    /// Too little is known of the operands; not an error.
+    /// Too little is known of the operands for more than what was set already; not an error.
     Unknown,
     /// The node contradicts its operator's definition.
     Invalid(String),
