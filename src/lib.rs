@@ -1,12 +1,15 @@
 //! onnxpress: a compiler for ONNX files.
 //!
-//! [`onnx`] reads a file into a graph and writes it back; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph,
-//! the operators and the passes.
+//! [`onnx`] reads a file into a graph and writes it back; a [`runner`] runs it on [`inputs`], which [`npz`] files carry; the
+//! crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
 
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod draw;
+pub mod inputs;
+pub mod npz;
 pub mod onnx;
+pub mod runner;
 
 pub use onnxpress_ir as ir;
 pub use onnxpress_ops as ops;

@@ -1,0 +1,62 @@
+//! Running models: one interface, and whoever implements it.
+//!
+//! A result is believed because it was run, so there is always someone who can: [`Interpreter`] is slow and follows
+//! nearly everything. What a runner cannot do it says ([`RunnerError::CannotRun`]), so that another can be asked; what it
+//! tried and failed at is another matter ([`RunnerError::Failed`]), since then the model or its inputs may be wrong.
+
+mod interpreter;
+
+use onnxpress_ir::Model;
+use onnxpress_ops::evaluate::Value;
+
+pub use interpreter::Interpreter;
+
+/// Why a model gave no outputs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunnerError {
+    /// The runner does not do it; another one may.
+    #[error("{runner} cannot run this model: {reason}")]
+    CannotRun {
+        /// The runner.
+        runner: &'static str,
+        /// What it does not do.
+        reason: String,
+    },
+    /// The model makes no sense, or not with these inputs.
+    #[error("{runner}: {reason}")]
+    Failed {
+        /// The runner.
+        runner: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl RunnerError {
+    /// Whether the runner merely does not do it.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::CannotRun { .. })
+    }
+}
+
+/// Something that runs models.
+pub trait Runner {
+    /// What the command line and reports call it.
+    fn name(&self) -> &'static str;
+
+    /// Makes ready to run `model`, which has all its weights at hand.
+    ///
+    /// # Errors
+    /// Where the runner cannot run it, or it makes no sense. Either may also turn out only when it is run.
+    fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Session + 'm>, RunnerError>;
+}
+
+/// A model ready to run.
+pub trait Session {
+    /// The outputs in the model's order. `inputs` has one entry an input of the graph, in order; `None` takes the default
+    /// of an input that has one.
+    ///
+    /// # Errors
+    /// Where the runner cannot run it, or it fails.
+    fn run(&mut self, inputs: &[Option<Value>]) -> Result<Vec<Value>, RunnerError>;
+}
