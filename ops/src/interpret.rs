@@ -47,6 +47,18 @@ pub enum InterpretError {
     Cycle(#[from] onnxpress_ir::Cycle),
 }
 
+impl InterpretError {
+    /// The error of the node that called the graph in which this one came up. What is not supported inside is not supported
+    /// outside.
+    fn of_caller(self) -> EvalError {
+        match self {
+            Self::Node { node, error: EvalError::Unsupported(what) } => EvalError::Unsupported(format!("{node}: {what}")),
+            Self::Node { error: error @ EvalError::TooLarge { .. }, .. } => error,
+            other => EvalError::Invalid(other.to_string()),
+        }
+    }
+}
+
 /// Runs the model. `inputs` has one entry an input, `None` for those with a default that is to be taken.
 ///
 /// # Errors
@@ -85,7 +97,7 @@ impl Bodies for NodeBodies<'_> {
     fn run(&self, body: &Graph, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
         self.frame
             .graph(body, inputs.into_iter().map(Some).collect(), self.captured)
-            .map_err(|error| EvalError::Invalid(error.to_string()))
+            .map_err(InterpretError::of_caller)
     }
 }
 
@@ -189,7 +201,7 @@ impl<'a> Frame<'a> {
         }
         let mut inputs = inputs.to_vec();
         inputs.resize(function.body.inputs().len(), None);
-        self.deeper()?.graph(&function.body, inputs, &[]).map_err(|error| EvalError::Invalid(error.to_string()))
+        self.deeper()?.graph(&function.body, inputs, &[]).map_err(InterpretError::of_caller)
     }
 }
 

@@ -93,10 +93,9 @@ pub(crate) fn type_of(value: &Value) -> Type {
     let shape = |dims: &[usize]| Some(onnxpress_ir::Shape::from_extents(dims));
     match value {
         Value::Tensor(tensor) => Type::tensor(tensor.dtype(), shape(tensor.dims())),
-        Value::Sparse(sparse) => Type::SparseTensor(onnxpress_ir::TensorType {
-            dtype: Some(sparse.dtype()),
-            shape: shape(&sparse.dims),
-        }),
+        Value::Sparse(sparse) => {
+            Type::SparseTensor(onnxpress_ir::TensorType { dtype: Some(sparse.dtype()), shape: shape(&sparse.dims) })
+        }
         Value::Sequence(values) => Type::Sequence(Box::new(values.first().map_or(Type::Unknown, type_of))),
         Value::Optional(value) => Type::Optional(Box::new(value.as_deref().map_or(Type::Unknown, type_of))),
         Value::Map(keys, values) => Type::Map(keys.dtype(), Box::new(values.first().map_or(Type::Unknown, type_of))),

@@ -117,8 +117,11 @@ fn read_archive(path: &Path, file: impl Read + Seek) -> Result<Arrays, NpzError>
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(archive)?;
         let name = entry.name().strip_suffix(".npy").unwrap_or(entry.name()).to_owned();
-        let tensor = npy::read(&mut entry)
-            .map_err(|error| NpzError::Array { path: path.to_owned(), name: name.clone(), error })?;
+        let tensor = npy::read(&mut entry).map_err(|error| NpzError::Array {
+            path: path.to_owned(),
+            name: name.clone(),
+            error,
+        })?;
         if arrays.insert(name.clone(), tensor).is_some() {
             return Err(NpzError::Duplicate { path: path.to_owned(), name });
         }

@@ -278,10 +278,7 @@ fn encode_numbers(tensor: &Tensor) -> (Cow<'static, str>, Bytes) {
         dtype => {
             let signed = dtype.kind() == onnxpress_ir::Kind::Signed;
             let values = tensor.to_i64s().unwrap_or_default();
-            return (
-                if signed { "|i1" } else { "|u1" }.into(),
-                values.into_iter().map(|value| value as u8).collect(),
-            );
+            return (if signed { "|i1" } else { "|u1" }.into(), values.into_iter().map(|value| value as u8).collect());
         }
     };
     (descr.into(), tensor.bytes().cloned().unwrap_or_default())

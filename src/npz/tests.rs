@@ -100,10 +100,12 @@ fn values_that_are_no_tensors_come_back_as_their_type_says() {
 
 #[test]
 fn arrays_are_read_in_either_order_of_axes_and_bytes() {
-    let columns = parse("{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }", &[0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6]);
+    let columns =
+        parse("{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }", &[0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6]);
     let tensor = columns.unwrap();
     assert_eq!((tensor.dims(), tensor.to_i64s().unwrap()), (&[2usize, 3][..], vec![1, 2, 3, 4, 5, 6]));
-    let complex = parse("{'descr': '>c8', 'fortran_order': False, 'shape': (), }", &[0x3f, 0x80, 0, 0, 0, 0, 0, 0]).unwrap();
+    let complex =
+        parse("{'descr': '>c8', 'fortran_order': False, 'shape': (), }", &[0x3f, 0x80, 0, 0, 0, 0, 0, 0]).unwrap();
     assert_eq!(complex, Tensor::scalar(Complex { re: 1f32, im: 0.0 }));
     let text = parse("{'descr': '|S3', 'fortran_order': False, 'shape': (2,), }", b"ab\0\0\0\0").unwrap();
     assert_eq!(text.strings().unwrap(), [&b"ab"[..], b""]);
@@ -119,7 +121,8 @@ fn a_single_array_is_called_as_its_file() {
 
 #[test]
 fn what_a_header_claims_is_checked_before_memory_is_taken() {
-    let header = |descr: &str, shape: &str| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let header =
+        |descr: &str, shape: &str| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     let refused = |descr: &str, shape: &str| parse(&header(descr, shape), &[0; 8]).unwrap_err();
     assert_eq!(refused("<f4", "1,"), "5 bytes of data, 4 expected", "no more is read than says so");
     assert_eq!(refused("<f4", "3,"), "8 bytes of data, 12 expected");
