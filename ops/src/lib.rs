@@ -22,6 +22,7 @@ mod linear;
 mod math;
 mod movement;
 mod parameters;
+mod sequence;
 mod shape;
 
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};

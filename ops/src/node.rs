@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use onnxpress_ir::{Attr, AttrValue, DType, Dim, Graph, Node, NodeId, Shape, Tensor, Type, ValueId};
+use bytes::Bytes;
+use onnxpress_ir::{Attr, AttrValue, DType, Dim, Fact, Graph, Node, NodeId, Shape, Tensor, Type, ValueId};
 
 use crate::infer::Undecided;
 use crate::schema;
@@ -51,6 +52,12 @@ impl<'a> NodeCx<'a> {
     /// The type of operand `index`; unknown where it is left out.
     pub fn ty(&self, index: usize) -> &'a Type {
         self.operand(index).map_or(&Type::Unknown, |value| self.graph.ty(value))
+    }
+
+    /// All that is known of operand `index`; nothing where it is left out.
+    pub fn fact(&self, index: usize) -> Fact {
+        let elements = self.operand(index).and_then(|value| self.graph.port(value).elements.clone());
+        Fact { ty: self.ty(index).clone(), elements }
     }
 
     /// The element type of operand `index`, where it is a tensor and known.
@@ -208,6 +215,21 @@ impl<'a> Attrs<'a> {
             Some(AttrValue::Reference { .. }) => Err(Undecided::Unknown),
             Some(other) => {
                 Err(Undecided::invalid(format!("attribute `{name}` is of kind {}, not tensor", other.kind())))
+            }
+        }
+    }
+
+    /// Strings.
+    ///
+    /// # Errors
+    /// Where the attribute is of another kind, or stands for one of a function.
+    pub fn strings(&self, name: &str) -> Result<Option<&'a [Bytes]>, Undecided> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(AttrValue::Strings(strings)) => Ok(Some(strings)),
+            Some(AttrValue::Reference { .. }) => Err(Undecided::Unknown),
+            Some(other) => {
+                Err(Undecided::invalid(format!("attribute `{name}` is of kind {}, not strings", other.kind())))
             }
         }
     }

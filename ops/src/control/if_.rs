@@ -5,11 +5,11 @@
 //!
 //! Source: ONNX operator specification, `If`, opsets 1 to 25 (types widened; from 11 on shapes of branches may differ).
 
-use onnxpress_ir::{Dim, Fact, Graph, Shape, Type};
+use onnxpress_ir::{Fact, Graph};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{BodyInference, Undecided};
+use crate::infer::{BodyInference, Undecided, either};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -46,33 +46,6 @@ fn infer(
         )));
     }
     Ok(one.iter().zip(other).map(|(a, b)| either(a, b)).collect())
-}
-
-/// What holds whichever of the two it is.
-fn either(a: &Fact, b: &Fact) -> Fact {
-    let elements = a.elements.clone().filter(|elements| b.elements.as_ref() == Some(elements));
-    Fact { ty: either_type(&a.ty, &b.ty), elements }
-}
-
-fn either_type(a: &Type, b: &Type) -> Type {
-    match (a, b) {
-        (Type::Tensor(a), Type::Tensor(b)) => {
-            let shape = match (&a.shape, &b.shape) {
-                (Some(a), Some(b)) if a.len() == b.len() => Some(
-                    a.iter()
-                        .zip(b.iter())
-                        .map(|(a, b)| if a == b { a.clone() } else { Dim::unknown() })
-                        .collect::<Shape>(),
-                ),
-                _ => None,
-            };
-            Type::tensor(a.dtype.filter(|&dtype| b.dtype == Some(dtype)), shape)
-        }
-        (Type::Sequence(a), Type::Sequence(b)) => Type::Sequence(Box::new(either_type(a, b))),
-        (Type::Optional(a), Type::Optional(b)) => Type::Optional(Box::new(either_type(a, b))),
-        _ if a == b => a.clone(),
-        _ => Type::Unknown,
-    }
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

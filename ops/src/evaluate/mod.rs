@@ -5,6 +5,7 @@
 
 pub mod elementwise;
 pub mod pick;
+pub mod pieces;
 mod value;
 pub mod walk;
 pub mod whole;

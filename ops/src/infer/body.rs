@@ -1,9 +1,10 @@
 //! Inference inside subgraphs.
 
-use onnxpress_ir::{Dim, Fact, Graph, NodeId, Shape, Symbol, Type};
+use onnxpress_ir::{Dim, Fact, Graph, NodeId, Shape, Symbol, TensorType, Type};
 
 use super::Undecided;
-use super::driver::{Inferred, annotate, minted};
+use super::driver::{Inferred, annotate, fresh, minted};
+use super::either::either;
 use crate::node::NodeCx;
 
 /// Infers the bodies of a node: hands the types of captured values in and collects what comes out.
@@ -49,6 +50,8 @@ impl<'a> BodyInference<'a> {
             // What the body's interface declares is no more than a hint: exporters write types of the first iteration.
             let declared = &body.input(id).declared;
             let ty = if fact.ty.is_unknown() { without_extents(declared) } else { fact.ty.clone() };
+            // Whatever an extent is, it equals itself for as long as the body runs once.
+            let ty = map_dims(&ty, &|dim| if dim.is_unknown() { fresh() } else { dim.clone() });
             body.set_fact(id.port(0), ty, fact.elements.clone());
         }
         annotate(body, self.found);
@@ -57,6 +60,43 @@ impl<'a> BodyInference<'a> {
             .iter()
             .map(|&id| body.operand(id, 0).map_or_else(Fact::default, |value| leaving(fact_of(body, value), before)))
             .collect())
+    }
+
+    /// Annotates a body that runs again and again, output `carried[k].1` of one turn being input `carried[k].0` of the next.
+    ///
+    /// What is known of a carried value must hold for every turn, so it starts as what enters the first and is weakened by
+    /// what comes out, until another turn adds nothing. Answers the inputs of any turn and the outputs of any turn.
+    ///
+    /// # Errors
+    /// Where the body does not have so many inputs and outputs.
+    pub fn infer_repeated(
+        &mut self,
+        body: &mut Graph,
+        mut inputs: Vec<Fact>,
+        carried: &[(usize, usize)],
+    ) -> Result<(Vec<Fact>, Vec<Fact>), Undecided> {
+        // A later turn must not take for declared what an earlier one found.
+        let declared = body.clone();
+        let (invalid, contradicted) = (self.found.invalid.len(), self.found.contradicted.len());
+        loop {
+            let outputs = self.infer(body, &inputs)?;
+            let mut weakened = false;
+            for &(input, output) in carried {
+                let (Some(before), Some(after)) = (inputs.get_mut(input), outputs.get(output)) else {
+                    return Err(Undecided::invalid(format!("a body of {} outputs carries more", outputs.len())));
+                };
+                // Each turn of this loop forgets at least one extent, rank, type or element, so it ends.
+                let both = either(before, after);
+                weakened |= both != *before;
+                *before = both;
+            }
+            if !weakened {
+                return Ok((inputs, outputs));
+            }
+            self.found.invalid.truncate(invalid);
+            self.found.contradicted.truncate(contradicted);
+            *body = declared.clone();
+        }
     }
 }
 
@@ -78,15 +118,25 @@ fn fact_of(graph: &Graph, value: onnxpress_ir::ValueId) -> Fact {
     Fact { ty: port.ty.clone(), elements: port.elements.clone() }
 }
 
+/// The type with its extents replaced, those inside containers too.
+fn map_dims(ty: &Type, map: &dyn Fn(&Dim) -> Dim) -> Type {
+    let tensor = |tensor: &TensorType| TensorType {
+        dtype: tensor.dtype,
+        shape: tensor.shape.as_ref().map(|shape| shape.iter().map(map).collect::<Shape>()),
+    };
+    match ty {
+        Type::Tensor(known) => Type::Tensor(tensor(known)),
+        Type::SparseTensor(known) => Type::SparseTensor(tensor(known)),
+        Type::Sequence(element) => Type::Sequence(Box::new(map_dims(element, map))),
+        Type::Optional(element) => Type::Optional(Box::new(map_dims(element, map))),
+        Type::Map(key, value) => Type::Map(*key, Box::new(map_dims(value, map))),
+        Type::Unknown | Type::Opaque { .. } => ty.clone(),
+    }
+}
+
 /// The type with every extent forgotten, rank and element type kept.
 fn without_extents(ty: &Type) -> Type {
-    match ty {
-        Type::Tensor(tensor) => Type::tensor(
-            tensor.dtype,
-            tensor.shape.as_ref().map(|shape| shape.iter().map(|_| Dim::unknown()).collect::<Shape>()),
-        ),
-        other => other.clone(),
-    }
+    map_dims(ty, &|_| Dim::unknown())
 }
 
 /// The fact with every extent forgotten that was given a number since `before`.
@@ -94,14 +144,6 @@ fn leaving(fact: Fact, before: u32) -> Fact {
     let local =
         |dim: &Dim| dim.symbols().iter().any(|symbol| matches!(symbol, Symbol::Anonymous(number) if *number >= before));
     let elements = fact.elements.filter(|elements| !elements.iter().any(local));
-    let ty = match fact.ty {
-        Type::Tensor(tensor) => Type::tensor(
-            tensor.dtype,
-            tensor.shape.map(|shape| {
-                shape.iter().map(|dim| if local(dim) { Dim::unknown() } else { dim.clone() }).collect::<Shape>()
-            }),
-        ),
-        other => other,
-    };
+    let ty = map_dims(&fact.ty, &|dim| if local(dim) { Dim::unknown() } else { dim.clone() });
     Fact { ty, elements }
 }

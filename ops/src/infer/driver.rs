@@ -26,7 +26,8 @@ pub(super) fn minted() -> u32 {
     NEXT_SYMBOL.load(Ordering::Relaxed)
 }
 
-fn fresh() -> Dim {
+/// An extent that nobody named.
+pub(super) fn fresh() -> Dim {
     Dim::from(Symbol::Anonymous(NEXT_SYMBOL.fetch_add(1, Ordering::Relaxed)))
 }
 

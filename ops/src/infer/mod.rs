@@ -7,6 +7,7 @@
 mod body;
 mod broadcast;
 mod driver;
+mod either;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use onnxpress_ir::{DType, Dim, Fact, Shape, Type};
 pub use body::BodyInference;
 pub use broadcast::{broadcast, elements_of_two, elementwise, same_as_first};
 pub use driver::{Inferred, Standard, graph, model, readers_of};
+pub use either::{either, either_type};
 
 use crate::node::NodeCx;
 
