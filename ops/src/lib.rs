@@ -22,6 +22,7 @@ mod linear;
 mod math;
 mod movement;
 mod parameters;
+mod quantization;
 mod sequence;
 mod shape;
 

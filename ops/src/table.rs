@@ -14,6 +14,7 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::linear::OPERATORS,
         crate::math::OPERATORS,
         crate::movement::OPERATORS,
+        crate::quantization::OPERATORS,
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,
     ]
