@@ -23,6 +23,7 @@ mod math;
 mod movement;
 mod parameters;
 mod quantization;
+mod recurrent;
 mod sequence;
 mod shape;
 

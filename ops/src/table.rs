@@ -15,6 +15,7 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::math::OPERATORS,
         crate::movement::OPERATORS,
         crate::quantization::OPERATORS,
+        crate::recurrent::OPERATORS,
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,
     ]

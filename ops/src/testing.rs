@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use onnxpress_ir::{
-    Attr, Carried, Constant, ConstantForm, ConstantValue, DType, Dim, Fact, Graph, Input, Name, Node, NodeId, Opsets,
-    Order, Port, Shape, Tensor, Type,
+    Attr, AttrValue, Carried, Constant, ConstantForm, ConstantValue, DType, Dim, Fact, Graph, Input, Name, Node,
+    NodeId, Opsets, Order, Port, Shape, Tensor, Type,
 };
 
 use crate::evaluate::{EvalError, Value};
@@ -105,6 +105,17 @@ impl OneNode {
     /// With this attribute, a string.
     pub(crate) fn string(self, name: &'static str, value: &'static str) -> Self {
         self.attr(Attr::string(name, value))
+    }
+
+    /// With this attribute, a list of strings.
+    pub(crate) fn strings(self, name: &'static str, values: &[&'static str]) -> Self {
+        let values = values.iter().map(|value| bytes::Bytes::from_static(value.as_bytes())).collect();
+        self.attr(Attr::new(name, AttrValue::Strings(values)))
+    }
+
+    /// With this attribute, a list of numbers.
+    pub(crate) fn reals(self, name: &'static str, values: &[f32]) -> Self {
+        self.attr(Attr::new(name, AttrValue::Floats(values.to_vec())))
     }
 
     fn operand(mut self, operand: Operand) -> Self {
