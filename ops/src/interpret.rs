@@ -52,7 +52,9 @@ impl InterpretError {
     /// outside.
     fn of_caller(self) -> EvalError {
         match self {
-            Self::Node { node, error: EvalError::Unsupported(what) } => EvalError::Unsupported(format!("{node}: {what}")),
+            Self::Node { node, error: EvalError::Unsupported(what) } => {
+                EvalError::Unsupported(format!("{node}: {what}"))
+            }
             Self::Node { error: error @ EvalError::TooLarge { .. }, .. } => error,
             other => EvalError::Invalid(other.to_string()),
         }
@@ -95,9 +97,7 @@ struct NodeBodies<'a> {
 
 impl Bodies for NodeBodies<'_> {
     fn run(&self, body: &Graph, inputs: Vec<Value>) -> Result<Vec<Value>, EvalError> {
-        self.frame
-            .graph(body, inputs.into_iter().map(Some).collect(), self.captured)
-            .map_err(InterpretError::of_caller)
+        self.frame.graph(body, inputs.into_iter().map(Some).collect(), self.captured).map_err(InterpretError::of_caller)
     }
 }
 

@@ -16,13 +16,18 @@ pub mod table;
 mod testing;
 pub mod verify;
 
+mod activation;
+mod cast;
 mod control;
+mod elementwise;
 mod letters;
 mod linear;
+mod logic;
 mod math;
 mod movement;
 mod parameters;
 mod quantization;
+mod random;
 mod recurrent;
 mod sequence;
 mod shape;

@@ -10,11 +10,15 @@ use crate::operator::Operator;
 /// The data sheets of every family.
 fn families() -> impl Iterator<Item = &'static Operator> {
     [
+        crate::activation::OPERATORS,
+        crate::cast::OPERATORS,
         crate::control::OPERATORS,
         crate::linear::OPERATORS,
+        crate::logic::OPERATORS,
         crate::math::OPERATORS,
         crate::movement::OPERATORS,
         crate::quantization::OPERATORS,
+        crate::random::OPERATORS,
         crate::recurrent::OPERATORS,
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,

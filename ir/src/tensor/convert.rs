@@ -148,8 +148,8 @@ impl Tensor {
         match dtype {
             DType::Float => all(dims, values, |x| x as f32),
             DType::Double => all(dims, values, |x| x),
-            DType::Float16 => all(dims, values, f16::from_f64),
-            DType::Bfloat16 => all(dims, values, bf16::from_f64),
+            DType::Float16 => all(dims, values, |x| f16::from_f32(to_odd(x))),
+            DType::Bfloat16 => all(dims, values, |x| bf16::from_f32(to_odd(x))),
             DType::Bool => all(dims, values, |x| x != 0.0),
             DType::Uint64 => all(dims, values, |x| x as u64),
             DType::Complex64 | DType::Complex128 | DType::String => {
@@ -193,6 +193,20 @@ impl Tensor {
     }
 }
 
+/// The number in binary32, rounded to odd: what does not fit is cut off, and the last bit says that there was something.
+///
+/// Rounded once more, to a type of at most 22 bits of precision, this gives the nearest such number; two roundings to
+/// nearest would not, and `half` itself drops the low half of a binary64. Source: S. Boldo, G. Melquiond, "Emulation of a
+/// FMA and correctly rounded sums: proved algorithms using rounding to odd", IEEE Transactions on Computers 57 (2008).
+fn to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    if f64::from(nearest) == value || value.is_nan() {
+        return nearest;
+    }
+    let beyond = f64::from(nearest).abs() > value.abs();
+    f32::from_bits((nearest.to_bits() - u32::from(beyond)) | 1)
+}
+
 /// The smallest and the largest number of an integer type, as far as 64 bits with a sign can say.
 pub fn range(dtype: DType) -> (i64, i64) {
     match (dtype.kind(), dtype.bits()) {
@@ -216,6 +230,20 @@ mod tests {
         let six = Tensor::from_f64s(DType::Float6e2m3, &[5], &[0.0, 1.0, -7.5, 0.125, 2.0]).unwrap();
         assert_eq!(six.bytes().unwrap().len(), 4);
         assert_eq!(six.to_f64s().unwrap(), [0.0, 1.0, -7.5, 0.125, 2.0]);
+    }
+
+    #[test]
+    fn halves_are_rounded_once() {
+        // Just above the middle between 1 and the next number of each type; binary32 does not see the difference.
+        let of = |dtype, value: f64| Tensor::from_f64s(dtype, &[1], &[value]).unwrap().to_f64s().unwrap()[0];
+        let above = 2f64.powi(-40);
+        assert_eq!(of(DType::Float16, 1.0 + 2f64.powi(-11) + above), 1.0 + 2f64.powi(-10));
+        assert_eq!(of(DType::Float16, 1.0 + 2f64.powi(-11)), 1.0);
+        assert_eq!(of(DType::Float16, -1.0 - 3.0 * 2f64.powi(-11) + above), -1.0 - 2f64.powi(-10));
+        assert_eq!(of(DType::Bfloat16, 1.0 + 2f64.powi(-8) + above), 1.0 + 2f64.powi(-7));
+        assert_eq!(of(DType::Float16, 1e300), f64::INFINITY);
+        assert_eq!(of(DType::Float16, -1e-300), 0.0);
+        assert!(of(DType::Bfloat16, f64::NAN).is_nan());
     }
 
     #[test]

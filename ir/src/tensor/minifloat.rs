@@ -86,12 +86,13 @@ impl Format {
     }
 
     fn encode(&self, value: f64, saturate: bool) -> u8 {
+        let sign = if value.is_sign_negative() { self.sign_bit() } else { 0 };
         if value.is_nan() {
-            return self.nan();
+            let signed = matches!(self.specials, Specials::Ieee | Specials::NanAtTop);
+            return self.nan() | if signed { sign } else { 0 };
         }
         let magnitudes = self.magnitudes();
         let largest = magnitudes.len() - 1;
-        let sign = if value.is_sign_negative() { self.sign_bit() } else { 0 };
         let above = magnitudes.partition_point(|&magnitude| magnitude <= value.abs());
         let code = match magnitudes.get(above) {
             Some(&high) => {

@@ -39,7 +39,11 @@ pub fn broadcast_to<'a, T>(array: &'a ArrayD<T>, dims: &[usize]) -> Result<Array
         .ok_or_else(|| EvalError::invalid(format!("{:?} cannot be broadcast to {dims:?}", array.shape())))
 }
 
-fn zip<T: Copy, U>(
+/// `f` of each pair of values, both repeated to `dims`.
+///
+/// # Errors
+/// Where they cannot be broadcast to them.
+pub fn zip_broadcast<T: Copy, U>(
     dims: &[usize],
     (a, a_dims): (Vec<T>, &[usize]),
     (b, b_dims): (Vec<T>, &[usize]),
@@ -93,10 +97,10 @@ pub fn binary_tensors(
     expect_same_type(a, b)?;
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     Ok(if a.dtype().is_float() {
-        let values = zip(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?;
+        let values = zip_broadcast(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?;
         Tensor::from_f64s(a.dtype(), &dims, &values)?
     } else {
-        let values = zip(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?;
+        let values = zip_broadcast(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?;
         from_wholes(a.dtype(), &dims, &defined(values)?)?
     })
 }
@@ -114,9 +118,9 @@ pub fn compare(
     expect_same_type(a, b)?;
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     let values = if a.dtype().is_float() {
-        zip(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?
+        zip_broadcast(&dims, (a.to_f64s()?, a.dims()), (b.to_f64s()?, b.dims()), float)?
     } else {
-        zip(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?
+        zip_broadcast(&dims, (to_wholes(a)?, a.dims()), (to_wholes(b)?, b.dims()), whole)?
     };
     Ok(vec![Tensor::from_values(&dims, values)?.into()])
 }
@@ -133,7 +137,7 @@ pub fn compare_strings(cx: &EvalCx<'_>, holds: impl Fn(&[u8], &[u8]) -> bool) ->
     };
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     // References into the tensors are as cheap to repeat as numbers.
-    let values = zip(
+    let values = zip_broadcast(
         &dims,
         (left.iter().collect::<Vec<_>>(), a.dims()),
         (right.iter().collect::<Vec<_>>(), b.dims()),
@@ -150,7 +154,7 @@ pub fn logical(cx: &EvalCx<'_>, f: impl Fn(bool, bool) -> bool) -> Result<Vec<Va
     let (a, b) = (cx.tensor(0)?, cx.tensor(1)?);
     let dims = broadcast_dims(cx, a.dims(), b.dims())?;
     let truths = |tensor: &Tensor| tensor.values::<bool>().map(std::borrow::Cow::into_owned);
-    let values = zip(&dims, (truths(a)?, a.dims()), (truths(b)?, b.dims()), f)?;
+    let values = zip_broadcast(&dims, (truths(a)?, a.dims()), (truths(b)?, b.dims()), f)?;
     Ok(vec![Tensor::from_values(&dims, values)?.into()])
 }
 

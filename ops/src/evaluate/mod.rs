@@ -4,6 +4,7 @@
 //! right, on ndarray, one straightforward loop each; speed is what runtimes are for.
 
 pub mod elementwise;
+pub mod lanes;
 pub mod pick;
 pub mod pieces;
 mod value;

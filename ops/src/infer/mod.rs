@@ -8,15 +8,17 @@ mod body;
 mod broadcast;
 mod driver;
 mod either;
+mod tracked;
 
 use std::sync::Arc;
 
 use onnxpress_ir::{DType, Dim, Fact, Shape, Type};
 
 pub use body::BodyInference;
-pub use broadcast::{broadcast, elements_of_two, elementwise, same_as_first};
+pub use broadcast::{broadcast, elementwise, same_as_first};
 pub use driver::{Inferred, Standard, graph, model, readers_of};
 pub use either::{either, either_type};
+pub use tracked::{elements_of_each, elements_of_pairs, keep_elements, pairwise, tracked};
 
 use crate::node::NodeCx;
 

@@ -1,0 +1,40 @@
+//! Activation functions, and what stands where they do: softmax, clipping, dropout.
+
+mod clip;
+mod dropout;
+mod gelu;
+mod prelu;
+mod rectifier;
+mod sigmoid;
+mod softmax;
+mod swiglu;
+
+use crate::operator::Operator;
+
+pub(crate) use sigmoid::sigmoid;
+
+/// The data sheets of this family.
+pub(crate) const OPERATORS: &[&Operator] = &[
+    &rectifier::CELU,
+    &clip::CLIP,
+    &dropout::DROPOUT,
+    &rectifier::ELU,
+    &gelu::GELU,
+    &sigmoid::HARD_SIGMOID,
+    &sigmoid::HARD_SWISH,
+    &softmax::HARDMAX,
+    &rectifier::LEAKY_RELU,
+    &softmax::LOG_SOFTMAX,
+    &sigmoid::MISH,
+    &prelu::PRELU,
+    &rectifier::RELU,
+    &rectifier::SELU,
+    &rectifier::SHRINK,
+    &sigmoid::SIGMOID,
+    &softmax::SOFTMAX,
+    &sigmoid::SOFTPLUS,
+    &sigmoid::SOFTSIGN,
+    &swiglu::SWIGLU,
+    &sigmoid::SWISH,
+    &rectifier::THRESHOLDED_RELU,
+];
