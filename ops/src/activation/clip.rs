@@ -39,9 +39,8 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     }
     let [low, high] = bounds.as_slice() else { return Ok(()) };
     infer::elements_of_each(cx, cx.dtype(0), |x| {
-        // By path: on a dim at hand `.min()` would be that of the order of forms.
-        let raised = low.as_ref().map_or_else(|| x.clone(), |low| Dim::max(x, low));
-        high.as_ref().map_or_else(|| raised.clone(), |high| Dim::min(&raised, high))
+        let raised = low.as_ref().map_or_else(|| x.clone(), |low| x.max(low));
+        high.as_ref().map_or_else(|| raised.clone(), |high| raised.min(high))
     });
     Ok(())
 }
