@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod draw;
 pub mod inputs;
+pub mod inspect;
 pub mod npz;
 pub mod onnx;
 pub mod runner;

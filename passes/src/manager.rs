@@ -24,6 +24,22 @@ pub struct RunOptions<'a> {
     pub check_each: bool,
     /// Stop after the pass of this name has run.
     pub stop_after: Option<&'a str>,
+    /// Is told of each pass before it runs, and is shown the model after it.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+/// Watches a run: for progress, and for looking at the model between passes.
+pub trait Observer {
+    /// A pass, as pipeline text, is about to run.
+    fn before(&self, pass: &str);
+    /// A pass has run.
+    fn after(&self, pass: &'static str, model: &Model);
+}
+
+impl std::fmt::Debug for dyn Observer + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// What one pass did.
@@ -188,10 +204,16 @@ impl Run<'_> {
         let (revision, nodes) = (model.revision(), model.node_count());
         let before = (self.expected.is_none() || step.pass.is_lossy()).then(|| model.clone());
         let mut cx = PassCx::new(self.options.request);
+        if let Some(observer) = self.options.observer {
+            observer.before(&text);
+        }
         let clock = Instant::now();
         step.pass.run(model, &mut cx).map_err(|error| RunError::Pass { pass: text.clone(), error })?;
         let time = clock.elapsed();
         let changed = model.revision() != revision;
+        if let Some(observer) = self.options.observer {
+            observer.after(step.pass.name(), model);
+        }
         let (applied, declined, notices, witness) = cx.into_parts();
         self.report.notices.extend(notices);
         self.report.passes.push(PassRecord {

@@ -5,9 +5,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
+mod completions;
 mod failure;
+mod inspect;
 mod model;
 mod opt;
+mod output;
+mod passes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -44,6 +48,9 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     Opt(opt::Opt),
+    Inspect(inspect::Inspect),
+    Passes(passes::Passes),
+    Completions(completions::Completions),
 }
 
 /// Runs a command line and answers the exit code.
@@ -57,6 +64,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Opt(command) => command.run(&cli.global),
+        Command::Inspect(command) => command.run(&cli.global),
+        Command::Passes(command) => command.run(&cli.global),
+        Command::Completions(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,42 +1,178 @@
 //! `opt`: a pipeline over a model, checked and written.
 
-use std::path::PathBuf;
+mod report;
+mod watch;
 
-use super::Global;
+use std::path::{Path, PathBuf};
+
 use super::failure::Failure;
-use super::model;
-use crate::onnx::{self, DataPlacement, OpenOptions};
+use super::{Global, model, output};
+use crate::inspect;
+use crate::onnx::{self, DataPlacement, OnnxFile, OpenOptions};
 use crate::passes::manager::{self, RunOptions};
+use crate::proto::schema::ModelProto;
+use report::{Made, OptReport};
+use watch::Watch;
 
 /// Run a pipeline of passes over a model, check the result, and write it.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  onnxpress opt model.onnx -o smaller.onnx
+  onnxpress opt model.onnx -o model.onnx -p 'simplify,infer-shapes' --check strict
+  cat model.onnx | onnxpress opt - -o - > smaller.onnx")]
 pub(super) struct Opt {
     /// Model to read; `-` reads standard input.
     input: PathBuf,
     /// Model to write; `-` writes to standard output. It may be the input.
     #[arg(short, long)]
     output: PathBuf,
-    /// Passes in order, as in `simplify,infer-shapes`; empty for none.
-    #[arg(short, long, default_value = "simplify")]
+    /// Passes in order, as in `simplify,infer-shapes`; empty for none. `onnxpress passes` lists them.
+    #[arg(short, long, default_value = "simplify", conflicts_with = "preset")]
     pipeline: String,
-    /// How the result is checked against what it ought to compute.
-    #[arg(long, default_value = "auto")]
-    check: String,
+    /// A pipeline that has a name.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Verify the model after every pass.
+    #[arg(long)]
+    verify_each: bool,
+    /// Print the model as text on standard error after every pass that changed it, or after the ones named.
+    #[arg(long, value_name = "PASS", num_args = 0..=1, default_missing_value = "*")]
+    print_after: Option<String>,
+    /// Stop after the pass of this name.
+    #[arg(long, value_name = "PASS")]
+    stop_after: Option<String>,
+    /// Write weights into a data file of this name beside the model.
+    #[arg(long, value_name = "NAME", conflicts_with = "embed")]
+    external_data: Option<String>,
+    /// Write all weights into the model.
+    #[arg(long)]
+    embed: bool,
     /// Take initializers that are also inputs for constants, whatever the format's version says.
     #[arg(long)]
     initializers_as_constants: bool,
+    /// Exit with 0 even if a lossy pass found nothing to change.
+    #[arg(long)]
+    allow_unchanged: bool,
+    /// Write the report of the run into this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    check: super::check::Check,
 }
 
 impl Opt {
-    pub(super) fn run(self, _global: &Global) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        let passes = crate::passes::builtin()?;
+        let text = self.preset.as_deref().unwrap_or(&self.pipeline);
+        if let Some(name) = self.preset.as_deref().filter(|name| passes.preset(name).is_none()) {
+            return Err(Failure::usage(format!("there is no preset `{name}`")).with_help("`onnxpress passes` lists them"));
+        }
+        let pipeline = passes.pipeline(text).map_err(|error| Failure::pipeline(&error, text))?;
+        for name in [&self.stop_after, &self.print_after].into_iter().flatten().filter(|name| *name != "*") {
+            if passes.pass(name).is_none() {
+                return Err(Failure::usage(format!("there is no pass `{name}`")).with_help("`onnxpress passes` lists them"));
+            }
+        }
+
         let options = OpenOptions { initializers_as_constants: self.initializers_as_constants };
         let mut file = model::open(&self.input, options)?;
-        let passes = crate::passes::builtin()?;
-        let pipeline = passes.pipeline(&self.pipeline).map_err(Failure::usage)?;
-        manager::run(&pipeline, &mut file.model, RunOptions::default())?;
-        let message = onnx::to_message(&file.model, file.is_untouched())?;
+        let mut notices: Vec<String> = file.notices.iter().map(|notice| notice.0.clone()).collect();
+        let watch = Watch::new(global, self.print_after.as_deref());
+        // Sizes are counted of typed models, and the types of this one are inferred by the run.
+        let original = file.model.clone();
+        let ran = manager::run(
+            &pipeline,
+            &mut file.model,
+            RunOptions {
+                verify_each: self.verify_each || self.check.each(),
+                check_each: self.check.each(),
+                stop_after: self.stop_after.as_deref(),
+                observer: Some(&watch),
+                ..RunOptions::default()
+            },
+        );
+        watch.done();
+        let mut run = ran.map_err(|error| self.reproduce(&file, &original, text, Failure::run(&error)))?;
+        notices.append(&mut run.notices);
+        let before = inspect::size(&typed(original.clone()));
+        if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
+            let failure = Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");
+            return Err(failure);
+        }
+
+        let checked = self.check.prove(&original, &file.model, &run, global);
+        let proof = checked.map_err(|failure| self.reproduce(&file, &original, text, failure))?;
+        notices.extend(proof.notices.iter().cloned());
+
+        let mut message = file.to_message()?;
+        let mut after = inspect::size(&file.model);
+        let (came, made) = (file.bytes + file.external_bytes, onnx::size_of(&message));
+        if run.changed && !run.may_grow && made > came {
+            notices.push(format!("the result would be {} bytes larger, so the model is written as it came", made - came));
+            message = onnx::to_message(&original, true)?;
+            after = before;
+        }
         file.check_unchanged()?;
-        onnx::save(&self.output, message, &DataPlacement::AsBefore)?;
+        let saved = self.save(message)?;
+        notices.extend(saved.notices.iter().map(|notice| notice.0.clone()));
+
+        let report = OptReport::new(
+            Made { path: &self.input, bytes: file.bytes + file.external_bytes, size: before },
+            Made { path: &self.output, bytes: saved.bytes + saved.external_bytes, size: after },
+            &run,
+            proof,
+            notices,
+        );
+        if let Some(path) = &self.report {
+            report.write(path)?;
+        }
+        if global.json && self.output != Path::new("-") {
+            return output::json(&report);
+        }
+        report.say(global);
         Ok(())
     }
+
+    fn save(&self, message: ModelProto) -> Result<onnx::Saved, Failure> {
+        let placement = match (&self.external_data, self.embed) {
+            (Some(name), _) => DataPlacement::External(name.clone()),
+            (None, true) => DataPlacement::Embed,
+            (None, false) => DataPlacement::AsBefore,
+        };
+        if self.output == Path::new("-") {
+            if self.external_data.is_some() {
+                return Err(Failure::usage("standard output has no folder for a data file").with_help("give -o a file"));
+            }
+            return Ok(onnx::save_stdout(message)?);
+        }
+        Ok(onnx::save(&self.output, message, &placement)?)
+    }
+
+    /// Keeps what is needed to see a failure again, beside the output that was not written.
+    fn reproduce(&self, _file: &OnnxFile, original: &crate::ir::Model, pipeline: &str, failure: Failure) -> Failure {
+        if !failure.is_defect() || self.output == Path::new("-") {
+            return failure;
+        }
+        let folder = self.output.with_extension("reproducer");
+        let kept = onnx::to_message(original, true).map_err(Failure::from).and_then(|message| {
+            std::fs::create_dir_all(&folder).map_err(|error| Failure::request(format!("{}: {error}", folder.display())))?;
+            onnx::save(&folder.join("model.onnx"), message, &DataPlacement::AsBefore)?;
+            let command = format!("onnxpress opt model.onnx -o out.onnx -p '{pipeline}'\n");
+            std::fs::write(folder.join("command.txt"), command).map_err(Failure::request)?;
+            std::fs::write(folder.join("error.txt"), failure.message()).map_err(Failure::request)
+        });
+        match kept {
+            Ok(()) => failure.with_help(format!("`{}` holds the model and the command that fail", folder.display())),
+            Err(_) => failure,
+        }
+    }
+}
+
+fn typed(mut model: crate::ir::Model) -> crate::ir::Model {
+    crate::ops::infer::model(&mut model);
+    model
+}
+
+fn pipeline_is_lossy(run: &manager::Report, passes: &crate::passes::pass::Passes) -> bool {
+    run.passes.iter().any(|record| passes.pass(record.name).is_some_and(|spec| spec.lossy))
 }

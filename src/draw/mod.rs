@@ -15,6 +15,7 @@ mod align;
 mod card;
 mod dot;
 mod family;
+mod fill;
 mod layout;
 mod nest;
 mod order;
@@ -26,6 +27,7 @@ mod tests;
 mod text_width;
 
 pub use family::Family;
+pub use fill::of_model;
 
 /// What to draw. Indices in edges and clusters point into the vectors here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,4 +15,4 @@ mod types;
 pub use export::{ExportError, to_message};
 pub use import::{ImportError, from_message};
 pub use open::{Notice, OnnxFile, OpenError, OpenOptions, open, open_stdin};
-pub use save::{DataPlacement, SaveError, Saved, save, save_stdout};
+pub use save::{DataPlacement, SaveError, Saved, save, save_stdout, size_of};

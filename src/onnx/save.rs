@@ -58,6 +58,11 @@ struct Layout {
     notices: Vec<Notice>,
 }
 
+/// Bytes that a message takes, weights inside.
+pub fn size_of(message: &ModelProto) -> u64 {
+    encoded_len(message)
+}
+
 /// Writes a model to `path`, and its data file, where it has one, beside it. Both appear whole or not at all.
 ///
 /// # Errors

@@ -1,0 +1,104 @@
+//! `inspect`: what a model is made of.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::failure::Failure;
+use super::{Global, model, output};
+use crate::inspect::{Summary, human, summary};
+use crate::onnx::OpenOptions;
+use crate::passes::manager;
+
+/// Say what a model is made of: nodes, operators, weights, multiply-accumulates, memory; or draw it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  onnxpress inspect model.onnx\n  onnxpress inspect model.onnx --json | jq .macs\n  onnxpress inspect model.onnx --graph model.svg")]
+pub(super) struct Inspect {
+    /// Model to read; `-` reads standard input.
+    model: PathBuf,
+    /// Draw the graph into this file: `.svg` for a picture, `.dot` for Graphviz.
+    #[arg(long, value_name = "FILE")]
+    graph: Option<PathBuf>,
+}
+
+impl Inspect {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut file = model::open(&self.model, OpenOptions::default())?;
+        let notices = manager::prepare(&mut file.model)?;
+        if let Some(path) = &self.graph {
+            draw(&file.model, &self.model, path)?;
+        }
+        let summary = summary(&file.model, file.bytes, file.external_bytes);
+        file.check_unchanged()?;
+        if global.json {
+            return output::json(&summary);
+        }
+        let said = file.notices.iter().map(|notice| &notice.0).chain(notices.iter().filter(|_| global.verbose));
+        output::notices(global, said);
+        output::text(&table(&summary))
+    }
+}
+
+fn draw(model: &crate::ir::Model, name: &std::path::Path, path: &std::path::Path) -> Result<(), Failure> {
+    let title = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy();
+    let drawing = crate::draw::of_model(model, &title);
+    let text = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => drawing.to_svg()?,
+        Some("dot" | "gv") => drawing.to_dot()?,
+        _ => return Err(Failure::usage("a graph is drawn as .svg or .dot").with_help("--graph model.svg")),
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let failed = |error: std::io::Error| Failure::request(format!("{}: {error}", path.display()));
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    temporary.write_all(text.as_bytes()).map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn table(summary: &Summary) -> String {
+    let mut facts = Table::new();
+    facts.load_style(presets::NOTHING);
+    let imports: Vec<_> = summary
+        .opset_imports
+        .iter()
+        .map(|(domain, version)| format!("{} {version}", if domain.is_empty() { "ai.onnx" } else { domain }))
+        .collect();
+    let external = match summary.external_bytes {
+        0 => String::new(),
+        bytes => format!(" and {}B of external data", human(bytes)),
+    };
+    let size = &summary.size;
+    let other = if size.other_macs > 0 { format!(", {} in other operators", human(size.other_macs)) } else { String::new() };
+    let types: Vec<_> = summary.weight_types.iter().map(|(name, bytes)| format!("{}B {name}", human(*bytes))).collect();
+    facts.add_row(["format", &format!("IR version {}, {}", summary.ir_version, imports.join(", "))]);
+    facts.add_row(["producer", &summary.producer]);
+    facts.add_row(["file", &format!("{}B{external}", human(summary.bytes))]);
+    facts.add_row(["nodes", &size.nodes.to_string()]);
+    facts.add_row(["parameters", &format!("{} in {} initializers ({})", human(size.parameters), size.initializers, types.join(", "))]);
+    facts.add_row(["MACs", &format!("{}{other}", human(size.macs))]);
+    facts.add_row(["activations", &format!("{}B alive at most", human(summary.peak_activation_bytes))]);
+    for input in &summary.inputs {
+        facts.add_row(["input", &format!("{} : {}", input.name, input.ty)]);
+    }
+    if !summary.defaults.is_empty() {
+        facts.add_row(["", &format!("and {} inputs that have a default", summary.defaults.len())]);
+    }
+    for output in &summary.outputs {
+        facts.add_row(["output", &format!("{} : {}", output.name, output.ty)]);
+    }
+    for function in &summary.functions {
+        facts.add_row(["function", function]);
+    }
+    let mut counts: Vec<_> = summary.op_counts.iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
+    let mut operators = Table::new();
+    operators.load_style(presets::NOTHING);
+    for (name, count) in counts {
+        operators.add_row([name.clone(), count.to_string()]);
+    }
+    if let Some(column) = operators.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{facts}\n\n{operators}")
+}

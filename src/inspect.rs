@@ -1,0 +1,255 @@
+//! What a model is made of, in numbers: for people, for scripts, and for the report of a run.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::{ConstantForm, ConstantValue, DType, Dim, Graph, Model, NodeId, Shape, Symbol, Type, Vertex};
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::{Cost, table};
+use onnxpress_proto::schema::{ModelProto, text};
+use serde::Serialize;
+
+/// The version of the layout of what `--json` prints. It grows when a key changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// An input or output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its type, in the words of ONNX's text syntax.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// The numbers that every report has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Nodes of the main graph, of subgraphs and of functions.
+    pub nodes: usize,
+    /// Initializers, sparse ones included, of the main graph and of subgraphs.
+    pub initializers: usize,
+    /// Elements of constants that are weights: of any floating-point type, or whole numbers of at most 16 bits and rank 2 or more.
+    pub parameters: u64,
+    /// Bytes that all constants take.
+    pub weight_bytes: u64,
+    /// Multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul; an extent that is not known counts as 1.
+    pub macs: u64,
+    /// Multiply-accumulates of every other operator.
+    pub other_macs: u64,
+}
+
+/// What a model is made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The layout of this object.
+    pub schema: u32,
+    /// Version of the file format.
+    pub ir_version: i64,
+    /// Version of the standard's own operators.
+    pub opset: i64,
+    /// Versions of all operator sets imported.
+    pub opset_imports: BTreeMap<String, i64>,
+    /// What wrote the file.
+    pub producer: String,
+    /// Bytes of the model file.
+    pub bytes: u64,
+    /// Bytes of external data.
+    pub external_bytes: u64,
+    /// The numbers that every report has.
+    #[serde(flatten)]
+    pub size: Size,
+    /// How often each operator occurs; those of other domains with it.
+    pub op_counts: BTreeMap<String, usize>,
+    /// Functions that the model defines.
+    pub functions: Vec<String>,
+    /// Bytes of the values that are alive at once, at most, when nodes run in order; an extent that is not known counts as 1.
+    pub peak_activation_bytes: u64,
+    /// Bytes of weights by element type.
+    pub weight_types: BTreeMap<&'static str, u64>,
+    /// The inputs that a caller must give.
+    pub inputs: Vec<Interface>,
+    /// The inputs that have a default, which a caller may override.
+    pub defaults: Vec<Interface>,
+    /// The outputs.
+    pub outputs: Vec<Interface>,
+}
+
+/// The numbers of a model whose types are inferred.
+pub fn size(model: &Model) -> Size {
+    let mut size = Size { nodes: model.node_count(), ..Size::default() };
+    measure(&model.graph, &mut size);
+    for function in &model.functions {
+        measure(&function.body, &mut size);
+    }
+    size
+}
+
+fn measure(graph: &Graph, size: &mut Size) {
+    for value in constants(graph) {
+        let (dtype, rank, stored) = match value.0 {
+            ConstantValue::Dense(tensor) => (tensor.dtype(), tensor.rank(), tensor),
+            ConstantValue::Sparse(tensor) => (tensor.dtype(), tensor.dims.len(), &tensor.values),
+        };
+        size.initializers += usize::from(value.1);
+        size.weight_bytes += stored.byte_len() as u64;
+        if is_weight(dtype, rank) {
+            size.parameters += stored.len() as u64;
+        }
+    }
+    for (id, node) in graph.nodes() {
+        for body in node.subgraphs() {
+            measure(body, size);
+        }
+        let Some(Cost::Macs(macs)) = table::of(node).map(|operator| operator.cost) else { continue };
+        let Some(cx) = NodeCx::new(graph, id) else { continue };
+        let count = macs(&cx).eval(|_| Some(1)).and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        let plain = ["Conv", "ConvTranspose", "Gemm", "MatMul"].iter().any(|name| node.is(name));
+        let sum = if plain { &mut size.macs } else { &mut size.other_macs };
+        *sum = sum.saturating_add(count);
+    }
+}
+
+/// The constants of a graph, defaults of inputs included, and whether each is an initializer.
+fn constants(graph: &Graph) -> impl Iterator<Item = (&ConstantValue, bool)> {
+    graph.vertices().filter_map(|(_, vertex)| match vertex {
+        Vertex::Constant(constant) => Some((&constant.value, !matches!(constant.form, ConstantForm::Node { .. }))),
+        Vertex::Input(input) => input.default.as_ref().map(|value| (value, true)),
+        _ => None,
+    })
+}
+
+fn is_weight(dtype: DType, rank: usize) -> bool {
+    dtype.is_float() || (dtype.is_integer() && dtype.bits() <= 16 && rank >= 2)
+}
+
+/// Sums a model up. Its types must be inferred; `bytes` and `external_bytes` are of its file.
+pub fn summary(model: &Model, bytes: u64, external_bytes: u64) -> Summary {
+    let header = model.header.carried.get::<ModelProto>();
+    let said = |field: Option<&onnxpress_proto::Bytes>| field.map(|bytes| text(bytes).into_owned()).unwrap_or_default();
+    let name = said(header.and_then(|header| header.producer_name.as_ref()));
+    let version = said(header.and_then(|header| header.producer_version.as_ref()));
+    let mut op_counts = BTreeMap::new();
+    let mut weight_types = BTreeMap::new();
+    count(&model.graph, &mut op_counts, &mut weight_types);
+    for function in &model.functions {
+        count(&function.body, &mut op_counts, &mut weight_types);
+    }
+    let graph = &model.graph;
+    let (given, defaults): (Vec<_>, Vec<_>) = graph.inputs().iter().partition(|&&id| graph.input(id).default.is_none());
+    let interface = |ids: Vec<NodeId>| -> Vec<Interface> {
+        let one = |id: NodeId| Interface { name: graph.label(id.port(0)), ty: shown(&graph.input(id).declared) };
+        ids.into_iter().map(one).collect()
+    };
+    let outputs = graph.outputs().iter().map(|&id| Interface {
+        name: graph.output(id).name.to_string(),
+        ty: shown(graph.operand(id, 0).map_or(&Type::Unknown, |value| graph.ty(value))),
+    });
+    Summary {
+        schema: SCHEMA,
+        ir_version: model.header.ir_version,
+        opset: graph.opsets.standard(),
+        opset_imports: graph.opsets.iter().map(|(domain, version)| (domain.to_string(), version)).collect(),
+        producer: format!("{name} {version}").trim().to_owned(),
+        bytes,
+        external_bytes,
+        size: size(model),
+        op_counts,
+        functions: model.functions.iter().map(|function| format!("{}.{}", function.domain, function.name)).collect(),
+        peak_activation_bytes: peak_activation_bytes(graph),
+        weight_types,
+        inputs: interface(given),
+        defaults: interface(defaults),
+        outputs: outputs.collect(),
+    }
+}
+
+/// A type for people: an extent that only we have a number for is `?`.
+pub fn shown(ty: &Type) -> String {
+    let plain = |dim: &Dim| {
+        let own = dim.symbols().iter().any(|symbol| matches!(symbol, Symbol::Anonymous(_)));
+        if own { Dim::unknown() } else { dim.clone() }
+    };
+    match ty {
+        Type::Tensor(tensor) => {
+            let shape = tensor.shape.as_ref().map(|shape| shape.iter().map(plain).collect::<Shape>());
+            Type::tensor(tensor.dtype, shape).to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn count(graph: &Graph, ops: &mut BTreeMap<String, usize>, weights: &mut BTreeMap<&'static str, u64>) {
+    for (_, vertex) in graph.vertices() {
+        match vertex {
+            Vertex::Node(node) => {
+                let name = if node.canonical_domain().is_empty() {
+                    node.op_type.to_string()
+                } else {
+                    format!("{}.{}", node.domain, node.op_type)
+                };
+                *ops.entry(name).or_default() += 1;
+                node.subgraphs().for_each(|body| count(body, ops, weights));
+            }
+            Vertex::Constant(constant) if matches!(constant.form, ConstantForm::Node { .. }) => {
+                *ops.entry("Constant".to_owned()).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    for (value, _) in constants(graph) {
+        let bytes = match value {
+            ConstantValue::Dense(tensor) => tensor.byte_len(),
+            ConstantValue::Sparse(tensor) => tensor.values.byte_len() + tensor.indices.byte_len(),
+        };
+        *weights.entry(value.dtype().name()).or_default() += bytes as u64;
+    }
+}
+
+/// Bytes of a value, extents that are not known counted as 1.
+fn value_bytes(ty: &Type) -> u64 {
+    let Type::Tensor(tensor) = ty else { return 0 };
+    let (Some(dtype), Some(shape)) = (tensor.dtype, &tensor.shape) else { return 0 };
+    let elements = shape.iter().map(|dim| dim.eval(|_| Some(1)).and_then(|n| u64::try_from(n).ok()).unwrap_or(1));
+    let elements = elements.fold(1u64, u64::saturating_mul);
+    elements.saturating_mul(dtype.bits() as u64).div_ceil(8)
+}
+
+fn peak_activation_bytes(graph: &Graph) -> u64 {
+    let Ok(order) = graph.topological() else { return 0 };
+    let mut readers = vec![0usize; graph.slot_bound()];
+    for (id, _) in graph.vertices() {
+        for read in graph.reads(id) {
+            readers[read.node.slot()] += 1;
+        }
+    }
+    let held = |id: NodeId| -> u64 {
+        match graph.vertex(id) {
+            Vertex::Constant(_) => 0,
+            vertex => vertex.ports().iter().map(|port| value_bytes(&port.ty)).sum(),
+        }
+    };
+    let mut live: u64 = graph.inputs().iter().map(|&id| held(id)).sum();
+    let mut peak = live;
+    for id in order {
+        live = live.saturating_add(held(id));
+        peak = peak.max(live);
+        for read in graph.reads(id) {
+            let left = &mut readers[read.node.slot()];
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                live = live.saturating_sub(held(read.node));
+            }
+        }
+    }
+    peak
+}
+
+/// A count for people: `1.27 M`.
+pub fn human(count: u64) -> String {
+    let scales = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match scales.iter().find(|(scale, _)| count as f64 >= *scale) {
+        Some((scale, letter)) => format!("{:.2} {letter}", count as f64 / scale),
+        None => count.to_string(),
+    }
+}
+
