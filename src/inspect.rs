@@ -252,4 +252,3 @@ pub fn human(count: u64) -> String {
         None => count.to_string(),
     }
 }
-

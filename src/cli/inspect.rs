@@ -13,7 +13,9 @@ use crate::passes::manager;
 
 /// Say what a model is made of: nodes, operators, weights, multiply-accumulates, memory; or draw it.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  onnxpress inspect model.onnx\n  onnxpress inspect model.onnx --json | jq .macs\n  onnxpress inspect model.onnx --graph model.svg")]
+#[command(
+    after_help = "Examples:\n  onnxpress inspect model.onnx\n  onnxpress inspect model.onnx --json | jq .macs\n  onnxpress inspect model.onnx --graph model.svg"
+)]
 pub(super) struct Inspect {
     /// Model to read; `-` reads standard input.
     model: PathBuf,
@@ -69,13 +71,17 @@ fn table(summary: &Summary) -> String {
         bytes => format!(" and {}B of external data", human(bytes)),
     };
     let size = &summary.size;
-    let other = if size.other_macs > 0 { format!(", {} in other operators", human(size.other_macs)) } else { String::new() };
+    let other =
+        if size.other_macs > 0 { format!(", {} in other operators", human(size.other_macs)) } else { String::new() };
     let types: Vec<_> = summary.weight_types.iter().map(|(name, bytes)| format!("{}B {name}", human(*bytes))).collect();
     facts.add_row(["format", &format!("IR version {}, {}", summary.ir_version, imports.join(", "))]);
     facts.add_row(["producer", &summary.producer]);
     facts.add_row(["file", &format!("{}B{external}", human(summary.bytes))]);
     facts.add_row(["nodes", &size.nodes.to_string()]);
-    facts.add_row(["parameters", &format!("{} in {} initializers ({})", human(size.parameters), size.initializers, types.join(", "))]);
+    facts.add_row([
+        "parameters",
+        &format!("{} in {} initializers ({})", human(size.parameters), size.initializers, types.join(", ")),
+    ]);
     facts.add_row(["MACs", &format!("{}{other}", human(size.macs))]);
     facts.add_row(["activations", &format!("{}B alive at most", human(summary.peak_activation_bytes))]);
     for input in &summary.inputs {

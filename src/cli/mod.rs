@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
+mod check;
 mod completions;
 mod failure;
 mod inspect;
@@ -12,6 +13,7 @@ mod model;
 mod opt;
 mod output;
 mod passes;
+mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ struct Global {
 enum Command {
     Opt(opt::Opt),
     Inspect(inspect::Inspect),
+    Run(run::Run),
     Passes(passes::Passes),
     Completions(completions::Completions),
 }
@@ -64,6 +67,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Opt(command) => command.run(&cli.global),
+        Command::Run(command) => command.run(&cli.global),
         Command::Inspect(command) => command.run(&cli.global),
         Command::Passes(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),

@@ -65,12 +65,16 @@ impl Opt {
         let passes = crate::passes::builtin()?;
         let text = self.preset.as_deref().unwrap_or(&self.pipeline);
         if let Some(name) = self.preset.as_deref().filter(|name| passes.preset(name).is_none()) {
-            return Err(Failure::usage(format!("there is no preset `{name}`")).with_help("`onnxpress passes` lists them"));
+            return Err(
+                Failure::usage(format!("there is no preset `{name}`")).with_help("`onnxpress passes` lists them")
+            );
         }
         let pipeline = passes.pipeline(text).map_err(|error| Failure::pipeline(&error, text))?;
         for name in [&self.stop_after, &self.print_after].into_iter().flatten().filter(|name| *name != "*") {
             if passes.pass(name).is_none() {
-                return Err(Failure::usage(format!("there is no pass `{name}`")).with_help("`onnxpress passes` lists them"));
+                return Err(
+                    Failure::usage(format!("there is no pass `{name}`")).with_help("`onnxpress passes` lists them")
+                );
             }
         }
 
@@ -96,7 +100,8 @@ impl Opt {
         notices.append(&mut run.notices);
         let before = inspect::size(&typed(original.clone()));
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
-            let failure = Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");
+            let failure =
+                Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");
             return Err(failure);
         }
 
@@ -108,7 +113,8 @@ impl Opt {
         let mut after = inspect::size(&file.model);
         let (came, made) = (file.bytes + file.external_bytes, onnx::size_of(&message));
         if run.changed && !run.may_grow && made > came {
-            notices.push(format!("the result would be {} bytes larger, so the model is written as it came", made - came));
+            notices
+                .push(format!("the result would be {} bytes larger, so the model is written as it came", made - came));
             message = onnx::to_message(&original, true)?;
             after = before;
         }
@@ -155,7 +161,8 @@ impl Opt {
         }
         let folder = self.output.with_extension("reproducer");
         let kept = onnx::to_message(original, true).map_err(Failure::from).and_then(|message| {
-            std::fs::create_dir_all(&folder).map_err(|error| Failure::request(format!("{}: {error}", folder.display())))?;
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| Failure::request(format!("{}: {error}", folder.display())))?;
             onnx::save(&folder.join("model.onnx"), message, &DataPlacement::AsBefore)?;
             let command = format!("onnxpress opt model.onnx -o out.onnx -p '{pipeline}'\n");
             std::fs::write(folder.join("command.txt"), command).map_err(Failure::request)?;

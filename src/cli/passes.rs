@@ -106,10 +106,17 @@ fn listed(spec: &PassSpec) -> Listed<'_> {
 }
 
 fn described(pass: &Listed<'_>) -> String {
-    let kind = if pass.lossy { "lossy: the result must equal a witness" } else { "exact: the result must agree with the input" };
+    let kind = if pass.lossy {
+        "lossy: the result must equal a witness"
+    } else {
+        "exact: the result must agree with the input"
+    };
     let mut text = format!("{} ({kind})\n\n{}\n", pass.name, pass.doc);
     for option in &pass.options {
-        text.push_str(&format!("\n  {}={} ({})\n      {}\n", option.name, option.default, option.type_name, option.doc));
+        text.push_str(&format!(
+            "\n  {}={} ({})\n      {}\n",
+            option.name, option.default, option.type_name, option.doc
+        ));
     }
     text
 }

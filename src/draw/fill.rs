@@ -38,7 +38,8 @@ impl Filler {
         let mut sources: HashMap<ValueId, Source> = HashMap::new();
         for &id in graph.inputs() {
             let label = graph.label(id.port(0));
-            let at = self.node(Node { label, kind: Kind::Input, family: Family::Interface, cluster, ..Node::default() });
+            let at =
+                self.node(Node { label, kind: Kind::Input, family: Family::Interface, cluster, ..Node::default() });
             sources.insert(id.port(0), (at, 0));
         }
         for (id, capture) in graph.captures() {
@@ -67,7 +68,9 @@ impl Filler {
                 graph.implicit_operands(id).map(|value| value.and_then(|value| sources.get(&value).copied())).collect();
             for attr in &node.attrs {
                 for body in attr.value.graphs() {
-                    self.drawing.clusters.push(Cluster { label: format!("{} {}", node.op_type, attr.name), parent: cluster });
+                    self.drawing
+                        .clusters
+                        .push(Cluster { label: format!("{} {}", node.op_type, attr.name), parent: cluster });
                     let inner = self.drawing.clusters.len() - 1;
                     for output in self.graph(body, Some(inner), &captured) {
                         self.edge((output, 0), at, String::new(), Line::Dashed);
@@ -78,7 +81,8 @@ impl Filler {
         let mut ends = Vec::new();
         for &id in graph.outputs() {
             let label = graph.output(id).name.to_string();
-            let at = self.node(Node { label, kind: Kind::Output, family: Family::Interface, cluster, ..Node::default() });
+            let at =
+                self.node(Node { label, kind: Kind::Output, family: Family::Interface, cluster, ..Node::default() });
             if let Some(value) = graph.operand(id, 0)
                 && let Some(&source) = sources.get(&value)
             {

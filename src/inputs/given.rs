@@ -89,7 +89,8 @@ fn fits(value: &Value, declared: &Type) -> bool {
 }
 
 /// The type of a value that is there. Elements of a sequence may differ, so of those only the first is told.
-pub(crate) fn type_of(value: &Value) -> Type {
+/// The type of a value at hand.
+pub fn type_of(value: &Value) -> Type {
     let shape = |dims: &[usize]| Some(onnxpress_ir::Shape::from_extents(dims));
     match value {
         Value::Tensor(tensor) => Type::tensor(tensor.dtype(), shape(tensor.dims())),

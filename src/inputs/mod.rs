@@ -2,7 +2,7 @@
 
 mod given;
 
-pub use given::{Given, InputsError, bind};
+pub use given::{Given, InputsError, bind, type_of};
 
 use onnxpress_ir::{Graph, Model};
 

@@ -62,7 +62,13 @@ pub(in crate::cli) struct OptReport {
 }
 
 impl OptReport {
-    pub(in crate::cli) fn new(input: Made<'_>, output: Made<'_>, run: &Report, check: Proof, notices: Vec<String>) -> Self {
+    pub(in crate::cli) fn new(
+        input: Made<'_>,
+        output: Made<'_>,
+        run: &Report,
+        check: Proof,
+        notices: Vec<String>,
+    ) -> Self {
         let file = |made: Made<'_>| File { path: made.path.display().to_string(), bytes: made.bytes, size: made.size };
         Self {
             schema: SCHEMA,
@@ -85,7 +91,10 @@ impl OptReport {
     /// Says it on standard error.
     pub(in crate::cli) fn say(&self, global: &Global) {
         output::notices(global, &self.notices);
-        output::say(global, &format!("pipeline: {}", if self.pipeline.is_empty() { "(empty)" } else { &self.pipeline }));
+        output::say(
+            global,
+            &format!("pipeline: {}", if self.pipeline.is_empty() { "(empty)" } else { &self.pipeline }),
+        );
         for pass in &self.passes {
             let applied: Vec<_> = pass.applied.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
             let what = if applied.is_empty() { "nothing to do".to_owned() } else { applied.join(", ") };
@@ -104,7 +113,8 @@ impl OptReport {
         table.set_header(["", "before", "after", ""]);
         let (a, b) = (&self.input, &self.output);
         let mut row = |what: &str, before: u64, after: u64, unit: &str| {
-            let share = if before > 0 { format!("{:.1} %", 100.0 * after as f64 / before as f64) } else { String::new() };
+            let share =
+                if before > 0 { format!("{:.1} %", 100.0 * after as f64 / before as f64) } else { String::new() };
             table.add_row([what.to_owned(), human(before) + unit, human(after) + unit, share]);
         };
         row("nodes", a.size.nodes as u64, b.size.nodes as u64, "");

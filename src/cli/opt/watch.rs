@@ -57,6 +57,6 @@ impl Observer for Watch {
             Some(name) if name == pass => {}
             _ => return,
         }
-        self.bar.suspend(|| eprintln!("# after {pass}\n{}", crate::ir::text::to_brief_text(model)));
+        self.bar.suspend(|| eprintln!("after {pass}: {} nodes", model.node_count()));
     }
 }
