@@ -21,10 +21,15 @@ pub(crate) struct Moves {
 impl Moves {
     /// The facet `infer`.
     pub(crate) fn infer(&self, cx: &mut InferCx<'_>) -> Result<(), Undecided> {
+        self.infer_with(cx, &Dim::from(0))
+    }
+
+    /// The same with another element than 0 where a place is nowhere.
+    pub(crate) fn infer_with(&self, cx: &mut InferCx<'_>, fill: &Dim) -> Result<(), Undecided> {
         let dtype = cx.dtype(0);
         cx.set_tensor(0, dtype, None);
         let shape = (self.shape)(&**cx)?;
-        let elements = self.elements(cx, &shape);
+        let elements = self.elements(cx, &shape, fill);
         cx.set_tensor(0, dtype, shape);
         if let Some(elements) = elements {
             cx.set_elements(0, elements);
@@ -33,13 +38,16 @@ impl Moves {
     }
 
     /// The output's elements, where those of operand 0 are tracked.
-    fn elements(&self, cx: &InferCx<'_>, shape: &Shape) -> Option<Vec<Dim>> {
+    fn elements(&self, cx: &InferCx<'_>, shape: &Shape, fill: &Dim) -> Option<Vec<Dim>> {
         let elements = cx.elements(0)?;
         let from = tracked_extents(cx.shape(0)?)?;
         let to = tracked_extents(shape)?;
+        if to.contains(&0) {
+            return Some(Vec::new());
+        }
         // A place that is not there is no contradiction yet: the node may stand in a branch that is never taken.
         let walk = (self.walk)(&**cx, &from, &to).ok()?;
-        walk.map(|place| place.map_or(Some(Dim::from(0)), |place| elements.get(place).cloned())).collect()
+        walk.map(|place| place.map_or(Some(fill), |place| elements.get(place)).cloned()).collect()
     }
 
     /// The facet `evaluate`.
@@ -52,6 +60,10 @@ impl Moves {
     pub(crate) fn evaluate_with(&self, cx: &EvalCx<'_>, fill: &Tensor) -> Result<Tensor, EvalError> {
         let data = cx.tensor(0)?;
         let dims = extents_of_result(cx, &(self.shape)(cx)?)?;
+        if dims.contains(&0) {
+            // Nothing is moved, and the other extents may be anything.
+            return pick_or(data, fill, &dims, std::iter::empty());
+        }
         let walk = (self.walk)(cx, data.dims(), &dims)?;
         pick_or(data, fill, &dims, walk)
     }

@@ -1,0 +1,148 @@
+//! `Gather`: along an axis, the entries that indices name; the axes of the indices take the place of that axis.
+//!
+//! Source: ONNX operator specification, `Gather`, opsets 1 to 13 (from 11 on, in practice always, indices may count from the
+//! back).
+
+use onnxpress_ir::{Dim, Shape};
+
+use super::Moves;
+use crate::axes::Axes;
+use crate::evaluate::walk::{Walk, around};
+use crate::infer::Undecided;
+use crate::letters::{Letters, relation, sized, with_axis};
+use crate::node::NodeCx;
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
+use crate::parameters::{Parameters, axis_of};
+
+const MOVES: Moves = Moves { shape, walk };
+
+pub(crate) static GATHER: Operator = Operator {
+    domain: "",
+    name: "Gather",
+    infer: Infer::With(|cx| MOVES.infer(cx)),
+    axes: Axes::With(axes),
+    evaluate: Evaluate::With(|cx| MOVES.evaluate(cx)),
+    linear: Linear::None("only takes entries out"),
+    quantize: Quantize::Moves,
+    cost: Cost::None("only takes entries out"),
+    effects: Effects::Pure,
+};
+
+fn axis(p: &dyn Parameters, rank: usize) -> Result<usize, Undecided> {
+    axis_of(p.attrs().int_or("axis", 0)?, rank)
+}
+
+fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {
+    let data = p.extents(0)?;
+    let axis = axis(p, data.rank())?;
+    Ok([&data[..axis], &p.extents(1)?, &data[axis + 1..]].concat().into())
+}
+
+fn walk(p: &dyn Parameters, from: &[usize], _: &[usize]) -> Result<Walk, Undecided> {
+    let indices = p.numbers(1)?.ok_or_else(|| Undecided::invalid("operand 1 is missing"))?;
+    let (outer, extent, inner) =
+        around(from, axis(p, from.len())?).ok_or_else(|| Undecided::invalid(format!("extents {from:?} overflow")))?;
+    let entries = indices
+        .iter()
+        .map(|&index| axis_of(index, extent))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| Undecided::invalid(format!("an index is outside of an axis of extent {extent}")))?;
+    Ok(Walk::new(&[outer, entries.len(), inner], |axis, index| match axis {
+        0 => index.checked_mul(extent)?.checked_mul(inner),
+        1 => entries[index].checked_mul(inner),
+        _ => Some(index),
+    }))
+}
+
+fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
+    let (Some(data), Some(indices)) = (cx.shape(0), cx.shape(1)) else {
+        return Err("the ranks are not known".to_owned());
+    };
+    let axis = axis(cx, data.rank()).map_err(|_| "the axis is not known")?;
+    let mut letters = Letters::default();
+    let row = letters.row(data.rank());
+    let named = letters.row(indices.rank());
+    let (whole, named) = match contiguous(cx, &data[axis]) {
+        Some((first, count)) => segments(&data[axis], first, count, named, &mut letters),
+        None => ("_".to_owned(), named),
+    };
+    let to = [&row[..axis], &named, &row[axis + 1..]].concat();
+    Ok(relation(&[Some(with_axis(&row, axis, whole)), Some(named)], &[Some(to)], ""))
+}
+
+/// The first index and their number, where the indices are constant, a scalar or a row, and one after the other.
+fn contiguous(cx: &NodeCx<'_>, extent: &Dim) -> Option<(i64, usize)> {
+    cx.constant(1).filter(|indices| indices.rank() <= 1)?;
+    let indices = cx.ints(1)?;
+    let from_front = |index: i64| if index < 0 { index.checked_add(extent.as_const()?) } else { Some(index) };
+    let first = from_front(*indices.first()?)?;
+    let in_order = indices.iter().zip(first..).all(|(&index, expected)| from_front(index) == Some(expected));
+    (in_order && first >= 0).then_some((first, indices.len()))
+}
+
+/// The axis in segments: before what is taken, that itself (a scalar index takes a single one away), and behind.
+fn segments(
+    extent: &Dim,
+    first: i64,
+    count: usize,
+    named: Vec<String>,
+    letters: &mut Letters,
+) -> (String, Vec<String>) {
+    let behind = extent - Dim::from(first) - Dim::from_extent(count);
+    let mut axis = Vec::new();
+    if first > 0 {
+        axis.push(sized(&letters.fresh(), &Dim::from(first)));
+    }
+    axis.push(match named.first() {
+        Some(letter) => sized(letter, &Dim::from_extent(count)),
+        None => "1".to_owned(),
+    });
+    if behind.as_const() != Some(0) {
+        axis.push(sized(&letters.fresh(), &behind));
+    }
+    (axis.join("+"), named)
+}
+
+#[cfg(test)]
+mod tests {
+    use onnxpress_ir::Tensor;
+
+    use crate::testing::op;
+
+    #[test]
+    fn the_axes_of_the_indices_take_the_place_of_the_axis() {
+        assert_eq!(op("Gather").input("float[30522,768]").input("int64[N,s]").infer(), "float[N,s,768]");
+        let inner = op("Gather").input("float[N,c,h]").constant(Tensor::scalar(0i64)).int("axis", -1);
+        assert_eq!(inner.infer(), "float[N,c]");
+        assert_eq!(op("Gather").input("float[3]").input("int64").infer(), "float");
+    }
+
+    #[test]
+    fn an_entry_of_a_shape_is_known() {
+        let at = |index: i64| op("Gather").elements("int64[3]", "N 3 h").constant(Tensor::scalar(index));
+        assert_eq!(at(0).infer(), "int64[] = {N}");
+        assert_eq!(at(-1).infer(), "int64[] = {h}");
+        assert_eq!(at(3).infer(), "int64[]", "a branch that is never taken may ask for it");
+        let two = op("Gather").elements("int64[3]", "N 3 h").int64s(&[2], &[2, 0]);
+        assert_eq!(two.infer(), "int64[2] = {h, N}");
+    }
+
+    #[test]
+    fn entries_are_taken_in_the_order_of_the_indices() {
+        let node = |indices: &[i64]| {
+            op("Gather").int64s(&[2, 3], &[1, 2, 3, 4, 5, 6]).int64s(&[indices.len()], indices).int("axis", 1)
+        };
+        assert_eq!(node(&[2, -3, 2]).i64s(), [3, 1, 3, 6, 4, 6]);
+        assert_eq!(node(&[3]).fault(), "an index is outside of an axis of extent 3");
+        assert_eq!(node(&[i64::MIN]).fault(), "an index is outside of an axis of extent 3");
+    }
+
+    #[test]
+    fn indices_one_after_the_other_are_a_segment() {
+        let node = |indices: Tensor| op("Gather").input("float[8,c]").constant(indices).axes();
+        assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, c -> c b");
+        assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b,  -> b");
+        assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b");
+        assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b");
+    }
+}
