@@ -17,6 +17,7 @@ mod testing;
 pub mod verify;
 
 mod activation;
+mod attention;
 mod cast;
 mod control;
 mod elementwise;

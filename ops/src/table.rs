@@ -11,6 +11,7 @@ use crate::operator::Operator;
 fn families() -> impl Iterator<Item = &'static Operator> {
     [
         crate::activation::OPERATORS,
+        crate::attention::OPERATORS,
         crate::cast::OPERATORS,
         crate::control::OPERATORS,
         crate::linear::OPERATORS,
