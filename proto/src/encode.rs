@@ -15,6 +15,11 @@ use prost::Message;
 /// one more slice to keep and to write.
 const KEPT: usize = 4096;
 
+/// Bytes in one call of the system, at offsets that are multiples of it. What `cp` writes at a time too: in
+/// one call for all, the page cache allocates in pieces so large that making room for them costs more than
+/// twice the time of the copy itself (measured on ext4 with 1.9 GB).
+const BATCH: usize = 256 * 1024;
+
 /// Slices in one vectored write: the most that Linux takes (`IOV_MAX`).
 const SLICES: usize = 1024;
 
@@ -71,20 +76,37 @@ impl Encoded {
     /// # Errors
     /// What `to` reports; a call that was interrupted is repeated.
     pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
-        for group in self.segments.chunks(SLICES) {
-            let mut slices: Vec<IoSlice<'_>> = group.iter().map(|bytes| IoSlice::new(bytes)).collect();
-            let mut rest = slices.as_mut_slice();
+        let mut batch = Vec::new();
+        let mut room = BATCH;
+        for segment in &self.segments {
+            let mut rest = segment.as_ref();
             while !rest.is_empty() {
-                match to.write_vectored(rest) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
+                let (now, later) = rest.split_at(rest.len().min(room));
+                batch.push(IoSlice::new(now));
+                room -= now.len();
+                rest = later;
+                if room == 0 || batch.len() == SLICES {
+                    write_all_vectored(to, &mut batch)?;
+                    batch.clear();
+                    room = if room == 0 { BATCH } else { room };
                 }
             }
         }
+        write_all_vectored(to, &mut batch)?;
         to.flush()
     }
+}
+
+fn write_all_vectored(to: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    while !slices.is_empty() {
+        match to.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Where prost encodes to: small fields are gathered, large ones kept.
@@ -204,6 +226,34 @@ mod tests {
             encoded.push(Bytes::copy_from_slice(&i.to_le_bytes()));
         }
         assert_eq!(written(&encoded).len() as u64, encoded.len());
+    }
+
+    #[test]
+    fn calls_end_at_multiples_of_the_batch() {
+        /// Notes where each call starts.
+        struct Starts(Vec<usize>, usize);
+        impl Write for Starts {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.write_vectored(&[IoSlice::new(bytes)])
+            }
+            fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                let len = slices.iter().map(|slice| slice.len()).sum();
+                self.0.push(self.1);
+                self.1 += len;
+                Ok(len)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut encoded = Encoded::default();
+        for len in [10, 3 * BATCH, 1, BATCH] {
+            encoded.push(vec![0; len].into());
+        }
+        let mut starts = Starts(Vec::new(), 0);
+        encoded.write_to(&mut starts).unwrap();
+        assert_eq!(starts.0, [0, BATCH, 2 * BATCH, 3 * BATCH, 4 * BATCH]);
+        assert_eq!(starts.1 as u64, encoded.len());
     }
 
     proptest! {

@@ -5,12 +5,15 @@
 //! may be the very file that is still mapped as the input: its old content lives on until the map ends.
 //! A model and its data file go as one set: all are written first, then all are renamed.
 
+mod writeback;
+
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use self::writeback::Writeback;
 use crate::encode::Encoded;
 use crate::schema::ModelProto;
 
@@ -156,8 +159,8 @@ impl FileSet {
         if self.temporary.iter().any(|other| same_place(&other.target, &target)) {
             return Err(WriteError::Twice { file: path.to_owned() });
         }
-        let mut written = create(&folder, present.is_some()).map_err(|error| fail("create", error))?;
-        content.write_to(written.as_file_mut()).map_err(|error| fail("write", error))?;
+        let written = create(&folder, present.is_some()).map_err(|error| fail("create", error))?;
+        content.write_to(&mut Writeback::new(written.as_file())).map_err(|error| fail("write", error))?;
         if let Some(metadata) = present {
             written.as_file().set_permissions(metadata.permissions()).map_err(|error| fail("protect", error))?;
         }
