@@ -16,6 +16,7 @@ pub mod name;
 pub mod names;
 pub mod shape;
 pub mod tensor;
+pub mod text;
 pub mod types;
 
 pub use attr::{Attr, AttrKind, AttrValue};
@@ -33,4 +34,5 @@ pub use name::Name;
 pub use names::{Assigned, NamePlan, assign_names};
 pub use shape::Shape;
 pub use tensor::{Element, SparseTensor, Tensor, TensorError};
+pub use text::TextError;
 pub use types::{TensorType, Type, TypeConflict};
