@@ -193,7 +193,11 @@ impl Printer<'_> {
                 self.out.push_str(&format!("{:pad$}  # {comment}", ""));
             }
         }
-        self.out.push_str(&format!("\n{:1$}}}", "", indent));
+        if lines.is_empty() {
+            self.out.push('}');
+        } else {
+            self.out.push_str(&format!("\n{:1$}}}", "", indent));
+        }
     }
 
     /// What is known of a node's outputs.

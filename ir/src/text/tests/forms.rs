@@ -55,8 +55,7 @@ fn subgraphs_are_indented_and_see_the_values_around_them() {
             then_branch = _ () => (p) {
               p = Neg(x)
             },
-            else_branch = q () => (x) {
-            }
+            else_branch = q () => (x) {}
           >
         }
       >
