@@ -52,7 +52,7 @@ fn small_floats_may_be_values_and_sub_byte_elements_one_by_one() {
 
 #[test]
 fn extents_may_be_expressions() {
-    let text = "g (float[N,2*N,floor((N + 1)/2),?3,?,-1] x, ?[N] u, seq(unknown) v, ?[] w, ? z) => (x) {\n}\n";
+    let text = "g (float[N,2*N,floor((N + 1)/2),?3,?,-1] x, ?[N] u, seq(unknown) v, ?[] w, ? z) => (x) {}\n";
     assert_eq!(reprint(text), text.replace("-1", "?"), "a negative extent is one that is not known");
 }
 
