@@ -7,11 +7,13 @@
 
 mod check;
 mod completions;
+mod dump;
 mod failure;
 mod inspect;
 mod model;
 mod opt;
 mod output;
+mod parse;
 mod passes;
 mod run;
 
@@ -52,6 +54,8 @@ enum Command {
     Opt(opt::Opt),
     Inspect(inspect::Inspect),
     Run(run::Run),
+    Dump(dump::Dump),
+    Parse(parse::Parse),
     Passes(passes::Passes),
     Completions(completions::Completions),
 }
@@ -69,6 +73,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Opt(command) => command.run(&cli.global),
         Command::Run(command) => command.run(&cli.global),
         Command::Inspect(command) => command.run(&cli.global),
+        Command::Dump(command) => command.run(&cli.global),
+        Command::Parse(command) => command.run(&cli.global),
         Command::Passes(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),
     };

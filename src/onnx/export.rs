@@ -14,8 +14,7 @@ use onnxpress_proto::schema::{
 };
 
 use super::extras::{AttributeExtras, ConstantNodeExtras, GraphExtras, InputExtras, NodeExtras};
-use super::tensor;
-use super::types;
+use super::{preamble, tensor, types};
 
 /// Why a model cannot be written as messages.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +34,7 @@ pub enum ExportError {
 /// # Errors
 /// Where the graph has a cycle, or a value that is read has no name.
 pub fn to_message(model: &Model, untouched: bool) -> Result<ModelProto, ExportError> {
-    let mut message = model.header.carried.get::<ModelProto>().cloned().unwrap_or_default();
+    let mut message = preamble::header(model);
     if message.ir_version.unwrap_or_default() != model.header.ir_version {
         message.ir_version = Some(model.header.ir_version);
     }

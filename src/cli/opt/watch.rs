@@ -57,6 +57,6 @@ impl Observer for Watch {
             Some(name) if name == pass => {}
             _ => return,
         }
-        self.bar.suspend(|| eprintln!("after {pass}: {} nodes", model.node_count()));
+        self.bar.suspend(|| eprintln!("# after {pass}\n{}", model.to_brief_text()));
     }
 }
