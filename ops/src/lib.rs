@@ -21,6 +21,7 @@ mod attention;
 mod cast;
 mod control;
 mod elementwise;
+mod image;
 mod letters;
 mod linear;
 mod logic;
@@ -32,5 +33,6 @@ mod random;
 mod recurrent;
 mod sequence;
 mod shape;
+mod signal;
 
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
