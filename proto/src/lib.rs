@@ -10,14 +10,20 @@
 //! This crate knows no graph: what a model *means* is decided elsewhere. It trusts no byte of a file:
 //! any input gives a message or an error.
 //!
+//! Weights are read from the input until they are written, so whether it is still what it was is asked
+//! between the two steps of writing:
+//!
 //! ```no_run
-//! use onnxpress_proto::{ModelFile, write_atomically};
+//! use onnxpress_proto::{Encoded, FileSet, ModelFile};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let file = ModelFile::open("model.onnx".as_ref())?;
-//! let mut decoded = file.decode()?;
+//! let input = ModelFile::open("model.onnx".as_ref())?;
+//! let mut decoded = input.decode()?;
 //! decoded.model.producer_name = Some("me".into());
-//! file.check_unchanged()?;
-//! write_atomically("model.onnx".as_ref(), &decoded.model)?;
+//!
+//! let mut output = FileSet::new();
+//! output.stage("model.onnx".as_ref(), Encoded::of(&decoded.model))?;
+//! input.check_unchanged()?;
+//! output.commit()?;
 //! # Ok(())
 //! # }
 //! ```

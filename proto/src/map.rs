@@ -25,8 +25,8 @@ use memmap2::{Mmap, MmapOptions};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Change {
-    /// It lost its end; reading there gave zeros.
-    #[error("it was cut short")]
+    /// Part of it could not be read any more, and reading there gave zeros.
+    #[error("part of it could not be read any more (it was cut short, or the disk failed)")]
     Cut,
     /// It has another size.
     #[error("it had {before} bytes and has {now}")]

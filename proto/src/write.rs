@@ -7,7 +7,7 @@
 
 mod writeback;
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -224,9 +224,11 @@ fn create(folder: &Path, replaces: bool) -> io::Result<NamedTempFile> {
     builder.prefix(".").suffix(".partial");
     #[cfg(unix)]
     if !replaces {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(Permissions::from_mode(0o666));
+        // What the user's mask leaves of it.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     }
+    #[cfg(not(unix))]
+    let _ = replaces;
     builder.tempfile_in(folder)
 }
 

@@ -77,6 +77,18 @@ fn nested(levels: usize) -> Vec<u8> {
     reversed
 }
 
+/// On a thread of a test, whose stack is a quarter of the main thread's, without optimization.
+#[test]
+fn the_deepest_model_that_passes_fits_the_stack() {
+    let deep = nested(106);
+    scan(&deep, Root::Model).unwrap();
+    assert!(scan(&nested(107), Root::Model).is_err());
+    let model = ModelProto::decode(Bytes::from(deep.clone())).unwrap();
+    assert_eq!(model.clone(), model);
+    assert_eq!(model.encode_to_vec(), deep);
+    assert!(format!("{model:?}").len() > deep.len());
+}
+
 #[test]
 fn a_hundred_subgraphs_are_read_and_ten_thousand_are_not() {
     let deep = nested(100);

@@ -120,6 +120,7 @@ fn a_protected_file_is_not_replaced() {
 #[cfg(unix)]
 mod unix {
     use super::*;
+    use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn mode(path: &Path) -> u32 {
@@ -217,5 +218,20 @@ mod unix {
         assert!(matches!(error, WriteError::InputCut { .. }), "{error}");
         assert!(opened.check_unchanged().is_err());
         assert_eq!(names(folder.path()), ["in.onnx"]);
+    }
+
+    #[test]
+    fn standard_output_takes_a_model() {
+        const CHILD: &str = "ONNXPRESS_TEST_STDOUT";
+        if std::env::var_os(CHILD).is_some() {
+            write_stdout(&Encoded::of(&samples::model())).unwrap();
+            return;
+        }
+        let test = "write::tests::unix::standard_output_takes_a_model";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", test]).env(CHILD, "1").output().unwrap();
+        // The test harness writes there too.
+        let model = samples::model().encode_to_vec();
+        assert!(output.stdout.windows(model.len()).any(|bytes| bytes == model));
     }
 }
