@@ -14,6 +14,7 @@ use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
 pub use interpreter::Interpreter;
+pub(crate) use specialize::at_types;
 #[cfg(feature = "tract")]
 pub use tract::Tract;
 

@@ -4,43 +4,53 @@ use std::collections::BTreeMap;
 
 use onnxpress_ir::{Dim, Graph, Model, Shape, Symbol, TensorType, Type, ValueId};
 use onnxpress_ops::evaluate::Value;
-use onnxpress_ops::infer;
+use onnxpress_ops::infer::{self, Inferred};
 
-/// A copy of the model in which everything is inferred that follows from the shapes of these inputs. Weights are shared.
+/// A copy of the model in which everything is inferred that follows from the types of these inputs. Weights are shared.
 pub(super) fn at_inputs(model: &Model, inputs: &[Option<Value>]) -> Model {
+    let types: Vec<_> = inputs.iter().map(|value| value.as_ref().map(crate::inputs::type_of)).collect();
+    at_types(model, &types).0
+}
+
+/// The same for inputs of which only the types are at hand; `None` stands for an input that takes its default. Answers also
+/// what inference came upon: whatever it calls invalid cannot be run.
+pub(crate) fn at_types(model: &Model, types: &[Option<Type>]) -> (Model, Inferred) {
     let mut model = model.clone();
     let graph = &mut model.graph;
-    let sizes = sizes(graph, inputs);
+    let sizes = sizes(graph, types);
     substitute(graph, &sizes);
-    for (id, value) in graph.inputs().to_vec().into_iter().zip(inputs) {
-        let ty = match (value, &graph.input(id).default) {
-            (Some(value), _) => crate::inputs::type_of(value),
+    for (id, ty) in graph.inputs().to_vec().into_iter().zip(types) {
+        let ty = match (ty, &graph.input(id).default) {
+            (Some(ty), _) => ty.clone(),
             (None, Some(default)) => Type::tensor(default.dtype(), Shape::from_extents(default.dims())),
             (None, None) => continue,
         };
         graph.input_mut(id).declared = ty.clone();
         graph.set_fact(id.port(0), ty, None);
     }
-    infer::graph(graph);
-    model
+    let inferred = infer::graph(graph);
+    (model, inferred)
 }
 
 /// What the extents of the inputs say about named sizes.
-pub(crate) fn sizes(graph: &Graph, inputs: &[Option<Value>]) -> BTreeMap<Symbol, i64> {
+fn sizes(graph: &Graph, types: &[Option<Type>]) -> BTreeMap<Symbol, Dim> {
     let mut sizes = BTreeMap::new();
-    for (&id, value) in graph.inputs().iter().zip(inputs) {
-        let (Some(Value::Tensor(tensor)), Some(shape)) = (value, graph.input(id).declared.shape()) else { continue };
-        for (dim, &extent) in shape.iter().zip(tensor.dims()) {
-            if let (Some(symbol), Ok(extent)) = (dim.as_symbol(), i64::try_from(extent)) {
-                sizes.entry(symbol.clone()).or_insert(extent);
+    for (&id, ty) in graph.inputs().iter().zip(types) {
+        let (Some(given), Some(declared)) = (ty.as_ref().and_then(Type::shape), graph.input(id).declared.shape())
+        else {
+            continue;
+        };
+        for (declared, given) in declared.iter().zip(given.iter()) {
+            if let Some(symbol) = declared.as_symbol() {
+                sizes.entry(symbol.clone()).or_insert_with(|| given.clone());
             }
         }
     }
     sizes
 }
 
-fn substitute(graph: &mut Graph, sizes: &BTreeMap<Symbol, i64>) {
-    let known = |dim: &Dim| dim.substitute(|symbol| sizes.get(symbol).map(|&size| Dim::from(size)));
+fn substitute(graph: &mut Graph, sizes: &BTreeMap<Symbol, Dim>) {
+    let known = |dim: &Dim| dim.substitute(|symbol| sizes.get(symbol).cloned());
     let mut facts: Vec<(ValueId, Type)> = Vec::new();
     for (id, vertex) in graph.vertices() {
         for (port, index) in vertex.ports().iter().zip(0u32..) {

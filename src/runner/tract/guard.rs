@@ -15,8 +15,18 @@ const SHARED_WITH_MICROSOFT: &[&str] = &["BiasGelu", "FastGelu", "QuickGelu", "S
 
 /// Operators whose outputs are as large as the *values* of their operands say.
 const SIZED_BY_VALUES: &[&str] = &[
-    "BlackmanWindow", "ConstantOfShape", "DFT", "Expand", "HammingWindow", "HannWindow", "MelWeightMatrix", "OneHot", "Pad",
-    "Range", "Resize", "Tile",
+    "BlackmanWindow",
+    "ConstantOfShape",
+    "DFT",
+    "Expand",
+    "HammingWindow",
+    "HannWindow",
+    "MelWeightMatrix",
+    "OneHot",
+    "Pad",
+    "Range",
+    "Resize",
+    "Tile",
 ];
 
 /// Why tract is not given this model; `None` where it may try. The model's shapes are inferred for the inputs at hand.
@@ -49,7 +59,11 @@ impl Guard<'_> {
             for port in graph.vertex(id).ports() {
                 let Some(shape) = port.ty.shape() else { continue };
                 if let Some(elements) = shape.size().as_const().filter(|&count| count > self.element_limit as i64) {
-                    return Some(format!("{}: {elements} elements are more than the {} allowed", site(), self.element_limit));
+                    return Some(format!(
+                        "{}: {elements} elements are more than the {} allowed",
+                        site(),
+                        self.element_limit
+                    ));
                 }
                 if shape.iter().all(|dim| dim.as_const().is_some()) && shape.size().is_unknown() {
                     return Some(format!("{}: an output of shape {shape} is more than memory can hold", site()));
@@ -72,7 +86,11 @@ impl Guard<'_> {
         };
         if !known || !self.registry.0.contains_key(&*name) {
             let domain = &node.domain;
-            return Some(if domain.is_empty() { "no such operator".to_owned() } else { format!("no such operator in `{domain}`") });
+            return Some(if domain.is_empty() {
+                "no such operator".to_owned()
+            } else {
+                format!("no such operator in `{domain}`")
+            });
         }
         let cx = NodeCx::new(graph, id)?;
         if let Some(reason) = known_error(&cx, &name) {
@@ -86,8 +104,9 @@ impl Guard<'_> {
 }
 
 fn is_bounded(cx: &NodeCx<'_>, seen: &BTreeSet<Symbol>) -> bool {
-    cx.output_shape(0)
-        .is_some_and(|shape| shape.iter().all(|dim| !dim.is_unknown() && dim.symbols().iter().all(|one| seen.contains(one))))
+    cx.output_shape(0).is_some_and(|shape| {
+        shape.iter().all(|dim| !dim.is_unknown() && dim.symbols().iter().all(|one| seen.contains(one)))
+    })
 }
 
 /// What tract computes otherwise than the standard says.

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use onnxpress_ir::{
-    Attr, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Edit, Graph, Input, Model, Name, NodeId, Port, Tensor,
-    ValueId, Vertex, assign_names,
+    Attr, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Edit, Graph, Input, Model, Name, NodeId, Port,
+    Tensor, ValueId, Vertex, assign_names,
 };
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::infer::Standard;
@@ -56,7 +56,8 @@ pub(super) fn lower(mut model: Model, inputs: &[Option<Value>]) -> Result<Lowere
     let weights = take_weights(&mut model.graph)?;
     let given: HashMap<NodeId, usize> = vertices.iter().enumerate().map(|(index, &id)| (id, index)).collect();
     let graph = &model.graph;
-    let inputs = graph.inputs().iter().filter_map(|id| Some((*given.get(id)?, escaped(graph.port(id.port(0)).name.as_ref()))));
+    let inputs =
+        graph.inputs().iter().filter_map(|id| Some((*given.get(id)?, escaped(graph.port(id.port(0)).name.as_ref()))));
     let inputs = inputs.collect();
     let weights = weights.into_iter().map(|(name, tensor)| (escaped(Some(&name)), tensor)).collect();
     let message = message_of(&model)?;
@@ -164,7 +165,9 @@ fn take_weights(graph: &mut Graph) -> Result<Vec<(Name, Tensor)>, String> {
     let mut weights = Vec::with_capacity(constants.len());
     for id in constants {
         let Some(Vertex::Constant(constant)) = graph.get(id) else { continue };
-        let (Some(tensor), Some(name)) = (constant.value.dense().cloned(), constant.port.name.clone()) else { continue };
+        let (Some(tensor), Some(name)) = (constant.value.dense().cloned(), constant.port.name.clone()) else {
+            continue;
+        };
         let ty = constant.port.ty.clone();
         let port = Port { name: Some(name.clone()), ty: ty.clone(), ..Port::default() };
         let value = graph.add_input(Input { port, default: None, declared: ty, carried: Carried::none() });

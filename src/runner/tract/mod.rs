@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use onnxpress_ir::{DType, Model, Type};
 use onnxpress_ops::evaluate::Value;
-use tract_onnx::prelude::{InferenceFact, InferenceModelExt, IntoRunnable, OutletId, TVec, TractResult, TypedRunnableModel};
+use tract_onnx::prelude::{
+    InferenceFact, InferenceModelExt, IntoRunnable, OutletId, TVec, TractResult, TypedRunnableModel,
+};
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::internal::InferenceOp;
 
@@ -145,7 +147,8 @@ fn compute(plan: &Plan, inputs: &[Option<Value>]) -> Result<Vec<onnxpress_ir::Te
 
 /// tract's errors are chains of what it was doing; the last links say why.
 fn one_line(error: &tract_onnx::prelude::TractError) -> String {
-    let mut links: Vec<String> = error.chain().map(|link| link.to_string().lines().next().unwrap_or_default().to_owned()).collect();
+    let mut links: Vec<String> =
+        error.chain().map(|link| link.to_string().lines().next().unwrap_or_default().to_owned()).collect();
     links.retain(|link| !link.is_empty());
     let skip = links.len().saturating_sub(3);
     links.split_off(skip).join(": ")
