@@ -14,6 +14,7 @@ pub mod graph;
 pub mod model;
 pub mod name;
 pub mod names;
+pub mod random;
 pub mod shape;
 pub mod tensor;
 pub mod text;

@@ -3,12 +3,13 @@
 //! What suits a model is guessed from types and readers: normal floats, whole numbers small enough to be indices, masks of
 //! ones, flags that are set. The same seed gives the same values on every machine.
 
+use onnxpress_ir::random::SplitMix64;
 use onnxpress_ir::{Dim, Kind, Model, NodeId, Shape, Symbol, Tensor, Type};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::infer;
 use onnxpress_proto::Bytes;
 
-use super::random::Random;
+use super::random::stream;
 use super::ranges;
 use super::sizes::{self, Sizes};
 use crate::runner::at_types;
@@ -110,7 +111,7 @@ impl Generator {
             let Some(ty) = ty else { return Ok(None) };
             let name = graph.label(id.port(0));
             let mut maker = Maker {
-                random: Random::new(seed, &name),
+                random: stream(seed, &name),
                 is_mask: name.to_lowercase().contains("mask"),
                 limit: ranges::limit(graph, id.port(0)),
                 left: &mut left,
@@ -192,7 +193,7 @@ fn settled(ty: &Type, sizes: &Sizes) -> Type {
 }
 
 struct Maker<'a> {
-    random: Random,
+    random: SplitMix64,
     is_mask: bool,
     limit: i64,
     left: &'a mut usize,
@@ -227,18 +228,19 @@ impl Maker<'_> {
         *self.left = self.left.checked_sub(count)?;
         let tensor = match dtype.kind() {
             Kind::Float => {
-                let values: Vec<f64> = (0..count).map(|_| self.random.normal()).collect();
+                let values: Vec<f64> = (0..count).map(|_| self.random.nearly_normal()).collect();
                 Tensor::from_f64s(dtype, &dims, &values)
             }
             Kind::Signed | Kind::Unsigned => {
                 let (is_mask, limit) = (self.is_mask, self.limit);
-                let values: Vec<i64> = (0..count).map(|_| if is_mask { 1 } else { self.random.below(limit) }).collect();
+                let values: Vec<i64> =
+                    (0..count).map(|_| if is_mask { 1 } else { (self.random.unit() * limit as f64) as i64 }).collect();
                 Tensor::from_i64s(dtype, &dims, &values)
             }
             Kind::Bool => Tensor::from_values(&dims, vec![true; count]),
             Kind::String => Tensor::from_strings(&dims, vec![Bytes::from_static(b"a small example"); count]),
             Kind::Complex => {
-                let parts: Vec<f64> = (0..2 * count).map(|_| self.random.normal()).collect();
+                let parts: Vec<f64> = (0..2 * count).map(|_| self.random.nearly_normal()).collect();
                 let bytes: Vec<u8> = match dtype.bits() {
                     64 => parts.iter().flat_map(|&part| (part as f32).to_le_bytes()).collect(),
                     _ => parts.iter().flat_map(|part| part.to_le_bytes()).collect(),
@@ -247,5 +249,79 @@ impl Maker<'_> {
             }
         };
         tensor.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn generator(text: &str, dims: &[(&str, i64)]) -> Result<Generator, GenerateError> {
+        let dims: Vec<_> = dims.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
+        Generator::new(&Model::from_text(text).unwrap(), &dims)
+    }
+
+    /// The inputs of the first choice of sizes, as a line.
+    fn first(text: &str, dims: &[(&str, i64)]) -> String {
+        let generator = generator(text, dims).unwrap();
+        let values = generator.values(0, 0).unwrap();
+        let show =
+            |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), |v| crate::inputs::type_of(v).to_string());
+        values.iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn open_sizes_are_one_or_what_the_user_says() {
+        let text = "g (float[N,3,H,?] x, int64[N] k) => (y) { y = Relu(x) }";
+        assert_eq!(first(text, &[]), "float[1,3,1,1] int64[1]");
+        assert_eq!(first(text, &[("N", 2), ("x.3", 5)]), "float[2,3,1,5] int64[2]");
+        let error = generator(text, &[("M", 2)]).unwrap_err();
+        assert_eq!(error.to_string(), "no input has a dimension `M`; the model wants x: float[N,3,H,?], k: int64[N]");
+    }
+
+    #[test]
+    fn sizes_that_operators_demand_are_solved_for() {
+        let joined = "g (float[N,C] x) => (y) <float[2,8] w = iota>
+            { t = Concat <axis = 1> (x, x)  y = Concat <axis = 0> (t, w) }";
+        assert_eq!(first(joined, &[]), "float[1,4]");
+        let reshape = "g (float[N,3,T] x) => (y) <int64[2] s = {2, 9}> { y = Reshape(x, s) }";
+        assert_eq!(first(reshape, &[("N", 1)]), "float[1,3,6]");
+    }
+
+    #[test]
+    fn sizes_too_small_for_a_window_are_passed_over() {
+        let text = "g (float[N,1,H,H] x) => (y) <float[1,1,4,4] w = iota> { p = Conv(x, w)  y = Conv(p, w) }";
+        assert_eq!(first(text, &[]), "float[1,1,8,8]");
+    }
+
+    #[test]
+    fn whole_numbers_do_not_pick_beyond_the_table() {
+        let text = "g (int64[100] i, int32[100] other, int64[4] attention_mask) => (y)
+            <float[2,3] table = iota> { j = Unsqueeze(i, zero)  y = Gather(table, j)  zero = Constant <value = int64[1] {0}> () }";
+        let values = generator(text, &[]).unwrap().values(0, 0).unwrap();
+        let ints = |index: usize| values[index].as_ref().unwrap().as_tensor().unwrap().to_i64s().unwrap();
+        assert_eq!(ints(0).iter().max(), Some(&1));
+        assert_eq!((ints(1).iter().min(), ints(1).iter().max()), (Some(&0), Some(&3)));
+        assert_eq!(ints(2), [1; 4]);
+    }
+
+    #[test]
+    fn seeds_change_values_and_defaults_are_left_to_the_model() {
+        let text = "g (float[3] x, seq(string[2]) s, optional(bool[1]) o) => (x) {}";
+        let generator = generator(text, &[]).unwrap();
+        assert_eq!(generator.values(0, 7), generator.values(0, 7));
+        assert_ne!(generator.values(0, 7), generator.values(0, 8));
+        let values = generator.values(0, 0).unwrap();
+        assert!(matches!(&values[1], Some(Value::Sequence(list)) if list.len() == 2));
+        assert!(matches!(&values[2], Some(Value::Optional(Some(_)))));
+    }
+
+    #[test]
+    fn types_that_say_too_little_and_sizes_that_say_too_much_are_refused() {
+        let unknown = generator("g (?[2] x) => (x) {}", &[]);
+        assert_eq!(unknown.unwrap_err().to_string(), "no values can be made for input `x` of type ?[2]");
+        let huge = generator("g (float[65536,N] x) => (x) {}", &[("N", 1 << 40)]).unwrap();
+        assert_eq!(huge.values(0, 0), Err(GenerateError::TooLarge));
     }
 }

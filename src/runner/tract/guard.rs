@@ -11,7 +11,7 @@ use onnxpress_ops::node::NodeCx;
 use tract_onnx::model::OnnxOpRegister;
 
 /// Operators of `com.microsoft` that tract has under the same name and with the same meaning.
-const SHARED_WITH_MICROSOFT: &[&str] = &["BiasGelu", "FastGelu", "QuickGelu", "SkipLayerNormalization"];
+const SHARED_WITH_MICROSOFT: &[&str] = &["BiasGelu", "FastGelu", "Gelu", "QuickGelu", "SkipLayerNormalization"];
 
 /// Operators whose outputs are as large as the *values* of their operands say.
 const SIZED_BY_VALUES: &[&str] = &[

@@ -43,7 +43,7 @@ pub(super) struct Lowered {
 
 /// Lowers a model whose shapes are inferred for these inputs.
 pub(super) fn lower(mut model: Model, inputs: &[Option<Value>]) -> Result<Lowered, String> {
-    let outputs = detach_outputs(&mut model.graph);
+    let outputs = detach_outputs(&mut model.graph, inputs);
     // Who gave which input: its place is lost when inputs with defaults become constants.
     let vertices = model.graph.inputs().to_vec();
     for (&id, value) in vertices.iter().zip(inputs) {
@@ -65,7 +65,7 @@ pub(super) fn lower(mut model: Model, inputs: &[Option<Value>]) -> Result<Lowere
 }
 
 /// Leaves only outputs that are computed, each once.
-fn detach_outputs(graph: &mut Graph) -> Vec<Source> {
+fn detach_outputs(graph: &mut Graph, inputs: &[Option<Value>]) -> Vec<Source> {
     let given: HashMap<NodeId, usize> = graph.inputs().iter().enumerate().map(|(index, &id)| (id, index)).collect();
     let mut computed: Vec<ValueId> = Vec::new();
     let mut sources = Vec::new();
@@ -73,13 +73,17 @@ fn detach_outputs(graph: &mut Graph) -> Vec<Source> {
     for &id in graph.outputs() {
         let Some(value) = graph.operand(id, 0) else { continue };
         let known = computed.iter().position(|&one| one == value);
-        let source = match (graph.vertex(value.node), given.get(&value.node)) {
-            (_, Some(&index)) => Source::Given(index),
-            (Vertex::Constant(constant), _) => match dense(&constant.value) {
-                Some(tensor) => Source::Constant(tensor),
-                None => Source::Computed(usize::MAX),
-            },
-            _ => Source::Computed(known.unwrap_or(computed.len())),
+        let constant = match (graph.vertex(value.node), given.get(&value.node)) {
+            (Vertex::Constant(constant), _) => Some(&constant.value),
+            (Vertex::Input(input), Some(&index)) if inputs.get(index).is_none_or(Option::is_none) => {
+                input.default.as_ref()
+            }
+            _ => None,
+        };
+        let source = match (constant.and_then(dense), given.get(&value.node)) {
+            (Some(tensor), _) => Source::Constant(tensor),
+            (None, Some(&index)) => Source::Given(index),
+            (None, None) => Source::Computed(known.unwrap_or(computed.len())),
         };
         match &source {
             Source::Computed(index) if *index == computed.len() => computed.push(value),

@@ -153,3 +153,6 @@ fn one_line(error: &tract_onnx::prelude::TractError) -> String {
     let skip = links.len().saturating_sub(3);
     links.split_off(skip).join(": ")
 }
+
+#[cfg(test)]
+mod tests;
