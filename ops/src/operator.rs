@@ -65,13 +65,14 @@ pub struct LinearLayer {
     pub weight: usize,
     /// Which operand is the bias, if the operator has a place for one (whether or not the node uses it).
     pub bias: Option<usize>,
-    /// Axes of the weight that index outputs, outermost first; for a grouped convolution the first holds all groups.
+    /// Axes of the weight that index outputs, outermost first.
     pub output_axes: Vec<usize>,
     /// Axes of the weight that are summed over, outermost first (for a convolution: channels of one group, then the kernel's).
     pub input_axes: Vec<usize>,
     /// Axes of the weight that run in step with the input's (batched MatMul).
     pub batch_axes: Vec<usize>,
-    /// Into how many groups outputs and inputs fall.
+    /// Into how many groups outputs and inputs fall. Where there are several, axis 0 of the weight runs over all of them,
+    /// whether it indexes outputs (`Conv`) or inputs (`ConvTranspose`).
     pub groups: i64,
 }
 
