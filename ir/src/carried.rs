@@ -23,6 +23,11 @@ impl Carried {
         Self(Some(Arc::new(companion)))
     }
 
+    /// Whether there is a companion.
+    pub const fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The companion, if there is one and it is a `T`.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.0.as_deref().and_then(|any| any.downcast_ref())

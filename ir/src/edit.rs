@@ -78,6 +78,7 @@ enum Undo {
     Constant(NodeId, Box<Constant>),
     Named(ValueId, Option<Name>),
     Operator(NodeId, Name, Name),
+    Ports(NodeId, Vec<Port>),
     Fact(ValueId, Fact),
 }
 
@@ -92,6 +93,7 @@ pub struct Edit<'g> {
     doomed: Vec<NodeId>,
     touched: Touched,
     revision: u64,
+    committed: bool,
 }
 
 /// What a committed edit did, for whoever keeps a worklist.
@@ -133,6 +135,7 @@ impl<'g> Edit<'g> {
             doomed: Vec::new(),
             touched: Touched::default(),
             revision,
+            committed: false,
         }
     }
 
@@ -150,12 +153,29 @@ impl<'g> Edit<'g> {
     ///
     /// # Errors
     /// Where the node contradicts its operator's definition.
-    pub fn add_node(&mut self, mut node: Node, operands: &[Option<ValueId>]) -> Result<NodeId, EditError> {
+    pub fn add_node(&mut self, node: Node, operands: &[Option<ValueId>]) -> Result<NodeId, EditError> {
+        self.add_holder(node, operands, &[])
+    }
+
+    /// Adds a node with subgraphs, whose captures are numbers in `implicit`. What is known inside of the subgraphs stays as it
+    /// is; the outputs' types are inferred at once.
+    ///
+    /// # Errors
+    /// Where the node contradicts its operator's definition.
+    pub fn add_holder(
+        &mut self,
+        mut node: Node,
+        operands: &[Option<ValueId>],
+        implicit: &[Option<ValueId>],
+    ) -> Result<NodeId, EditError> {
         node.order = self.next_order();
         node.origin = Some(Arc::clone(&self.origin));
         let id = self.graph.add_node(node, operands);
         self.undo.push(Undo::Added(id));
         self.touched.added.push(id);
+        for &value in implicit {
+            self.graph.push_slot(id, true, value);
+        }
         self.infer(id)?;
         Ok(id)
     }
@@ -255,6 +275,32 @@ impl<'g> Edit<'g> {
         self.touched.changed.push(id);
     }
 
+    /// Leaves an optional output out that nothing reads; ones left out at the end of the list go altogether, but the first.
+    pub fn omit_output(&mut self, value: ValueId) {
+        if self.graph.readers(value).next().is_some() {
+            return;
+        }
+        let node = self.graph.node_mut(value.node);
+        let before = node.ports().to_vec();
+        let mut ports = before.clone();
+        if let Some(port) = ports.get_mut(value.port as usize) {
+            *port = Port { omitted: true, ..Port::default() };
+        }
+        let kept = ports.iter().rposition(|port| !port.omitted).map_or(1, |last| last + 1);
+        ports.truncate(kept);
+        node.set_ports(ports);
+        self.undo.push(Undo::Ports(value.node, before));
+        self.touched.changed.push(value.node);
+    }
+
+    /// Writes a constant in another way: as an initializer, or as a node.
+    pub fn set_form(&mut self, id: NodeId, form: ConstantForm) {
+        let constant = self.graph.constant_mut(id);
+        let before = constant.clone();
+        constant.form = form;
+        self.undo.push(Undo::Constant(id, Box::new(before)));
+    }
+
     /// Infers the outputs of a node anew, after its operands or attributes were changed.
     ///
     /// # Errors
@@ -316,10 +362,15 @@ impl<'g> Edit<'g> {
         });
         let mut given_out: Vec<_> = given_out.collect();
         given_out.sort();
-        let computed = matches!(self.graph.vertex(new.node), Vertex::Node(_));
+        // Inputs and captures have names that others know them by.
+        let nameable = match self.graph.vertex(new.node) {
+            Vertex::Node(_) => true,
+            Vertex::Constant(constant) => !matches!(constant.form, ConstantForm::ListedAsInput { .. }),
+            _ => false,
+        };
         let own = self.graph.port(new).name.clone();
         let name = match given_out.first() {
-            Some(name) if computed => own.clone().filter(|own| given_out.contains(own)).or_else(|| Some(name.clone())),
+            Some(name) if nameable => own.clone().filter(|own| given_out.contains(own)).or_else(|| Some(name.clone())),
             _ => own.clone().or_else(|| self.graph.port(old).name.clone()),
         };
         if name != own {
@@ -343,6 +394,7 @@ impl<'g> Edit<'g> {
 
     /// Ends the edit and answers what it touched.
     pub fn commit(mut self) -> Touched {
+        self.committed = true;
         self.undo.clear();
         for id in std::mem::take(&mut self.doomed) {
             if self.graph.contains(id) {
@@ -369,6 +421,9 @@ impl<'g> Edit<'g> {
 
 impl Drop for Edit<'_> {
     fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Added(id) => {
@@ -391,8 +446,11 @@ impl Drop for Edit<'_> {
                     node.domain = domain;
                     node.op_type = op_type;
                 }
+                Undo::Ports(id, before) => self.graph.node_mut(id).set_ports(before),
                 Undo::Fact(value, before) => self.graph.set_fact(value, before.ty, before.elements),
             }
         }
+        // What was taken back never was a change.
+        self.graph.set_revision(self.revision);
     }
 }

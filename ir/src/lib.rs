@@ -14,11 +14,11 @@ pub mod graph;
 pub mod model;
 pub mod name;
 pub mod names;
+pub mod random;
 pub mod shape;
 pub mod tensor;
 pub mod text;
 pub mod types;
-pub mod verify;
 
 pub use attr::{Attr, AttrKind, AttrValue};
 pub use build::{BuildError, GraphBuilder, NodeDraft};

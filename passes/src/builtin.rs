@@ -10,5 +10,7 @@ use crate::pipeline::RegistryError;
 pub fn builtin() -> Result<Passes, RegistryError> {
     let mut passes = Passes::default();
     passes.register::<crate::InferShapes>()?;
+    passes.register::<crate::EliminateDead>()?;
+    passes.register::<crate::simplify::EliminateIdentity>()?;
     Ok(passes)
 }

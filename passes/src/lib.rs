@@ -7,9 +7,14 @@ pub mod manager;
 pub mod options;
 pub mod pass;
 pub mod pipeline;
+pub mod rewrite;
+pub mod simplify;
 
 mod builtin;
+mod calls;
+mod eliminate_dead;
 mod infer_shapes;
 
 pub use builtin::builtin;
+pub use eliminate_dead::EliminateDead;
 pub use infer_shapes::InferShapes;

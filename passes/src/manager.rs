@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use onnxpress_ir::Model;
 use onnxpress_ops::{infer, verify};
 
-use crate::pass::{AnyPass, Decline, PassCx, PassError, Request};
+use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said};
 use crate::pipeline::{PassStep, Pipeline, Step};
 
 /// How often a `fixpoint(…)` group runs at most; one that has not settled by then is reported.
@@ -97,7 +97,7 @@ pub struct Report {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
     /// The model that came in makes no sense.
-    #[error("not a valid model: {}", .0.join("; "))]
+    #[error("the model is not valid: {}", .0.join("; "))]
     Invalid(Vec<String>),
     /// A pass failed.
     #[error("{pass}: {error}")]
@@ -153,8 +153,7 @@ pub fn run(
 /// # Errors
 /// Where the model makes no sense.
 pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
-    let mut fatal: Vec<String> = onnxpress_ir::verify::verify(model).iter().map(ToString::to_string).collect();
-    let mut notices = Vec::new();
+    let (mut fatal, mut notices) = (Vec::new(), Vec::new());
     for finding in verify::verify(model) {
         match finding.severity {
             verify::Severity::Error => fatal.push(finding.to_string()),
@@ -170,9 +169,8 @@ pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
 }
 
 fn errors(model: &Model) -> Vec<String> {
-    let structure = onnxpress_ir::verify::verify(model).into_iter().map(|finding| finding.to_string());
-    let schemas = verify::verify(model).into_iter().filter(|finding| finding.severity == verify::Severity::Error);
-    structure.chain(schemas.map(|finding| finding.to_string())).collect()
+    let found = verify::verify(model);
+    found.iter().filter(|finding| finding.severity == verify::Severity::Error).map(ToString::to_string).collect()
 }
 
 impl Run<'_> {
@@ -216,7 +214,7 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let (applied, declined, notices, witness) = cx.into_parts();
+        let Said { applied, declined, notices, witness } = cx.into_said();
         self.report.notices.extend(notices);
         self.report.passes.push(PassRecord {
             name: step.pass.name(),

@@ -7,6 +7,7 @@ use onnxpress_ir::Model;
 
 use crate::options::Options;
 use crate::pipeline::{PassSpec, Registry, RegistryError};
+use crate::rewrite::AnyRule;
 
 /// Why a pass ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,13 @@ pub trait Pass: Options + Send + Sync {
     const LOSSY: bool = false;
     /// Whether the result may be larger than what came in, because that is what the pass is for.
     const MAY_GROW: bool = false;
+    /// The rules that it applies, for documentation; none where it does not work by rules.
+    const RULES: &'static [&'static dyn AnyRule] = &[];
+
+    /// Whether the result may be larger with these options; by default, what [`MAY_GROW`](Self::MAY_GROW) says.
+    fn may_grow(&self) -> bool {
+        Self::MAY_GROW
+    }
 
     /// Rewrites the model. Whether anything changed is read from the model's revision, never claimed.
     ///
@@ -59,7 +67,7 @@ impl<T: Pass> AnyPass for T {
         T::LOSSY
     }
     fn may_grow(&self) -> bool {
-        T::MAY_GROW
+        Pass::may_grow(self)
     }
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         Pass::run(self, model, cx)
@@ -75,7 +83,9 @@ impl Passes {
     /// # Errors
     /// If the name is taken or no name.
     pub fn register<T: Pass>(&mut self) -> Result<&mut Self, RegistryError> {
-        self.add(PassSpec::of::<T>(T::NAME).lossy(T::LOSSY), |pass: T| Arc::new(pass) as Arc<dyn AnyPass>)
+        self.add(PassSpec::of::<T>(T::NAME).lossy(T::LOSSY).with_rules(T::RULES), |pass: T| {
+            Arc::new(pass) as Arc<dyn AnyPass>
+        })
     }
 }
 
@@ -90,15 +100,30 @@ pub struct Decline {
     pub reason: String,
 }
 
+impl Decline {
+    /// The same, told from around the graph where it was found.
+    #[must_use]
+    pub fn inside(mut self, place: &str) -> Self {
+        self.site = format!("{} in {place}", self.site);
+        self
+    }
+}
+
 /// What a pass is given beside the model, and where it says what it did.
 #[derive(Debug, Default)]
 pub struct PassCx<'a> {
     /// What the request says about the whole run.
     pub request: Request<'a>,
-    applied: BTreeMap<&'static str, usize>,
-    declined: Vec<Decline>,
-    notices: Vec<String>,
-    witness: Option<Box<Model>>,
+    said: Said,
+}
+
+/// What a pass said of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) applied: BTreeMap<&'static str, usize>,
+    pub(crate) declined: Vec<Decline>,
+    pub(crate) notices: Vec<String>,
+    pub(crate) witness: Option<Box<Model>>,
 }
 
 /// What holds for every pass of a run.
@@ -117,37 +142,37 @@ impl<'a> PassCx<'a> {
     /// Counts an application of a rule, or of the pass itself.
     pub fn applied(&mut self, rule: &'static str, times: usize) {
         if times > 0 {
-            *self.applied.entry(rule).or_default() += times;
+            *self.said.applied.entry(rule).or_default() += times;
         }
     }
 
     /// Records what was left alone, and why.
     pub fn declined(&mut self, rule: &'static str, site: impl Into<String>, reason: impl Into<String>) {
-        self.declined.push(Decline { rule, site: site.into(), reason: reason.into() });
+        self.said.declined.push(Decline { rule, site: site.into(), reason: reason.into() });
     }
 
     /// Tells the user something.
     pub fn notice(&mut self, text: impl Into<String>) {
-        self.notices.push(text.into());
+        self.said.notices.push(text.into());
     }
 
     /// Hands over the model that the result must equal: the model before the pass, of the same structure, with only weights
     /// changed or fake quantization inserted.
     pub fn set_witness(&mut self, witness: Model) {
-        self.witness = Some(Box::new(witness));
+        self.said.witness = Some(Box::new(witness));
     }
 
     /// How often each rule was applied.
     pub fn applications(&self) -> &BTreeMap<&'static str, usize> {
-        &self.applied
+        &self.said.applied
     }
 
     /// What was left alone.
     pub fn declines(&self) -> &[Decline] {
-        &self.declined
+        &self.said.declined
     }
 
-    pub(crate) fn into_parts(self) -> (BTreeMap<&'static str, usize>, Vec<Decline>, Vec<String>, Option<Box<Model>>) {
-        (self.applied, self.declined, self.notices, self.witness)
+    pub(crate) fn into_said(self) -> Said {
+        self.said
     }
 }

@@ -96,8 +96,7 @@ impl Opt {
             },
         );
         watch.done();
-        let mut run =
-            ran.map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &error)))?;
+        let mut run = ran.map_err(|error| self.reproduce(&file, &original, text, Failure::run(&error)))?;
         notices.append(&mut run.notices);
         let before = inspect::size(&typed(original.clone()));
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
@@ -150,10 +149,7 @@ impl Opt {
             if self.external_data.is_some() {
                 return Err(Failure::usage("standard output has no folder for a data file").with_help("give -o a file"));
             }
-            return match onnx::save_stdout(message) {
-                Err(error) if error.is_hang_up() => Ok(onnx::Saved::default()),
-                saved => Ok(saved?),
-            };
+            return Ok(onnx::save_stdout(message)?);
         }
         Ok(onnx::save(&self.output, message, &placement)?)
     }

@@ -22,6 +22,13 @@ struct Listed<'a> {
     lossy: bool,
     options: Vec<Described<'a>>,
     doc: &'a str,
+    rules: Vec<Ruled<'a>>,
+}
+
+#[derive(Serialize)]
+struct Ruled<'a> {
+    name: &'a str,
+    contract: &'a str,
 }
 
 #[derive(Serialize)]
@@ -102,6 +109,7 @@ fn listed(spec: &PassSpec) -> Listed<'_> {
                 doc: &option.doc,
             })
             .collect(),
+        rules: spec.rules.iter().map(|rule| Ruled { name: rule.name, contract: rule.contract }).collect(),
     }
 }
 
@@ -117,6 +125,9 @@ fn described(pass: &Listed<'_>) -> String {
             "\n  {}={} ({})\n      {}\n",
             option.name, option.default, option.type_name, option.doc
         ));
+    }
+    for rule in &pass.rules {
+        text.push_str(&format!("\n{}: {}", rule.name, rule.contract));
     }
     text
 }

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Interface, SCHEMA};
 use crate::onnx::OpenOptions;
+use crate::passes::manager;
 use crate::runner::{Interpreter, Runner};
 
 /// Run a model once and write its outputs.
@@ -38,7 +39,7 @@ struct Ran {
 impl Run {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut file = model::open(&self.model, OpenOptions::default())?;
-        let notices = model::prepare(&self.model, &mut file)?;
+        let notices = manager::prepare(&mut file.model)?;
         output::notices(global, notices.iter().filter(|_| global.verbose));
         let given = crate::inputs::bind(&file.model, crate::npz::read(&self.inputs)?)?;
         for name in &given.unused {

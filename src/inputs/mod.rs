@@ -1,7 +1,12 @@
-//! What a model is run on: values for its inputs, given by the user.
+//! What a model is run on: values for its inputs, given by the user or made up.
 
+mod generate;
 mod given;
+mod random;
+mod ranges;
+mod sizes;
 
+pub use generate::{GenerateError, Generator};
 pub use given::{Given, InputsError, bind, type_of};
 
 use onnxpress_ir::{Graph, Model};

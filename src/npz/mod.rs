@@ -11,6 +11,7 @@
 mod npy;
 mod values;
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -129,15 +130,20 @@ fn read_archive(path: &Path, file: impl Read + Seek) -> Result<Arrays, NpzError>
     Ok(arrays)
 }
 
-/// An uncompressed archive of these values, as `numpy.savez` writes it: the same bytes for the same values.
+/// An uncompressed archive of these values, as `numpy.savez` writes it: the same bytes for the same values. Of values of one
+/// name, the first is kept; a model may give out one value twice.
 ///
 /// # Errors
 /// Where the archive would be larger than the format can say.
 pub fn encode<'v>(values: impl IntoIterator<Item = (String, &'v Value)>) -> Result<Encoded, NpzError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut written = BTreeSet::new();
     for (name, value) in values {
         for (name, tensor) in values::flatten(name, value) {
+            if !written.insert(name.clone()) {
+                continue;
+            }
             let array = npy::encode(&tensor);
             let large = array.iter().map(|part| part.len() as u64).sum::<u64>() >= u64::from(u32::MAX);
             zip.start_file(name + ".npy", options.large_file(large))?;

@@ -4,12 +4,19 @@
 //! nearly everything. What a runner cannot do it says ([`RunnerError::CannotRun`]), so that another can be asked; what it
 //! tried and failed at is another matter ([`RunnerError::Failed`]), since then the model or its inputs may be wrong.
 
+mod dense;
 mod interpreter;
+mod specialize;
+#[cfg(feature = "tract")]
+mod tract;
 
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
 pub use interpreter::Interpreter;
+pub(crate) use specialize::at_types;
+#[cfg(feature = "tract")]
+pub use tract::Tract;
 
 /// Why a model gave no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

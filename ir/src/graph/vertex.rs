@@ -252,6 +252,10 @@ impl Node {
         &self.ports
     }
 
+    pub(crate) fn set_ports(&mut self, ports: Vec<Port>) {
+        self.ports = ports.into();
+    }
+
     /// The number of operands, omitted ones counted.
     pub fn operand_count(&self) -> usize {
         self.operands.len()

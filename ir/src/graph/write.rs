@@ -207,6 +207,11 @@ impl Graph {
         vertex.ports_mut().get_mut(value.port as usize).expect("a port that its vertex does not have")
     }
 
+    /// Sets the count of changes back, after what was changed has been changed back.
+    pub(crate) fn set_revision(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
     /// Counts a change that was made to the graph's public fields.
     pub fn touch(&mut self) {
         self.revision += 1;

@@ -1,14 +1,14 @@
 //! Weights by recipe, so that a test can say `float[64,3,3,3] w = normal(seed=1, std=0.1)`.
 //!
-//! The same recipe makes the same bits on every machine: pseudo-random numbers come from SplitMix64 (Steele, Lea and Flood,
-//! "Fast Splittable Pseudorandom Number Generators", 2014), and nothing but additions and multiplications follows. For the
-//! same reason `normal` is the sum of twelve uniform numbers, which is within 0.01 of the normal distribution function and
-//! never beyond six standard deviations, rather than anything that needs a logarithm.
+//! The same recipe makes the same bits on every machine: nothing but additions and multiplications follows on the bits of
+//! [`SplitMix64`]. For the same reason `normal` is the [sum of twelve](SplitMix64::nearly_normal) uniform numbers rather than
+//! anything that needs a logarithm.
 
 use bytes::Bytes;
 
 use super::error::Fault;
 use crate::dtype::DType;
+use crate::random::SplitMix64;
 use crate::tensor::Tensor;
 
 /// How to make elements, in row-major order.
@@ -32,32 +32,15 @@ impl Recipe {
     }
 
     fn values(self) -> impl Iterator<Item = f64> {
-        let mut random = SplitMix64(match self {
+        let mut random = SplitMix64::new(match self {
             Self::Iota { .. } => 0,
             Self::Uniform { seed, .. } | Self::Normal { seed, .. } => seed,
         });
         (0u64..).map(move |index| match self {
             Self::Iota { start, step } => start + index as f64 * step,
             Self::Uniform { low, high, .. } => low + (high - low) * random.unit(),
-            Self::Normal { mean, std, .. } => mean + std * ((0..12).map(|_| random.unit()).sum::<f64>() - 6.0),
+            Self::Normal { mean, std, .. } => mean + std * random.nearly_normal(),
         })
-    }
-}
-
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In `[0, 1)`, a multiple of 2⁻⁵³.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -125,12 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_numbers_are_those_of_the_paper_and_of_the_distribution() {
-        // The first outputs of the reference implementation for seed 1234567.
-        let mut random = SplitMix64(1_234_567);
-        assert_eq!(random.next(), 6_457_827_717_110_365_317);
-        assert_eq!(random.next(), 3_203_168_211_198_807_973);
-
+    fn random_numbers_are_those_of_the_distribution() {
         let recipe = Recipe::Normal { seed: 1, mean: 2.0, std: 0.5 };
         let values = make(recipe, DType::Double, &[10_000], 10_000).unwrap().to_f64s().unwrap();
         let mean = values.iter().sum::<f64>() / 1e4;

@@ -16,6 +16,8 @@ pub struct Inferred {
     pub invalid: Vec<InferError>,
     /// Declared types that what follows contradicts; what follows was believed.
     pub contradicted: Vec<String>,
+    /// Where [`readers_of`] found more than was known: each node of whose outputs it did, once.
+    pub sharpened: Vec<NodeId>,
 }
 
 /// Numbers for extents that nobody named. They are compared, never printed, so one counter serves all models.
@@ -196,8 +198,11 @@ pub fn readers_of(graph: &mut Graph, changed: &[NodeId]) -> Inferred {
             let now = graph.port(value);
             if now.ty != ty || now.elements != elements {
                 queue.extend(graph.readers(value).map(|reading| reading.node));
+                found.sharpened.push(id);
             }
         }
     }
+    found.sharpened.sort_unstable();
+    found.sharpened.dedup();
     found
 }

@@ -16,7 +16,7 @@ pub mod text;
 mod tests;
 
 pub use error::{PipelineError, Problem};
-pub use registry::{PassSpec, Preset, Registry, RegistryError};
+pub use registry::{PassSpec, Preset, Registry, RegistryError, RuleSpec};
 pub use resolve::{PassStep, Pipeline, Step};
 
 pub(crate) use error::shown;

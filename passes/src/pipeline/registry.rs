@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::text::{Ast, FIXPOINT, OptionArg, parse};
 use super::{PipelineError, nearest};
 use crate::options::{OptionSpec, Options};
+use crate::rewrite::AnyRule;
 
 /// What is known of a pass without running it; documentation is made from this.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,18 @@ pub struct PassSpec {
     pub options: &'static [OptionSpec],
     /// Whether its result computes something else than its input, on purpose.
     pub lossy: bool,
+    /// The rules that it applies, in order; none where it does not work by rules.
+    pub rules: Vec<RuleSpec>,
+}
+
+/// What is known of a rule without running it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuleSpec {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Its contract: before, after, when it fires, why that is exact, why it ends.
+    pub contract: &'static str,
 }
 
 impl PassSpec {
@@ -30,13 +43,20 @@ impl PassSpec {
     pub fn of<T: Options>(name: &'static str) -> PassSpec {
         let doc = T::doc();
         let summary = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-        PassSpec { name, summary, doc, options: T::specs(), lossy: false }
+        PassSpec { name, summary, doc, options: T::specs(), lossy: false, rules: Vec::new() }
     }
 
     /// The same, `lossy` or not.
     #[must_use]
     pub fn lossy(mut self, lossy: bool) -> PassSpec {
         self.lossy = lossy;
+        self
+    }
+
+    /// The same, applying these rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: &[&dyn AnyRule]) -> PassSpec {
+        self.rules = rules.iter().map(|rule| RuleSpec { name: rule.name(), contract: rule.contract() }).collect();
         self
     }
 }

@@ -1,0 +1,192 @@
+//! How many bytes things take in a file, so that no rewriting makes one larger.
+//!
+//! The wire format of protobuf is simple enough to count without writing: a field is a tag, for everything of variable
+//! length the length, and the content. Names that are not given yet count as none where something goes and as
+//! [`NEW_NAME`] where something comes, so that on balance no more is promised than is kept.
+
+use onnxpress_ir::{
+    AttrValue, Constant, ConstantForm, ConstantValue, DType, Graph, Name, NodeId, SparseTensor, Tensor, Vertex,
+};
+
+/// What a name is taken to have, in bytes, that is given when the file is written.
+pub const NEW_NAME: usize = 24;
+
+const fn varint(value: u64) -> usize {
+    let bits = 64 - value.leading_zeros() as usize;
+    if bits == 0 { 1 } else { bits.div_ceil(7) }
+}
+
+/// A field of so many bytes, its tag below 16.
+const fn field(length: usize) -> usize {
+    1 + varint(length as u64) + length
+}
+
+fn name_field(name: Option<&Name>) -> usize {
+    name.filter(|name| !name.is_empty()).map_or(0, |name| field(name.as_bytes().len()))
+}
+
+/// A tensor's own fields, `data` bytes of data among them, its name aside.
+fn tensor_fields(dims: &[usize], data: usize) -> usize {
+    dims.iter().map(|&dim| 1 + varint(dim as u64)).sum::<usize>() + 2 + data
+}
+
+/// The data of a tensor as a pass makes it.
+fn raw_data(tensor: &Tensor) -> usize {
+    match tensor.strings() {
+        Some(strings) => strings.iter().map(|string| field(string.len())).sum(),
+        None => field(tensor.byte_len()),
+    }
+}
+
+/// The data of a tensor as the file may have it: small whole numbers take less in a typed field.
+fn least_data(tensor: &Tensor) -> usize {
+    if !tensor.carried().is_some() || tensor.strings().is_some() {
+        return raw_data(tensor);
+    }
+    let packed = match tensor.to_i64s() {
+        Ok(values) => values.iter().map(|&value| varint(value as u64)).sum(),
+        // Halves stand in a field of whole numbers too.
+        Err(_) if tensor.dtype().bits() == 16 => tensor.len(),
+        Err(_) => tensor.byte_len(),
+    };
+    raw_data(tensor).min(field(packed))
+}
+
+fn sparse(tensor: &SparseTensor) -> usize {
+    let part = |tensor: &Tensor| field(tensor_fields(tensor.dims(), least_data(tensor)));
+    part(&tensor.values) + part(&tensor.indices) + tensor.dims.iter().map(|&dim| 1 + varint(dim as u64)).sum::<usize>()
+}
+
+/// How a constant is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As an initializer.
+    Initializer,
+    /// As an initializer that is listed among the inputs.
+    Listed,
+    /// As a node.
+    Node,
+}
+
+impl Written {
+    /// How a constant of this form is written in a graph of its own or, with `list_all`, in the main graph of an old format.
+    pub fn of(form: &ConstantForm, list_all: bool) -> Self {
+        match form {
+            ConstantForm::Node { .. } => Self::Node,
+            ConstantForm::ListedAsInput { .. } => Self::Listed,
+            ConstantForm::Initializer if list_all => Self::Listed,
+            ConstantForm::Initializer => Self::Initializer,
+        }
+    }
+
+    /// A tensor of these fields, under a name of so many bytes.
+    fn wrap(self, fields: usize, rank: usize, name: usize) -> usize {
+        match self {
+            Self::Initializer => field(fields + field(name)),
+            // An input is a name and a type: tensor, element type, shape, extents.
+            Self::Listed => field(fields + field(name)) + field(field(name) + 12 + 6 * rank),
+            Self::Node => {
+                field(field(name) + field("Constant".len()) + field(field("value".len()) + 3 + field(fields)))
+            }
+        }
+    }
+}
+
+/// A constant that a pass would make.
+pub fn new_constant(dtype: DType, dims: &[usize], name: Option<&Name>, written: Written) -> usize {
+    let count = onnxpress_ir::tensor::element_count(dims).unwrap_or(usize::MAX);
+    let data = dtype.packed_len(count).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
+    written.wrap(tensor_fields(dims, field(data)), dims.len(), name.map_or(NEW_NAME, |name| name.as_bytes().len()))
+}
+
+/// A tensor that a pass has made, as a constant.
+pub fn new_tensor(tensor: &Tensor, name: Option<&Name>, written: Written) -> usize {
+    let fields = tensor_fields(tensor.dims(), raw_data(tensor));
+    written.wrap(fields, tensor.rank(), name.map_or(NEW_NAME, |name| name.as_bytes().len()))
+}
+
+/// A constant of the graph, at least.
+pub fn constant(constant: &Constant, list_all: bool) -> usize {
+    let written = Written::of(&constant.form, list_all);
+    let fields = match &constant.value {
+        ConstantValue::Dense(tensor) => tensor_fields(tensor.dims(), least_data(tensor)),
+        ConstantValue::Sparse(tensor) => sparse(tensor),
+    };
+    let name = constant.port.name.as_ref().map_or(0, |name| name.as_bytes().len());
+    let own = match &constant.form {
+        ConstantForm::Node { name, .. } => name_field(name.as_ref()),
+        _ => 0,
+    };
+    // The extents of an input may be written shorter than reckoned for new ones.
+    let rank = if written == Written::Listed { 0 } else { constant.value.dims().len() };
+    written.wrap(fields, rank, name) + own
+}
+
+fn attribute(value: &AttrValue) -> usize {
+    let whole = |value: i64| 1 + varint(value as u64);
+    let tensor = |tensor: &Tensor| field(tensor_fields(tensor.dims(), least_data(tensor)));
+    match value {
+        AttrValue::Float(_) => 5,
+        AttrValue::Int(value) => whole(*value),
+        AttrValue::String(value) => field(value.len()),
+        AttrValue::Tensor(value) => tensor(value),
+        AttrValue::Graph(value) => field(graph(value)),
+        AttrValue::Floats(values) => 5 * values.len(),
+        AttrValue::Ints(values) => values.iter().map(|&value| whole(value)).sum(),
+        AttrValue::Strings(values) => values.iter().map(|value| field(value.len())).sum(),
+        AttrValue::Tensors(values) => values.iter().map(tensor).sum(),
+        AttrValue::Graphs(values) => values.iter().map(|value| field(graph(value))).sum(),
+        AttrValue::SparseTensor(value) => field(sparse(value)),
+        AttrValue::SparseTensors(values) => values.iter().map(|value| field(sparse(value))).sum(),
+        AttrValue::Type(_) | AttrValue::Types(_) => 0,
+        AttrValue::Reference { name, .. } => name_field(Some(name)),
+    }
+}
+
+/// A node, at least. What it reads is not counted.
+pub fn node(graph: &Graph, id: NodeId) -> usize {
+    let Some(node) = graph.node(id) else { return 0 };
+    let operands = graph.operands(id).map(|value| {
+        let name = value.and_then(|value| graph.port(value).name.as_ref());
+        field(name.map_or(0, |name| name.as_bytes().len()))
+    });
+    let outputs = node.ports().iter().map(|port| field(port.name.as_ref().map_or(0, |name| name.as_bytes().len())));
+    let attrs = node.attrs.iter().map(|attr| field(name_field(Some(&attr.name)) + 3 + attribute(&attr.value)));
+    let own = [node.name.as_ref(), Some(&node.op_type), Some(&node.domain), Some(&node.overload)];
+    field(operands.chain(outputs).chain(attrs).chain(own.into_iter().map(name_field)).sum())
+}
+
+/// The content of a graph, at least: nodes, constants, and the names of its interface.
+pub fn graph(graph: &Graph) -> usize {
+    let vertices = graph.vertices().map(|(id, vertex)| match vertex {
+        Vertex::Node(_) => node(graph, id),
+        Vertex::Constant(value) => constant(value, false),
+        Vertex::Input(input) => field(name_field(input.port.name.as_ref())),
+        Vertex::Output(output) => field(name_field(Some(&output.name))),
+        Vertex::Capture(_) => 0,
+    });
+    vertices.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_as_they_are_written() {
+        // Tag and length take a byte each up to 127, the length two from there on.
+        assert_eq!((field(0), field(127), field(128)), (2, 129, 131));
+        assert_eq!((varint(0), varint(1 << 7), varint(u64::MAX)), (1, 2, 10));
+    }
+
+    #[test]
+    fn a_constant_takes_its_data_its_extents_and_its_name() {
+        let tensor = Tensor::vector(vec![1f32, 2.0]);
+        let name = Name::from("w");
+        // dims, data_type: 2 each; raw_data: 10; name: 3; around them tag and length.
+        assert_eq!(new_tensor(&tensor, Some(&name), Written::Initializer), 2 + 2 + 2 + 10 + 3);
+        assert_eq!(new_constant(DType::Float, &[2], Some(&name), Written::Initializer), 19);
+        let node = new_tensor(&tensor, Some(&name), Written::Node);
+        assert!(node > 19 + "Constant".len() + "value".len(), "{node}");
+    }
+}

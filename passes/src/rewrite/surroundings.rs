@@ -1,0 +1,132 @@
+//! What stands around a graph: the graphs that it is nested in, and what rules ask of the model.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::graph::canonical_domain;
+use onnxpress_ir::{Graph, Model, Node, NodeId, Tensor, ValueId, Vertex};
+
+use super::effects::{self, Effect};
+use super::file_size::Written;
+use crate::calls::{Callee, Calls};
+
+/// What kind of graph it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The model's own.
+    Main,
+    /// The body of a function, which has no initializers.
+    Function,
+    /// Inside a node.
+    Subgraph,
+}
+
+/// Domain, name, overload.
+type Key = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// What rules ask of the model that holds a graph.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFacts {
+    /// The version of the file format.
+    pub ir_version: i64,
+    functions: BTreeMap<Key, Effect>,
+}
+
+impl ModelFacts {
+    /// Of a model.
+    pub fn of(model: &Model) -> Self {
+        let mut facts = Self { ir_version: model.header.ir_version, functions: BTreeMap::new() };
+        for Callee { place, recursive } in Calls::of(&model.functions).callees_first() {
+            let function = &model.functions[place];
+            let effect = if recursive { Effect::Unknown } else { effects::of_graph(&function.body, &facts) };
+            let domain = canonical_domain(function.domain.as_bytes()).to_vec();
+            let key = (domain, function.name.as_bytes().to_vec(), function.overload.as_bytes().to_vec());
+            facts.functions.insert(key, effect);
+        }
+        facts
+    }
+
+    /// What the function does beside computing, if the node calls one.
+    pub fn called(&self, node: &Node) -> Option<Effect> {
+        if self.functions.is_empty() {
+            return None;
+        }
+        let part = |bytes: &[u8]| bytes.to_vec();
+        let key = (part(node.canonical_domain()), part(node.op_type.as_bytes()), part(node.overload.as_bytes()));
+        self.functions.get(&key).copied()
+    }
+}
+
+/// What stands around a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The model.
+    pub model: &'a ModelFacts,
+    /// What kind of graph it is.
+    pub place: Place,
+    outer: Option<Outer<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outer<'a> {
+    graph: &'a Graph,
+    holder: NodeId,
+    around: &'a Surroundings<'a>,
+    /// For each implicit operand of the holder, by how many captures inside.
+    captured: &'a [u32],
+}
+
+impl<'a> Surroundings<'a> {
+    /// Of the model's own graph, or of a function's body.
+    pub fn outermost(model: &'a ModelFacts, place: Place) -> Self {
+        Self { model, place, outer: None }
+    }
+
+    /// Of the subgraphs of `holder`, a node of `graph`. `captured` counts, for each implicit operand, the captures inside.
+    pub(super) fn inside(&'a self, graph: &'a Graph, holder: NodeId, captured: &'a [u32]) -> Self {
+        let outer = Some(Outer { graph, holder, around: self, captured });
+        Self { model: self.model, place: Place::Subgraph, outer }
+    }
+
+    /// How a constant that is added to the graph is written. A function has no initializers, and before version 4 of the
+    /// format neither had subgraphs, and those of the main graph were inputs too.
+    pub fn written(&self) -> Written {
+        match (self.place, self.model.ir_version) {
+            (Place::Function, _) | (Place::Subgraph, ..4) => Written::Node,
+            (Place::Main, ..4) => Written::Listed,
+            _ => Written::Initializer,
+        }
+    }
+
+    /// The tensor that a value of `graph`, which stands here, is, whoever calls the model: its own constant or one around it.
+    pub fn constant<'g>(&self, graph: &'g Graph, value: ValueId) -> Option<&'g Tensor>
+    where
+        'a: 'g,
+    {
+        match (graph.get(value.node)?, &self.outer) {
+            (Vertex::Constant(constant), _) => constant.value.dense(),
+            (Vertex::Capture(capture), Some(outer)) => {
+                let seen = outer.graph.implicit_operands(outer.holder).nth(capture.operand as usize)??;
+                outer.around.constant(outer.graph, seen)
+            }
+            _ => None,
+        }
+    }
+
+    /// Where the constant that a value is stands, if nothing but `reader` leads to it: with the last reading of the value it
+    /// goes out of the file.
+    pub(super) fn sole<'g>(&self, graph: &'g Graph, value: ValueId) -> Option<(&'g Graph, NodeId, Place)>
+    where
+        'a: 'g,
+    {
+        match (graph.get(value.node)?, &self.outer) {
+            (Vertex::Constant(_), _) => Some((graph, value.node, self.place)),
+            (Vertex::Capture(capture), Some(outer)) => {
+                let once = outer.captured.get(capture.operand as usize) == Some(&1);
+                let seen = outer.graph.implicit_operands(outer.holder).nth(capture.operand as usize)??;
+                outer.graph.sole_reader(seen).filter(|_| once)?;
+                outer.around.sole(outer.graph, seen)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Drops `Cast` and `CastLike` to the type that the operand has.
+//!
+//! Before `y = Cast<to = T>(x)`, `x` of element type `T`; after, every reader of `y` reads `x`.
+//! Fires if the element type of `x` is known, and `x` can have the name of a graph output that gives `y` out.
+//! Exact: a conversion to the same type changes no element. Ends: one node fewer each time.
+
+use onnxpress_ir::{Edit, EditError, NodeId};
+
+use crate::rewrite::{Bypass, Found, MatchCx, Miss, Roots, Rule};
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct DropCast;
+
+impl Rule for DropCast {
+    const NAME: &'static str = "drop-cast";
+    const CONTRACT: &'static str = crate::contract!("drop_cast.rs");
+    const ROOTS: Roots = Roots::Operators(&["Cast", "CastLike"]);
+    type Match = Bypass;
+
+    fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Bypass> {
+        let node = cx.node(root)?;
+        let from = cx.ty(cx.operand(root, 0)?).dtype();
+        let to = match node.node.is("CastLike") {
+            true => cx.ty(cx.operand(root, 1)?).dtype(),
+            false => cx.attribute(root, node.attrs().dtype("to"))?,
+        };
+        if from.is_none() || from != to {
+            return Err(Miss::NotHere);
+        }
+        Bypass::of(cx, root)
+    }
+
+    fn apply(&self, found: Bypass, edit: &mut Edit<'_>) -> Result<(), EditError> {
+        found.apply(edit)
+    }
+}

@@ -1,0 +1,32 @@
+//! Rules that make a graph smaller and compute the same, one a file, and the passes made of them.
+
+mod drop_cast;
+mod drop_dropout;
+mod drop_identity;
+
+pub use drop_cast::DropCast;
+pub use drop_dropout::DropDropout;
+pub use drop_identity::DropIdentity;
+
+use onnxpress_ir::Model;
+
+use crate::pass::{Pass, PassCx, PassError};
+use crate::rewrite::{AnyRule, rewrite};
+
+crate::options! {
+    /// Drops nodes that hand on what they are given.
+    ///
+    /// `Identity`, `Dropout` in inference mode, `Cast` to the type that the operand has. A node that a graph output needs
+    /// for its name stays.
+    pub struct EliminateIdentity;
+}
+
+impl Pass for EliminateIdentity {
+    const NAME: &'static str = "eliminate-identity";
+    const RULES: &'static [&'static dyn AnyRule] = &[&DropIdentity, &DropDropout, &DropCast];
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        rewrite(model, Self::RULES, cx);
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+#![allow(clippy::unwrap_used)]
+
+use onnxpress_ir::{Name, Tensor};
+use onnxpress_proto::Bytes;
+
+use super::*;
+
+fn value(dims: &[usize], values: &[f32]) -> Option<Value> {
+    Some(Value::Tensor(Tensor::from_values(dims, values.to_vec()).unwrap()))
+}
+
+fn run(model: &Model, inputs: &[Option<Value>]) -> Result<Vec<Value>, String> {
+    Tract::default().load(model).unwrap().run(inputs).map_err(|error| {
+        assert!(error.is_unsupported(), "{error}");
+        error.to_string().replace("tract cannot run this model: ", "")
+    })
+}
+
+/// Runs a model from its text; the outputs as numbers.
+fn numbers(text: &str, inputs: &[Option<Value>]) -> Result<Vec<Vec<f64>>, String> {
+    let outputs = run(&Model::from_text(text).unwrap(), inputs)?;
+    Ok(outputs.iter().map(|output| output.as_tensor().unwrap().to_f64s().unwrap()).collect())
+}
+
+#[test]
+fn a_model_runs_on_inputs_of_any_size() {
+    let model = Model::from_text(
+        "g (float[N,3] x) => (float[N,2] y) <float[3,2] w = iota, float[2] b = {10, 20}> { y = Gemm(x, w, b) }",
+    );
+    let model = model.unwrap();
+    let mut session = Tract::default().load(&model).unwrap();
+    let mut run = |inputs| session.run(&[inputs]).unwrap()[0].as_tensor().unwrap().to_f64s().unwrap();
+    assert_eq!(run(value(&[1, 3], &[1.0, 0.0, 1.0])), [14.0, 26.0]);
+    assert_eq!(run(value(&[2, 3], &[0.0, 1.0, 0.0, 0.0, 0.0, 0.0])), [12.0, 23.0, 10.0, 20.0]);
+}
+
+#[test]
+fn outputs_that_nothing_computes_come_from_us() {
+    let text = "g (float[2] x, float[2] d) => (x, y, w, y, d) <float[2] w = {5, 6}> { y = Add(x, w) }";
+    let mut model = Model::from_text(text).unwrap();
+    let default = onnxpress_ir::ConstantValue::Dense(Tensor::vector(vec![7f32, 8.0]));
+    let d = model.graph.inputs()[1];
+    model.graph.input_mut(d).default = Some(default);
+    let outputs = run(&model, &[value(&[2], &[1.0, 2.0]), value(&[2], &[3.0, 4.0])]).unwrap();
+    let numbers: Vec<_> = outputs.iter().map(|output| output.as_tensor().unwrap().to_f64s().unwrap()).collect();
+    assert_eq!(numbers, [[1.0, 2.0], [6.0, 8.0], [5.0, 6.0], [6.0, 8.0], [3.0, 4.0]]);
+    let outputs = run(&model, &[value(&[2], &[1.0, 2.0]), None]).unwrap();
+    assert_eq!(outputs[4].as_tensor().unwrap().to_f64s().unwrap(), [7.0, 8.0]);
+    assert_eq!(numbers_of_nothing(), [[1.0]]);
+}
+
+fn numbers_of_nothing() -> Vec<Vec<f64>> {
+    numbers("g (float[1] x) => (x) {}", &[value(&[1], &[1.0])]).unwrap()
+}
+
+#[test]
+fn sizes_come_as_whole_numbers() {
+    let text = "g (float[N,3] x) => (int64[2] s, int64 n) { s = Shape(x)  n = Size(x) }";
+    let model = Model::from_text(text).unwrap();
+    let outputs = run(&model, &[value(&[2, 3], &[0.0; 6])]).unwrap();
+    assert_eq!(outputs[0], Value::Tensor(Tensor::vector(vec![2i64, 3])));
+    assert_eq!(outputs[1], Value::Tensor(Tensor::scalar(6i64)));
+}
+
+#[test]
+fn values_around_a_subgraph_are_seen_inside() {
+    let text = "g (float[2] x, bool c) => (y) <float[2] w = {1, 2}> {
+        t = Mul(x, w)
+        y = If (c) <then_branch = a () => (p) { p = Add(t, w) }, else_branch = b () => (q) { q = Neg(t) }>
+    }";
+    let given = |flag| [value(&[2], &[3.0, 4.0]), Some(Value::Tensor(Tensor::scalar(flag)))];
+    assert_eq!(numbers(text, &given(true)), Ok(vec![vec![4.0, 10.0]]));
+    assert_eq!(numbers(text, &given(false)), Ok(vec![vec![-3.0, -8.0]]));
+}
+
+#[test]
+fn names_that_are_not_utf8_stay_apart() {
+    let mut model = Model::from_text("g (float[1] x) => (y) { a = Neg(x)  b = Exp(x)  y = Sub(a, b) }").unwrap();
+    let values: Vec<_> = model.graph.nodes().map(|(id, _)| id.port(0)).take(2).collect();
+    for (value, name) in values.into_iter().zip([b"\xfe", b"\xff"]) {
+        model.graph.set_name(value, Some(Name::from_bytes(Bytes::from_static(name))));
+    }
+    let outputs = run(&model, &[value(&[1], &[0.0])]).unwrap();
+    assert_eq!(outputs[0].as_tensor().unwrap().to_f64s().unwrap(), [-1.0]);
+}
+
+#[test]
+fn outputs_left_out_before_others_are_no_obstacle() {
+    let text = "g (float[3] x) => (int64[2] i) <int64[1] k = {2}> { \"\", i = TopK(x, k) }";
+    assert_eq!(numbers(text, &[value(&[3], &[1.0, 5.0, 3.0])]), Ok(vec![vec![1.0, 2.0]]));
+}
+
+#[test]
+fn what_makes_tract_panic_is_an_error() {
+    let pick = "g (float[1] x) => (y) <float[2] t = {1, 2}, int64[1] i = {9}> { p = Gather(t, i)  y = Add(x, p) }";
+    let divide = "g (int64[1] x) => (y) <int64[1] a = {1}, int64[1] z = {0}> { d = Div(a, z)  y = Add(x, d) }";
+    for (text, input) in [(pick, value(&[1], &[0.0])), (divide, Some(Value::Tensor(Tensor::vector(vec![0i64]))))] {
+        let error = numbers(text, &[input]).unwrap_err();
+        assert!(!error.is_empty());
+    }
+}
+
+#[test]
+fn sizes_beyond_memory_are_declined_before_anything_is_made() {
+    let fill = "g (float[1] x) => (y) <int64[2] s = {1048576, 1048576}> { c = Expand(x, s)  y = Add(x, c) }";
+    let error = numbers(fill, &[value(&[1], &[0.0])]).unwrap_err();
+    assert_eq!(error, "Expand `c`: 1099511627776 elements are more than the 268435456 allowed");
+    let over =
+        "g (float[1] x) => (y) <int64[3] s = {1099511627776, 1099511627776, 2}> { c = Expand(x, s)  y = Add(x, c) }";
+    let error = numbers(over, &[value(&[1], &[0.0])]).unwrap_err();
+    assert!(error.contains("more than memory can hold"), "{error}");
+    let hidden = "g (float[1] x) => (y) { l = Exp(x)  n = Cast <to = 7> (l)  y = Expand(x, n) }";
+    let error = numbers(hidden, &[value(&[1], &[40.0])]).unwrap_err();
+    assert_eq!(error, "Expand `y`: its size is not known before the run");
+}
+
+#[test]
+fn names_do_not_make_an_operator_of_another_domain() {
+    let relu = "<ir_version: 8, opset_import: [\"\" : 17, \"mine\" : 1]> g (float[1] x) => (y) { y = mine.Relu(x) }";
+    assert_eq!(numbers(relu, &[value(&[1], &[-1.0])]).unwrap_err(), "Relu `y`: no such operator in `mine`");
+    let function = "<ir_version: 8, opset_import: [\"\" : 17, \"mine\" : 1]> g (float[1] x) => (y) { y = mine.Relu(x) }
+        <domain: \"mine\", opset_import: [\"\" : 17]> Relu (a) => (b) { b = Neg(a) }";
+    assert_eq!(numbers(function, &[value(&[1], &[-1.0])]).unwrap_err(), "Relu `y`: a function of the model");
+}
+
+#[test]
+fn what_tract_gets_wrong_is_declined() {
+    let text = "g (float[1,1,1] x) => (y) <float[1,4,1] w = iota, float[1,4,1] r = iota>
+        { \"\", y = LSTM <hidden_size = 1, direction = \"reverse\"> (x, w, r) }";
+    let error = numbers(text, &[value(&[1, 1, 1], &[0.0])]).unwrap_err();
+    assert_eq!(error, "LSTM `y`: known to be computed otherwise than the standard says");
+}
