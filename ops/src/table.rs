@@ -15,6 +15,7 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::cast::OPERATORS,
         crate::contrib::OPERATORS,
         crate::control::OPERATORS,
+        crate::creation::OPERATORS,
         crate::image::OPERATORS,
         crate::linear::OPERATORS,
         crate::signal::OPERATORS,
@@ -27,6 +28,8 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::quantization::OPERATORS,
         crate::random::OPERATORS,
         crate::recurrent::OPERATORS,
+        crate::reduction::OPERATORS,
+        crate::selection::OPERATORS,
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,
     ]

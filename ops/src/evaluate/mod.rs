@@ -5,6 +5,7 @@
 
 pub mod elementwise;
 pub mod lanes;
+pub mod order;
 pub mod pick;
 pub mod pieces;
 mod value;

@@ -2,9 +2,11 @@
 //! type down to two bits.
 
 use bytes::Bytes;
-use onnxpress_ir::{DType, Tensor};
+use onnxpress_ir::tensor::element_count;
+use onnxpress_ir::{DType, SparseTensor, Tensor};
 
 use super::EvalError;
+use super::walk::strides;
 
 /// The tensor of these extents whose elements stand, in row-major order, in which of `sources` and where.
 ///
@@ -71,6 +73,38 @@ pub fn zero(dtype: DType) -> Tensor {
         None => Tensor::from_strings(&[], vec![Bytes::new()]),
     };
     zero.expect("one element of a type has the length that the type says")
+}
+
+/// One element again and again.
+///
+/// # Errors
+/// Where there is none, or the extents overflow. The caller has made sure that there is room.
+pub fn repeat(element: &Tensor, dims: &[usize]) -> Result<Tensor, EvalError> {
+    let count = element_count(dims).ok_or_else(|| EvalError::invalid(format!("extents {dims:?} overflow")))?;
+    pick(element, dims, std::iter::repeat_n(0, count))
+}
+
+/// The tensor with all elements stored, for which the caller has made sure that there is room.
+///
+/// # Errors
+/// Where the indices are none, or outside of the tensor.
+pub fn densify(sparse: &SparseTensor) -> Result<Tensor, EvalError> {
+    let fail = || EvalError::invalid("indices of a sparse tensor that are none");
+    let count = element_count(&sparse.dims).ok_or_else(fail)?;
+    let indices = sparse.indices.to_i64s()?;
+    let strides = strides(&sparse.dims);
+    let steps = if sparse.indices.rank() == 2 { strides.as_slice() } else { &[1] };
+    if indices.len() != sparse.values.len().saturating_mul(steps.len()) {
+        return Err(fail());
+    }
+    let mut places = vec![None; count];
+    for (stored, coordinates) in indices.chunks(steps.len().max(1)).enumerate() {
+        let along = |(&index, &step): (&i64, &usize)| usize::try_from(index).ok()?.checked_mul(step);
+        let place = coordinates.iter().zip(steps).map(along).try_fold(0usize, |sum, step| sum.checked_add(step?));
+        let slot = place.and_then(|place| places.get_mut(place)).ok_or_else(fail)?;
+        *slot = Some(stored);
+    }
+    pick_or(&sparse.values, &zero(sparse.dtype()), &sparse.dims, places.into_iter())
 }
 
 #[cfg(test)]

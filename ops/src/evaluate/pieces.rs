@@ -4,7 +4,7 @@ use bytes::Bytes;
 use onnxpress_ir::{DType, Graph, Tensor};
 
 use super::pick::{pick, pick_among};
-use super::walk::around;
+use super::walk::{concat_places, slice_places};
 use super::{EvalCx, EvalError};
 
 /// The slice of `length` indices from `start` on along an axis.
@@ -19,13 +19,7 @@ pub fn slice(tensor: &Tensor, axis: usize, start: usize, length: usize) -> Resul
         return Err(fail());
     }
     dims[axis] = length;
-    // Where one extent is 0 there are no places, and the product of the others may be anything.
-    let (outer, _, inner) = if dims.contains(&0) { (0, 0, 0) } else { around(&dims, axis).ok_or_else(fail)? };
-    let places = (0..outer).flat_map(|at| {
-        let from = (at * extent + start) * inner;
-        from..from + length * inner
-    });
-    pick(tensor, &dims, places)
+    pick(tensor, &dims, slice_places(tensor.dims(), axis, start, length))
 }
 
 /// The slice at `index` along an axis, without that axis.
@@ -60,14 +54,8 @@ pub fn concat(cx: &EvalCx<'_>, axis: usize, tensors: &[Tensor]) -> Result<Tensor
         dims[axis] = dims[axis].saturating_add(tensor.dims()[axis]);
     }
     cx.room_for(&dims)?;
-    let (outer, _, inner) = if dims.contains(&0) { (0, 0, 0) } else { around(&dims, axis).unwrap_or((0, 0, 0)) };
-    let places = (0..outer).flat_map(|at| {
-        tensors.iter().enumerate().flat_map(move |(which, tensor)| {
-            let length = tensor.dims()[axis] * inner;
-            (at * length..(at + 1) * length).map(move |place| (which, place))
-        })
-    });
-    pick_among(&tensors.iter().collect::<Vec<_>>(), &dims, places)
+    let extents: Vec<&[usize]> = tensors.iter().map(|tensor| tensor.dims()).collect();
+    pick_among(&tensors.iter().collect::<Vec<_>>(), &dims, concat_places(&extents, axis))
 }
 
 /// The tensors, all of one shape, one after the other along a new axis.

@@ -31,6 +31,25 @@ impl Walk {
         Self { axes, at: vec![0; rank], sums: vec![Some(0); rank + 1], stale: 0, left }
     }
 
+    /// A walk through a tensor of these extents whose axes come in another order.
+    ///
+    /// The entries of `order` are axes, each once.
+    pub fn transposed(dims: &[usize], order: &[usize]) -> Self {
+        let strides = strides(dims);
+        let to: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+        Self::new(&to, |axis, index| index.checked_mul(strides[order[axis]]))
+    }
+
+    /// A walk over the extents `to`, to which a tensor of extents `from` is broadcast.
+    pub fn broadcast(from: &[usize], to: &[usize]) -> Self {
+        let strides = strides(from);
+        let front = to.len().saturating_sub(from.len());
+        Self::new(to, |axis, index| match axis.checked_sub(front) {
+            Some(own) if from[own] != 1 => index.checked_mul(strides[own]),
+            _ => Some(0),
+        })
+    }
+
     /// A walk to places that were computed one by one.
     pub fn to_places(places: Vec<Option<usize>>) -> Self {
         Self { left: places.len(), axes: vec![places], at: vec![0], sums: vec![Some(0); 2], stale: 0 }
@@ -82,15 +101,56 @@ pub fn around(dims: &[usize], axis: usize) -> Option<(usize, usize, usize)> {
     Some((element_count(dims.get(..axis)?)?, *dims.get(axis)?, element_count(dims.get(axis + 1..)?)?))
 }
 
+/// Where the elements of the slice of `length` indices from `start` on along an axis stand in a tensor of extents `dims`.
+pub fn slice_places(dims: &[usize], axis: usize, start: usize, length: usize) -> impl Iterator<Item = usize> {
+    let (outer, extent, inner) = around(dims, axis).unwrap_or_default();
+    // Rows without elements may be any number.
+    let rows = if length == 0 || inner == 0 { 0 } else { outer };
+    (0..rows).flat_map(move |row| {
+        let from = (row * extent + start) * inner;
+        from..from + length * inner
+    })
+}
+
+/// For tensors of extents `dims`, one after the other along an axis: which of them each element is of, and where it stands there.
+///
+/// The caller has made sure that the extents agree but for that axis.
+pub fn concat_places(dims: &[&[usize]], axis: usize) -> impl Iterator<Item = (usize, usize)> {
+    let around: Vec<_> = dims.iter().map(|dims| around(dims, axis).unwrap_or_default()).collect();
+    let chunks: Vec<usize> = around.iter().map(|(_, extent, inner)| extent.saturating_mul(*inner)).collect();
+    // Rows without elements may be any number.
+    let rows = around.first().filter(|_| chunks.iter().any(|&chunk| chunk > 0)).map_or(0, |&(outer, ..)| outer);
+    let pieces = chunks.len();
+    (0..rows).flat_map(move |row| (0..pieces).map(move |which| (row, which))).flat_map(move |(row, which)| {
+        let chunk = chunks[which];
+        (row * chunk..(row + 1) * chunk).map(move |place| (which, place))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_walk_adds_up_what_the_axes_say() {
-        let transposed = Walk::new(&[3, 2], |axis, index| Some(index * [1, 3][axis]));
+        let transposed = Walk::transposed(&[2, 3], &[1, 0]);
         assert_eq!(transposed.map(Option::unwrap_or_default).collect::<Vec<_>>(), [0, 3, 1, 4, 2, 5]);
         assert_eq!(Walk::new(&[], |_, _| None).collect::<Vec<_>>(), [Some(0)], "a scalar has one element");
+    }
+
+    #[test]
+    fn pieces_lie_in_rows() {
+        assert_eq!(slice_places(&[2, 3, 2], 1, 1, 1).collect::<Vec<_>>(), [2, 3, 8, 9]);
+        let joined: Vec<_> = concat_places(&[&[2, 1], &[2, 2]], 1).collect();
+        assert_eq!(joined, [(0, 0), (1, 0), (1, 1), (0, 1), (1, 2), (1, 3)]);
+        assert_eq!(slice_places(&[usize::MAX, 0], 1, 0, 0).count(), 0);
+        assert_eq!(concat_places(&[&[usize::MAX, 0], &[usize::MAX, 0]], 1).count(), 0);
+    }
+
+    #[test]
+    fn a_broadcast_walk_stays_where_the_extent_is_one() {
+        let places: Vec<_> = Walk::broadcast(&[2, 1], &[2, 2, 2]).flatten().collect();
+        assert_eq!(places, [0, 0, 1, 1, 0, 0, 1, 1]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use body::BodyInference;
 pub use broadcast::{broadcast, elementwise, same_as_first};
 pub use driver::{Inferred, Standard, graph, model, readers_of};
 pub use either::{either, either_type};
-pub use tracked::{elements_of_each, elements_of_pairs, keep_elements, pairwise, tracked};
+pub use tracked::{elements_of_each, elements_of_pairs, keep_elements, pairwise, tracked, wholes_of};
 
 use crate::node::NodeCx;
 

@@ -18,7 +18,8 @@ pub fn tracked<'a>(cx: &InferCx<'a>, index: usize) -> Option<Cow<'a, [Dim]>> {
     wholes_of(cx.constant(index)?).map(Cow::Owned)
 }
 
-fn wholes_of(tensor: &Tensor) -> Option<Vec<Dim>> {
+/// The elements of a tensor of any numeric type, at most [`MAX_ELEMENTS`] of them, where all are whole numbers.
+pub fn wholes_of(tensor: &Tensor) -> Option<Vec<Dim>> {
     if tensor.len() > MAX_ELEMENTS {
         return None;
     }

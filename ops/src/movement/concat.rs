@@ -4,12 +4,12 @@
 
 use onnxpress_ir::{Dim, Shape, Tensor};
 
-use super::{extents_of_result, tracked_extents};
+use super::tracked_extents;
 use crate::axes::Axes;
-use crate::evaluate::pick::pick_among;
-use crate::evaluate::walk::around;
+use crate::evaluate::pieces::concat;
+use crate::evaluate::walk::concat_places;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{InferCx, Undecided};
+use crate::infer::{InferCx, Undecided, tracked};
 use crate::letters::{Letters, relation, sized, with_axis};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -51,25 +51,6 @@ fn shape(attrs: &Attrs<'_>, operands: &[Option<&Shape>]) -> Result<Shape, Undeci
     Ok(result)
 }
 
-/// Which operand each element of the result comes from, and where it stands there, given the operands' extents.
-fn places<'a>(outer: usize, chunks: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
-    (0..outer).flat_map(move |row| {
-        chunks
-            .iter()
-            .enumerate()
-            .flat_map(move |(which, &chunk)| (row * chunk..(row + 1) * chunk).map(move |at| (which, at)))
-    })
-}
-
-/// How many rows there are, and how many elements each operand has in one.
-fn rows(operands: &[Vec<usize>], axis: usize) -> Option<(usize, Vec<usize>)> {
-    let around = operands.iter().map(|dims| around(dims, axis)).collect::<Option<Vec<_>>>()?;
-    let (outer, ..) = *around.first()?;
-    let chunks = around.into_iter().map(|(_, extent, inner)| extent.checked_mul(inner)).collect::<Option<Vec<_>>>()?;
-    // Rows without elements may be any number.
-    Some((if chunks.iter().all(|&chunk| chunk == 0) { 0 } else { outer }, chunks))
-}
-
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let operands = 0..cx.operand_count();
     let dtype = operands.clone().find_map(|index| cx.dtype(index));
@@ -88,27 +69,21 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 fn elements(cx: &InferCx<'_>, shape: &Shape) -> Option<Vec<Dim>> {
     tracked_extents(shape)?;
     let operands = 0..cx.operand_count();
-    operands.clone().find_map(|index| cx.elements(index))?;
-    let dims = operands.clone().map(|index| tracked_extents(cx.shape(index)?)).collect::<Option<Vec<_>>>()?;
-    let lists: Vec<_> = operands.map(|index| cx.elements(index)).collect();
-    let (outer, chunks) = rows(&dims, axis(&cx.attrs(), shape.rank()).ok()?)?;
+    let lists: Vec<_> = operands.clone().map(|index| tracked(cx, index)).collect();
+    lists.iter().flatten().next()?;
+    let dims = operands.map(|index| tracked_extents(cx.shape(index)?)).collect::<Option<Vec<_>>>()?;
     let element = |(which, at): (usize, usize)| match lists.get(which)? {
         Some(list) => list.get(at).cloned(),
         None => Some(Dim::unknown()),
     };
-    places(outer, &chunks).map(element).collect()
+    let dims: Vec<&[usize]> = dims.iter().map(Vec::as_slice).collect();
+    concat_places(&dims, axis(&cx.attrs(), shape.rank()).ok()?).map(element).collect()
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
-    let tensors = (0..cx.inputs.len()).map(|index| cx.tensor(index)).collect::<Result<Vec<_>, _>>()?;
-    let shapes: Vec<Shape> = tensors.iter().map(|tensor| Shape::from_extents(tensor.dims())).collect();
-    let shape = shape(&cx.attrs(), &shapes.iter().map(Some).collect::<Vec<_>>())?;
-    let dims = extents_of_result(cx, &shape)?;
-    let operands: Vec<_> = tensors.iter().map(|tensor| tensor.dims().to_vec()).collect();
-    let rows = rows(&operands, axis(&cx.attrs(), dims.len())?);
-    let (outer, chunks) = rows.ok_or_else(|| EvalError::invalid("operands whose extents overflow"))?;
-    let result: Tensor = pick_among(&tensors, &dims, places(outer, &chunks))?;
-    Ok(vec![result.into()])
+    let tensors = (0..cx.inputs.len()).map(|index| cx.tensor(index).cloned()).collect::<Result<Vec<_>, _>>()?;
+    let rank = tensors.first().map_or(0, Tensor::rank);
+    Ok(vec![concat(cx, axis(&cx.attrs(), rank)?, &tensors)?.into()])
 }
 
 fn axes(cx: &NodeCx<'_>) -> Result<String, String> {

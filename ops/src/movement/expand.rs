@@ -6,7 +6,7 @@ use onnxpress_ir::{Dim, Shape};
 
 use super::Moves;
 use crate::axes::Axes;
-use crate::evaluate::walk::{Walk, strides};
+use crate::evaluate::walk::Walk;
 use crate::infer::Undecided;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::{Parameters, asked_extents};
@@ -34,12 +34,7 @@ fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {
 }
 
 fn walk(_: &dyn Parameters, from: &[usize], to: &[usize]) -> Result<Walk, Undecided> {
-    let strides = strides(from);
-    let front = to.len().saturating_sub(from.len());
-    Ok(Walk::new(to, |axis, index| match axis.checked_sub(front) {
-        Some(own) if from[own] != 1 => index.checked_mul(strides[own]),
-        _ => Some(0),
-    }))
+    Ok(Walk::broadcast(from, to))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::walk::Walk;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{InferCx, MAX_ELEMENTS, Undecided};
+use crate::infer::{InferCx, MAX_ELEMENTS, Undecided, tracked};
 use crate::parameters::Parameters;
 
 /// How an operator makes output 0 of the elements of operand 0.
@@ -39,7 +39,7 @@ impl Moves {
 
     /// The output's elements, where those of operand 0 are tracked.
     fn elements(&self, cx: &InferCx<'_>, shape: &Shape, fill: &Dim) -> Option<Vec<Dim>> {
-        let elements = cx.elements(0)?;
+        let elements = tracked(cx, 0)?;
         let from = tracked_extents(cx.shape(0)?)?;
         let to = tracked_extents(shape)?;
         if to.contains(&0) {
@@ -91,8 +91,8 @@ pub(crate) fn extents_of_result(cx: &EvalCx<'_>, shape: &Shape) -> Result<Vec<us
 pub(crate) fn infer_regrouped(cx: &mut InferCx<'_>, shape: Result<Shape, Undecided>) -> Result<(), Undecided> {
     let dtype = cx.dtype(0);
     cx.set_tensor(0, dtype, None);
-    if let Some(elements) = cx.elements(0) {
-        cx.set_elements(0, elements);
+    if let Some(elements) = tracked(cx, 0) {
+        cx.set_elements(0, elements.into_owned());
     }
     cx.set_tensor(0, dtype, shape?);
     Ok(())

@@ -7,12 +7,12 @@
 
 use onnxpress_ir::{Dim, Shape};
 
-use super::{extents_of_result, tracked_extents};
+use super::tracked_extents;
 use crate::axes::Axes;
-use crate::evaluate::pick::pick;
-use crate::evaluate::walk::around;
+use crate::evaluate::pieces::slice;
+use crate::evaluate::walk::slice_places;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{InferCx, Undecided};
+use crate::infer::{InferCx, Undecided, tracked};
 use crate::letters::{Letters, and_parameters, relation, sized, with_axis};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -94,17 +94,6 @@ fn equal(p: &dyn Parameters, count: usize, whole: &Dim) -> Result<Vec<Dim>, Unde
     Ok(parts)
 }
 
-/// Where the elements of the part between two indices of the axis stand.
-fn places(dims: &[usize], axis: usize, start: usize, extent: usize) -> impl Iterator<Item = usize> {
-    let (outer, whole, inner) = around(dims, axis).unwrap_or_default();
-    // Rows without elements may be any number.
-    let rows = if extent == 0 || inner == 0 { 0 } else { outer };
-    (0..rows).flat_map(move |row| {
-        let from = (row * whole + start) * inner;
-        from..from + extent * inner
-    })
-}
-
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let (dtype, count) = (cx.dtype(0), cx.node.port_count());
     for index in 0..count {
@@ -129,9 +118,9 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 
 /// The elements of one part, where those of the operand are tracked.
 fn elements(cx: &InferCx<'_>, data: &Shape, part: &Shape, axis: usize, start: usize) -> Option<Vec<Dim>> {
-    let elements = cx.elements(0)?;
+    let elements = tracked(cx, 0)?;
     let (from, to) = (tracked_extents(data)?, tracked_extents(part)?);
-    places(&from, axis, start, to[axis]).map(|place| elements.get(place).cloned()).collect()
+    slice_places(&from, axis, start, to[axis]).map(|place| elements.get(place).cloned()).collect()
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
@@ -140,11 +129,10 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let mut start = 0;
     let mut values = Vec::new();
     for part in parts(cx, &Dim::from_extent(data.dims()[axis]))? {
-        let mut shape = Shape::from_extents(data.dims());
-        shape[axis] = part;
-        let dims = extents_of_result(cx, &shape)?;
-        values.push(pick(data, &dims, places(data.dims(), axis, start, dims[axis]))?.into());
-        start += dims[axis];
+        let length = part.as_const().and_then(|part| usize::try_from(part).ok());
+        let length = length.ok_or_else(|| EvalError::invalid(format!("a part of extent {part}")))?;
+        values.push(slice(data, axis, start, length)?.into());
+        start += length;
     }
     Ok(values)
 }

@@ -6,7 +6,7 @@ use onnxpress_ir::{Dim, Shape};
 
 use super::Moves;
 use crate::axes::Axes;
-use crate::evaluate::walk::{Walk, strides};
+use crate::evaluate::walk::Walk;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
@@ -41,9 +41,8 @@ fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {
     Ok(order(p, data.rank())?.into_iter().map(|axis| data[axis].clone()).collect())
 }
 
-fn walk(p: &dyn Parameters, from: &[usize], to: &[usize]) -> Result<Walk, Undecided> {
-    let (order, strides) = (order(p, from.len())?, strides(from));
-    Ok(Walk::new(to, |axis, index| index.checked_mul(strides[order[axis]])))
+fn walk(p: &dyn Parameters, from: &[usize], _: &[usize]) -> Result<Walk, Undecided> {
+    Ok(Walk::transposed(from, &order(p, from.len())?))
 }
 
 fn axes(cx: &NodeCx<'_>) -> Result<String, String> {

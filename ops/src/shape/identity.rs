@@ -3,15 +3,15 @@
 //! Source: ONNX operator specification, `Identity`, opsets 1 to 25 (sequences from 14 on, optional values from 16 on).
 
 use crate::axes::Axes;
-use crate::infer::same_as_first;
+use crate::infer::{same_as_first, tracked};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
 pub(crate) static IDENTITY: Operator = Operator {
     domain: "",
     name: "Identity",
     infer: Infer::With(|cx| {
-        if let Some(elements) = cx.elements(0) {
-            cx.set_elements(0, elements);
+        if let Some(elements) = tracked(cx, 0) {
+            cx.set_elements(0, elements.into_owned());
         }
         same_as_first(cx)
     }),
