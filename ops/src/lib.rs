@@ -29,6 +29,7 @@ mod linear;
 mod logic;
 mod loss;
 mod math;
+mod ml;
 mod movement;
 mod normalization;
 mod parameters;
@@ -41,5 +42,6 @@ mod selection;
 mod sequence;
 mod shape;
 mod signal;
+mod text;
 
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};

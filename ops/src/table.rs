@@ -32,6 +32,8 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::selection::OPERATORS,
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,
+        crate::text::OPERATORS,
+        crate::ml::OPERATORS,
     ]
     .into_iter()
     .flatten()

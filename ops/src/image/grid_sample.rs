@@ -185,9 +185,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             taps = taps
                 .iter()
                 .flat_map(|&(from, weight)| {
-                    along
-                        .iter()
-                        .map(move |&(at, w)| (from.zip(at).map(|(from, at)| from + at * step), weight * w))
+                    along.iter().map(move |&(at, w)| (from.zip(at).map(|(from, at)| from + at * step), weight * w))
                 })
                 .collect();
         }
