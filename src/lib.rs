@@ -3,6 +3,7 @@
 //! [`onnx`] reads a file into a graph and writes it back; a [`runner`] runs it on [`inputs`], which [`npz`] files carry; the
 //! crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
 
+pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod draw;

@@ -4,6 +4,8 @@
 //! nearly everything. What a runner cannot do it says ([`RunnerError::CannotRun`]), so that another can be asked; what it
 //! tried and failed at is another matter ([`RunnerError::Failed`]), since then the model or its inputs may be wrong.
 
+mod choose;
+mod cost;
 mod dense;
 mod interpreter;
 mod specialize;
@@ -13,6 +15,7 @@ mod tract;
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
+pub use choose::{Ran, RunnerChoice, RunnerKind, choose, run};
 pub use interpreter::Interpreter;
 pub(crate) use specialize::at_types;
 #[cfg(feature = "tract")]
@@ -29,6 +32,20 @@ pub enum RunnerError {
         /// What it does not do.
         reason: String,
     },
+    /// The runner is not there: left out of this program, or its library is not found.
+    #[error("{runner} is not to be had: {reason}")]
+    Missing {
+        /// The runner.
+        runner: &'static str,
+        /// What is missing, and what to do about it.
+        reason: String,
+    },
+    /// Nobody does it.
+    #[error("no runner can run this model: {reasons}")]
+    NoRunner {
+        /// What each of them said.
+        reasons: String,
+    },
     /// The model makes no sense, or not with these inputs.
     #[error("{runner}: {reason}")]
     Failed {
@@ -42,7 +59,31 @@ pub enum RunnerError {
 impl RunnerError {
     /// Whether the runner merely does not do it.
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::CannotRun { .. })
+        matches!(self, Self::CannotRun { .. } | Self::Missing { .. } | Self::NoRunner { .. })
+    }
+
+    /// What several runners said, each of which was asked because the one before gave no outputs. What one of them calls wrong
+    /// is believed more than what others cannot.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Self {
+        if let Some(failed) = errors.iter().position(|error| !error.is_unsupported()) {
+            return errors.swap_remove(failed);
+        }
+        match errors.pop() {
+            Some(only) if errors.is_empty() => only,
+            last => {
+                let reasons: Vec<String> = errors.iter().chain(&last).map(Self::reason).collect();
+                Self::NoRunner { reasons: reasons.join("; ") }
+            }
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::CannotRun { runner, reason } | Self::Missing { runner, reason } | Self::Failed { runner, reason } => {
+                format!("{runner}: {reason}")
+            }
+            Self::NoRunner { reasons } => reasons.clone(),
+        }
     }
 }
 

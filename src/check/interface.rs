@@ -1,0 +1,70 @@
+//! What the outside sees of a model, which no pass may change: names, order and types of inputs and outputs.
+
+use onnxpress_ir::{Graph, Model, NodeId, Type};
+
+/// Where two interfaces differ; `None` where a reader of the one can read the other.
+///
+/// An output may be declared more precisely than before: a pass may have found out its shape.
+pub(super) fn conflict(original: &Model, result: &Model) -> Option<String> {
+    let (a, b) = (&original.graph, &result.graph);
+    let inputs = |graph: &Graph| entries(graph, graph.inputs(), |graph, id| graph.input(id).declared.clone());
+    let outputs = |graph: &Graph| entries(graph, graph.outputs(), |graph, id| graph.output(id).declared.clone());
+    differ("input", &inputs(a), &inputs(b)).or_else(|| differ("output", &outputs(a), &outputs(b)))
+}
+
+fn entries(graph: &Graph, ids: &[NodeId], declared: impl Fn(&Graph, NodeId) -> Type) -> Vec<(String, Type)> {
+    let name = |id: NodeId| match graph.get(id) {
+        Some(onnxpress_ir::Vertex::Output(output)) => output.name.to_string(),
+        _ => graph.label(id.port(0)),
+    };
+    ids.iter().map(|&id| (name(id), declared(graph, id))).collect()
+}
+
+fn differ(what: &str, a: &[(String, Type)], b: &[(String, Type)]) -> Option<String> {
+    for (index, (name, ty)) in a.iter().enumerate() {
+        match b.get(index) {
+            None => return Some(format!("{what} `{name}` is gone")),
+            Some((other, _)) if other != name => {
+                return Some(format!("{what} {index} is `{other}` instead of `{name}`"));
+            }
+            Some((_, other)) => {
+                if let Err(conflict) = ty.merge(other) {
+                    return Some(format!("{what} `{name}` is {other} instead of {ty}: {conflict}"));
+                }
+            }
+        }
+    }
+    b.get(a.len()).map(|(name, _)| format!("{what} `{name}` was not there before"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn between(original: &str, result: &str) -> Option<String> {
+        conflict(&Model::from_text(original).unwrap(), &Model::from_text(result).unwrap())
+    }
+
+    #[test]
+    fn names_order_and_types_are_kept() {
+        let model = "g (float[N] x, float[N] z) => (float[N] y) { y = Add(x, z) }";
+        assert_eq!(between(model, model), None);
+        let swapped = "g (float[N] z, float[N] x) => (float[N] y) { y = Add(x, z) }";
+        assert_eq!(between(model, swapped).unwrap(), "input 0 is `z` instead of `x`");
+        let fewer = "g (float[N] x) => (float[N] y) { y = Add(x, x) }";
+        assert_eq!(between(model, fewer).unwrap(), "input `z` is gone");
+        assert_eq!(between(fewer, model).unwrap(), "input `z` was not there before");
+        let renamed = "g (float[N] x, float[N] z) => (float[N] w) { w = Add(x, z) }";
+        assert_eq!(between(model, renamed).unwrap(), "output 0 is `w` instead of `y`");
+        let double = "g (float[N] x, float[N] z) => (double[N] y) { y = Add(x, z) }";
+        assert!(between(model, double).unwrap().starts_with("output `y` is double[N] instead of float[N]"));
+    }
+
+    #[test]
+    fn an_output_may_be_known_more_precisely() {
+        let vague = "g (float[2] x) => (float[?] y) { y = Neg(x) }";
+        let precise = "g (float[2] x) => (float[2] y) { y = Neg(x) }";
+        assert_eq!(between(vague, precise), None);
+    }
+}
