@@ -59,8 +59,8 @@ fn declare(graph: &mut Graph) -> usize {
         }
     }
     for id in graph.topological().unwrap_or_default() {
-        let Some(node) = graph.node(id) else { continue };
-        for (port, known) in (0u32..).zip(node.ports()) {
+        // Of constants, those that the file writes as nodes.
+        for (port, known) in (0u32..).zip(graph.vertex(id).ports()) {
             let value = id.port(port);
             let given_out = graph.readers(value).any(|reading| graph.outputs().contains(&reading.node));
             let fresh = !known.omitted && !known.ty.is_unknown() && !listed.contains(&value) && !given_out;
