@@ -1,0 +1,231 @@
+//! Whole-process figures: opening, looking at, checking and writing models, beside `cp` and memcpy in the same run.
+//!
+//! A machine's speed drifts and its disk more so, so each figure is the median of alternating runs and is told as a ratio.
+//! Memory is what the process held beyond mapped files (`RssAnon`), sampled while it ran. Nothing here fails: figures are
+//! for people to read.
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use onnxpress::proto::schema::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value as Extent},
+    type_proto,
+};
+use onnxpress::proto::{Bytes, write_atomically};
+
+const RUNS: usize = 5;
+/// 113 weights of 16 MiB: 1.9 GB.
+const WEIGHTS: usize = 113;
+
+struct Figure {
+    seconds: f64,
+    anonymous_kb: u64,
+    resident_kb: u64,
+}
+
+/// Runs a command to its end and watches its memory.
+fn measure(command: &mut Command) -> Figure {
+    let clock = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut anonymous_kb, mut resident_kb) = (0, 0);
+    let seconds = loop {
+        let (anonymous, resident) = memory(&child);
+        anonymous_kb = anonymous_kb.max(anonymous);
+        resident_kb = resident_kb.max(resident);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{command:?} failed");
+            break clock.elapsed().as_secs_f64();
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    };
+    Figure { seconds, anonymous_kb, resident_kb }
+}
+
+fn memory(child: &Child) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
+    };
+    (field("RssAnon:"), field("VmHWM:"))
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Runs two commands in turn; answers the median seconds of both, and the first one's memory.
+fn paired(mut a: impl FnMut() -> Command, mut b: impl FnMut() -> Command) -> (Figure, f64) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        first.push(measure(&mut a()));
+        second.push(measure(&mut b()).seconds);
+    }
+    let anonymous_kb = first.iter().map(|figure| figure.anonymous_kb).max().unwrap();
+    let resident_kb = first.iter().map(|figure| figure.resident_kb).max().unwrap();
+    (Figure { seconds: median(first.iter().map(|figure| figure.seconds).collect()), anonymous_kb, resident_kb }, median(second))
+}
+
+fn press(args: &[&str], files: &[&Path]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+    command.args(args).args(files);
+    command
+}
+
+fn opt(input: &Path, output: &Path, more: &[&str]) -> Command {
+    let mut command = press(&["opt", "-q"], &[input]);
+    command.arg("-o").arg(output).args(more);
+    command
+}
+
+fn float(extents: &[Option<i64>]) -> TypeProto {
+    let dim = extents
+        .iter()
+        .map(|extent| Dimension {
+            denotation: None,
+            value: Some(match extent {
+                Some(extent) => Extent::DimValue(*extent),
+                None => Extent::DimParam(Bytes::from_static(b"N")),
+            }),
+        })
+        .collect();
+    let tensor = type_proto::Tensor { elem_type: Some(1), shape: Some(TensorShapeProto { dim }) };
+    TypeProto { denotation: None, value: Some(type_proto::Value::TensorType(tensor)) }
+}
+
+fn value(name: &str, ty: TypeProto) -> ValueInfoProto {
+    ValueInfoProto { name: Some(name.to_owned().into()), r#type: Some(ty), ..ValueInfoProto::default() }
+}
+
+fn node(op: &'static str, inputs: &[String], output: String) -> NodeProto {
+    NodeProto {
+        op_type: Some(op.into()),
+        input: inputs.iter().cloned().map(Bytes::from).collect(),
+        output: vec![output.into()],
+        ..NodeProto::default()
+    }
+}
+
+fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>, width: i64, last: &str) -> ModelProto {
+    let graph = GraphProto {
+        name: Some("bench".into()),
+        node,
+        initializer,
+        input: vec![value("v0", float(&[None, Some(width)]))],
+        output: vec![value(last, float(&[None, Some(width)]))],
+        ..GraphProto::default()
+    };
+    ModelProto {
+        ir_version: Some(8),
+        opset_import: vec![OperatorSetIdProto { domain: Some("".into()), version: Some(17) }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+/// A chain of matrix products with weights of 16 MiB.
+fn large(path: &Path) {
+    let side = 2048usize;
+    let mut state = 1u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(4 * side * side + WEIGHTS)
+    .collect();
+    let noise = Bytes::from(noise);
+    let weight = |index: usize| TensorProto {
+        name: Some(format!("w{index}").into()),
+        dims: vec![side as i64; 2],
+        data_type: Some(1),
+        // Different weights, so that nothing is stored once for many.
+        raw_data: Some(noise.slice(index..index + 4 * side * side)),
+        ..TensorProto::default()
+    };
+    let nodes = (0..WEIGHTS).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
+    let made = model(nodes, (0..WEIGHTS).map(weight).collect(), side as i64, &format!("v{WEIGHTS}"));
+    write_atomically(path, &made).unwrap();
+}
+
+/// A chain of elementwise nodes, every fourth reading two values.
+fn chain(path: &Path, nodes: usize) {
+    let list = (0..nodes).map(|i| {
+        let output = format!("v{}", i + 1);
+        match i % 4 {
+            3 => node("Add", &[format!("v{i}"), format!("v{}", i - 2)], output),
+            1 => node("Sigmoid", &[format!("v{i}")], output),
+            _ => node("Relu", &[format!("v{i}")], output),
+        }
+    });
+    write_atomically(path, &model(list.collect(), Vec::new(), 8, &format!("v{nodes}"))).unwrap();
+}
+
+fn cp(from: &Path, to: &Path) -> Command {
+    let mut command = Command::new("cp");
+    command.arg(from).arg(to);
+    command
+}
+
+/// `cp`, and the file on the disk before it ends, as `opt` has it.
+fn cp_synced(from: &Path, to: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("cp \"$0\" \"$1\" && sync \"$1\"").arg(from).arg(to);
+    command
+}
+
+fn memcpy_seconds(bytes: usize) -> f64 {
+    let from = vec![1u8; bytes];
+    let mut to = vec![0u8; bytes];
+    let times = (0..RUNS).map(|_| {
+        let clock = Instant::now();
+        to.copy_from_slice(std::hint::black_box(&from));
+        std::hint::black_box(&mut to);
+        clock.elapsed().as_secs_f64()
+    });
+    median(times.collect())
+}
+
+fn main() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("foundation");
+    fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name);
+
+    let (big, out, copy) = (file("large.onnx"), file("large.out.onnx"), file("large.cp.onnx"));
+    if !big.exists() {
+        large(&big);
+    }
+    let bytes = fs::metadata(&big).unwrap().len();
+    println!("a model of {:.2} GB, `opt -p \"\"`:", bytes as f64 / 1e9);
+    let (own, plain) = paired(|| opt(&big, &out, &["-p", "", "--check", "structure"]), || cp(&big, &copy));
+    println!("  {:.2} s, cp {plain:.2} s: {:.2} times cp", own.seconds, own.seconds / plain);
+    println!("  {:.1} MB of anonymous memory", own.anonymous_kb as f64 / 1e3);
+    let (own, synced) = paired(|| opt(&big, &out, &["-p", "", "--check", "structure"]), || cp_synced(&big, &copy));
+    println!("  {:.2} s, cp and sync {synced:.2} s: {:.2} times cp and sync", own.seconds, own.seconds / synced);
+    let once = memcpy_seconds(bytes as usize / 4) * 4.0;
+    println!("  memcpy of as many bytes {once:.2} s: {:.1} times memcpy", own.seconds / once);
+    let (look, plain) = paired(|| press(&["inspect", "-q"], &[&big]), || press(&["--version"], &[]));
+    println!("inspect of it: {:.1} ms ({:.1} ms of them to start a process)", 1e3 * look.seconds, 1e3 * plain);
+    for path in [&out, &copy] {
+        let _ = fs::remove_file(path);
+    }
+
+    let (tiny, out) = (file("tiny.onnx"), file("tiny.out.onnx"));
+    chain(&tiny, 2);
+    let (own, plain) = paired(|| opt(&tiny, &out, &["--check", "strict"]), || cp(&tiny, &file("tiny.cp.onnx")));
+    println!("two nodes, `opt --check strict`: {:.1} ms, {:.1} MB at most; cp {:.1} ms", 1e3 * own.seconds, own.resident_kb as f64 / 1e3, 1e3 * plain);
+
+    let mut before = None;
+    for nodes in [50_000, 100_000, 200_000] {
+        let (many, out) = (file("chain.onnx"), file("chain.out.onnx"));
+        chain(&many, nodes);
+        let (own, plain) = paired(|| opt(&many, &out, &["-p", "infer-shapes", "--check", "structure"]), || cp(&many, &file("chain.cp.onnx")));
+        let growth = before.map_or(String::new(), |before| format!(", {:.2} times as long as half of them", own.seconds / before));
+        println!("{nodes} nodes read, verified, inferred, written: {:.2} s{growth} (cp {:.1} ms)", own.seconds, 1e3 * plain);
+        before = Some(own.seconds);
+    }
+}
