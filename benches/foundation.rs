@@ -68,7 +68,10 @@ fn paired(mut a: impl FnMut() -> Command, mut b: impl FnMut() -> Command) -> (Fi
     }
     let anonymous_kb = first.iter().map(|figure| figure.anonymous_kb).max().unwrap();
     let resident_kb = first.iter().map(|figure| figure.resident_kb).max().unwrap();
-    (Figure { seconds: median(first.iter().map(|figure| figure.seconds).collect()), anonymous_kb, resident_kb }, median(second))
+    (
+        Figure { seconds: median(first.iter().map(|figure| figure.seconds).collect()), anonymous_kb, resident_kb },
+        median(second),
+    )
 }
 
 fn press(args: &[&str], files: &[&Path]) -> Command {
@@ -147,7 +150,8 @@ fn large(path: &Path) {
         raw_data: Some(noise.slice(index..index + 4 * side * side)),
         ..TensorProto::default()
     };
-    let nodes = (0..WEIGHTS).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
+    let nodes =
+        (0..WEIGHTS).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
     let made = model(nodes, (0..WEIGHTS).map(weight).collect(), side as i64, &format!("v{WEIGHTS}"));
     write_atomically(path, &made).unwrap();
 }
@@ -217,15 +221,28 @@ fn main() {
     let (tiny, out) = (file("tiny.onnx"), file("tiny.out.onnx"));
     chain(&tiny, 2);
     let (own, plain) = paired(|| opt(&tiny, &out, &["--check", "strict"]), || cp(&tiny, &file("tiny.cp.onnx")));
-    println!("two nodes, `opt --check strict`: {:.1} ms, {:.1} MB at most; cp {:.1} ms", 1e3 * own.seconds, own.resident_kb as f64 / 1e3, 1e3 * plain);
+    println!(
+        "two nodes, `opt --check strict`: {:.1} ms, {:.1} MB at most; cp {:.1} ms",
+        1e3 * own.seconds,
+        own.resident_kb as f64 / 1e3,
+        1e3 * plain
+    );
 
     let mut before = None;
     for nodes in [50_000, 100_000, 200_000] {
         let (many, out) = (file("chain.onnx"), file("chain.out.onnx"));
         chain(&many, nodes);
-        let (own, plain) = paired(|| opt(&many, &out, &["-p", "infer-shapes", "--check", "structure"]), || cp(&many, &file("chain.cp.onnx")));
-        let growth = before.map_or(String::new(), |before| format!(", {:.2} times as long as half of them", own.seconds / before));
-        println!("{nodes} nodes read, verified, inferred, written: {:.2} s{growth} (cp {:.1} ms)", own.seconds, 1e3 * plain);
+        let (own, plain) = paired(
+            || opt(&many, &out, &["-p", "infer-shapes", "--check", "structure"]),
+            || cp(&many, &file("chain.cp.onnx")),
+        );
+        let growth = before
+            .map_or(String::new(), |before| format!(", {:.2} times as long as half of them", own.seconds / before));
+        println!(
+            "{nodes} nodes read, verified, inferred, written: {:.2} s{growth} (cp {:.1} ms)",
+            own.seconds,
+            1e3 * plain
+        );
         before = Some(own.seconds);
     }
 }

@@ -118,8 +118,7 @@ impl Opt {
             message = onnx::to_message(&original, true)?;
             after = before;
         }
-        file.check_unchanged()?;
-        let saved = self.save(message)?;
+        let saved = self.save(&file, message)?;
         notices.extend(saved.notices.iter().map(|notice| notice.0.clone()));
 
         let report = OptReport::new(
@@ -139,7 +138,7 @@ impl Opt {
         Ok(())
     }
 
-    fn save(&self, message: ModelProto) -> Result<onnx::Saved, Failure> {
+    fn save(&self, file: &OnnxFile, message: ModelProto) -> Result<onnx::Saved, Failure> {
         let placement = match (&self.external_data, self.embed) {
             (Some(name), _) => DataPlacement::External(name.clone()),
             (None, true) => DataPlacement::Embed,
@@ -149,13 +148,14 @@ impl Opt {
             if self.external_data.is_some() {
                 return Err(Failure::usage("standard output has no folder for a data file").with_help("give -o a file"));
             }
+            file.check_unchanged()?;
             return Ok(onnx::save_stdout(message)?);
         }
-        Ok(onnx::save(&self.output, message, &placement)?)
+        Ok(onnx::save(&self.output, message, &placement, &|| file.check_unchanged())?)
     }
 
     /// Keeps what is needed to see a failure again, beside the output that was not written.
-    fn reproduce(&self, _file: &OnnxFile, original: &crate::ir::Model, pipeline: &str, failure: Failure) -> Failure {
+    fn reproduce(&self, file: &OnnxFile, original: &crate::ir::Model, pipeline: &str, failure: Failure) -> Failure {
         if !failure.is_defect() || self.output == Path::new("-") {
             return failure;
         }
@@ -163,7 +163,7 @@ impl Opt {
         let kept = onnx::to_message(original, true).map_err(Failure::from).and_then(|message| {
             std::fs::create_dir_all(&folder)
                 .map_err(|error| Failure::request(format!("{}: {error}", folder.display())))?;
-            onnx::save(&folder.join("model.onnx"), message, &DataPlacement::AsBefore)?;
+            onnx::save(&folder.join("model.onnx"), message, &DataPlacement::AsBefore, &|| file.check_unchanged())?;
             let command = format!("onnxpress opt model.onnx -o out.onnx -p '{pipeline}'\n");
             std::fs::write(folder.join("command.txt"), command).map_err(Failure::request)?;
             std::fs::write(folder.join("error.txt"), failure.message()).map_err(Failure::request)

@@ -34,7 +34,7 @@ impl Parse {
         let saved = if self.output == Path::new("-") {
             onnx::save_stdout(message)?
         } else {
-            onnx::save(&self.output, message, &DataPlacement::AsBefore)?
+            onnx::save(&self.output, message, &DataPlacement::AsBefore, &|| Ok(()))?
         };
         output::notices(global, saved.notices.iter().map(|notice| &notice.0));
         Ok(())

@@ -89,7 +89,6 @@ fn fits(value: &Value, declared: &Type) -> bool {
 }
 
 /// The type of a value that is there. Elements of a sequence may differ, so of those only the first is told.
-/// The type of a value at hand.
 pub fn type_of(value: &Value) -> Type {
     let shape = |dims: &[usize]| Some(onnxpress_ir::Shape::from_extents(dims));
     match value {

@@ -6,11 +6,11 @@ use std::path::Path;
 use onnxpress_proto::schema::ModelProto;
 use onnxpress_proto::schema::tensor_proto::DataLocation;
 use onnxpress_proto::{
-    Bytes, Encoded, ExternalError, ExternalWriter, FileSet, MESSAGE_LIMIT, WriteError, embed, encoded_len,
+    Alignment, Bytes, Encoded, ExternalError, ExternalWriter, FileSet, MESSAGE_LIMIT, WriteError, embed, encoded_len,
     try_for_each_tensor, write_stdout,
 };
 
-use super::open::Notice;
+use super::open::{Notice, OpenError};
 
 /// Where weights go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +33,9 @@ pub enum SaveError {
     /// The data file cannot be named so.
     #[error(transparent)]
     External(#[from] ExternalError),
+    /// What the weights are read from has changed since it was opened.
+    #[error(transparent)]
+    Input(#[from] OpenError),
     /// A message beyond 2 GiB that may not use a data file.
     #[error(
         "the model takes {0} bytes, and a file of more than 2 GiB cannot be read by others: use --external-data NAME"
@@ -63,20 +66,31 @@ pub fn size_of(message: &ModelProto) -> u64 {
     encoded_len(message)
 }
 
-/// Writes a model to `path`, and its data file, where it has one, beside it. Both appear whole or not at all.
+/// Writes a model to `path`, and its data file, where it has one, beside it. Both appear whole or not at all, and only if
+/// `input`, asked once all is written, still says that what the weights were read from is what it was.
 ///
 /// # Errors
-/// Where the file system refuses, or the data file cannot be named so.
-pub fn save(path: &Path, message: ModelProto, placement: &DataPlacement) -> Result<Saved, SaveError> {
-    let own = path.file_name().map(|name| format!("{}.data", name.to_string_lossy())).unwrap_or_default();
-    let layout = lay_out(message, placement, Some(own))?;
+/// Where the file system refuses, the data file cannot be named so, or `input` fails.
+pub fn save(
+    path: &Path,
+    message: ModelProto,
+    placement: &DataPlacement,
+    input: &dyn Fn() -> Result<(), OpenError>,
+) -> Result<Saved, SaveError> {
+    // A data file stands beside the model itself, not beside a link to it; a device or pipe has no place beside it.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_file = std::fs::metadata(&target).map_or(true, |known| known.is_file());
+    let own = target.file_name().filter(|_| is_file).map(|name| format!("{}.data", name.to_string_lossy()));
+    let placement = if is_file { placement } else { &DataPlacement::Embed };
+    let layout = lay_out(message, placement, own)?;
     let mut set = FileSet::new();
     let mut saved = Saved { bytes: layout.model.len(), external_bytes: 0, notices: layout.notices };
     if let Some((name, data)) = layout.data {
         saved.external_bytes = data.len();
-        set.stage(&path.with_file_name(name), data)?;
+        set.stage(&target.with_file_name(name), data)?;
     }
     set.stage(path, layout.model)?;
+    input()?;
     set.commit()?;
     Ok(saved)
 }
@@ -120,7 +134,8 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
     };
     let mut small = ExternalWriter::new(&location)?;
     if !all {
-        small = small.with_threshold(0);
+        // What was external stays so, and takes no byte more than it did.
+        small = small.with_threshold(0).with_alignment(Alignment::PACKED);
     }
     let placed: Result<(), Infallible> = try_for_each_tensor(&mut message, |tensor| {
         let external = tensor.data_location == Some(DataLocation::External as i32);
