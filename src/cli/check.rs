@@ -1,35 +1,125 @@
-//! How `opt` proves its result, as the command line asks for it.
+//! How results are proven, as the command line asks for it.
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::Global;
 use super::failure::Failure;
+use crate::check::{self, CheckError, CheckReport, CheckRequest, Mode};
 use crate::ir::Model;
-use crate::passes::manager::Report;
+use crate::passes::manager::{Checkpoint, Report};
+use crate::runner::{RunnerChoice, RunnerKind};
 
-/// How the result is proven.
+/// What runs models, and on what.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Running {
+    /// What runs models: tract, the interpreter, or onnxruntime; by default whichever suits the model.
+    #[arg(long, value_name = "RUNNER", default_value = "auto", value_parser = ["auto", "tract", "ort", "interpreter"])]
+    pub(super) runner: String,
+    /// The shared library of onnxruntime, for `--runner ort`; by default what ORT_DYLIB_PATH names.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ort_lib: Option<PathBuf>,
+}
+
+impl Running {
+    pub(super) fn choice(&self) -> Result<RunnerChoice, Failure> {
+        let kind: RunnerKind = self.runner.parse().map_err(Failure::usage)?;
+        Ok(RunnerChoice { kind, ort_library: self.ort_lib.clone() })
+    }
+}
+
+/// What models are run on, where they are run to be compared.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Feeding {
+    /// Inputs to run on, as `.npz` by name; may be given several times. By default they are made.
+    #[arg(long, value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    /// The size of an open dimension for inputs that are made: by name, or by input and axis as in `x.0=4`.
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    dims: Vec<(String, i64)>,
+    /// How many sets of inputs are made.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// The largest error that counts as agreement, relative to each output's peak.
+    #[arg(long, value_name = "SHARE", default_value_t = check::TOLERANCE)]
+    tolerance: f64,
+}
+
+fn dimension(text: &str) -> Result<(String, i64), String> {
+    let (name, size) = text.rsplit_once('=').ok_or("a size is given as NAME=N")?;
+    Ok((name.to_owned(), size.parse().map_err(|_| format!("`{size}` is no size"))?))
+}
+
+impl Feeding {
+    /// The request of a comparison.
+    pub(super) fn request(&self, mode: Mode, running: &Running, model: &Model) -> Result<CheckRequest<'_>, Failure> {
+        let mut inputs = Vec::new();
+        for path in &self.inputs {
+            inputs.push(crate::inputs::bind(model, crate::npz::read(path)?)?.values);
+        }
+        let (dims, seeds, tolerance) = (&self.dims[..], self.seeds, self.tolerance);
+        Ok(CheckRequest { mode, runner: running.choice()?, inputs, dims, seeds, tolerance })
+    }
+}
+
+/// How the result of a run of passes is proven.
 #[derive(clap::Args, Debug)]
 pub(super) struct Check {
-    /// How the result is checked against what it ought to compute.
-    #[arg(long, value_name = "MODE", default_value = "structure", value_parser = ["structure", "off"])]
+    /// How the result is checked against what it ought to compute: `auto` runs both where the original runs, `strict` insists
+    /// on it, `structure` compares inputs and outputs only.
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "strict", "structure", "off"])]
     check: String,
     /// Check after every pass, so that the one at fault is named.
     #[arg(long)]
     check_each: bool,
+    #[command(flatten)]
+    running: Running,
+    #[command(flatten)]
+    feeding: Feeding,
 }
 
 /// How a result was proven.
 #[derive(Debug, Serialize)]
 pub(super) struct Proof {
-    mode: String,
+    mode: &'static str,
+    runner: Option<&'static str>,
+    inputs: usize,
+    max_error: Option<f64>,
+    witness_error: Option<f64>,
+    snr_db: Option<f64>,
     #[serde(skip)]
     pub(super) notices: Vec<String>,
 }
 
 impl Proof {
+    fn of(report: CheckReport) -> Self {
+        Self {
+            mode: report.done.name(),
+            runner: report.runner,
+            inputs: report.inputs,
+            max_error: report.max_error,
+            witness_error: report.witness_error,
+            // Infinite where there is no noise, which JSON has no word for.
+            snr_db: report.snr_db.filter(|snr| snr.is_finite()),
+            notices: report.notices,
+        }
+    }
+
     /// For people.
     pub(super) fn sentence(&self) -> String {
-        format!("check: {}", self.mode)
+        let Some(runner) = self.runner else { return format!("check: {}", self.mode) };
+        let mut text = format!("check: {} in {runner} on {} set(s) of inputs", self.mode, self.inputs);
+        if let Some(error) = self.witness_error {
+            text.push_str(&format!(", largest error to the witness {error:.1e} of the peak"));
+        }
+        if let Some(error) = self.max_error {
+            text.push_str(&format!(", to the original {error:.1e}"));
+        }
+        if let Some(snr) = self.snr_db {
+            text.push_str(&format!(" ({snr:.0} dB)"));
+        }
+        text
     }
 }
 
@@ -44,17 +134,38 @@ impl Check {
         &self,
         original: &Model,
         result: &Model,
-        _run: &Report,
+        run: &Report,
         _global: &Global,
     ) -> Result<Proof, Failure> {
-        let names = |model: &Model| -> Vec<String> {
-            let graph = &model.graph;
-            let inputs = graph.inputs().iter().map(|&id| graph.label(id.port(0)));
-            inputs.chain(graph.outputs().iter().map(|&id| graph.output(id).name.to_string())).collect()
+        let mode: Mode = self.check.parse().map_err(Failure::usage)?;
+        let request = self.feeding.request(mode, &self.running, original)?;
+        // What lies between the ends is proven link by link; the last link also says how far the end is from the beginning.
+        let (last, links) = match run.checkpoints.split_last() {
+            Some((last, links)) => (Some(last), links),
+            None => (None, &[][..]),
         };
-        if self.check != "off" && names(original) != names(result) {
-            return Err(Failure::check("the result has other inputs or outputs than the model that came in"));
+        for link in links {
+            check::check_models(&link.expected, &link.actual, None, &request).map_err(|error| failure(&error, link))?;
         }
-        Ok(Proof { mode: self.check.clone(), notices: Vec::new() })
+        let witness = last.filter(|last| last.is_witness || !links.is_empty()).map(|last| &last.expected);
+        // A model that no pass was asked to touch is written as it came: there is nothing to run.
+        let request = match mode {
+            Mode::Auto if run.passes.is_empty() => CheckRequest { mode: Mode::Structure, ..request },
+            _ => request,
+        };
+        let report = check::check_models(original, result, witness, &request);
+        Ok(Proof::of(report.map_err(|error| match last {
+            Some(last) => failure(&error, last),
+            None => Failure::request(error),
+        })?))
     }
+}
+
+fn failure(error: &CheckError, link: &Checkpoint) -> Failure {
+    if !error.is_defect() {
+        return Failure::request(error);
+    }
+    let passes = link.passes.join(", ");
+    let failure = Failure::check(format!("{passes}: {error}"));
+    if link.passes.len() > 1 { failure.with_help("--check-each tells which of them is at fault") } else { failure }
 }

@@ -36,6 +36,11 @@ impl Failure {
         Self { defect: true, ..Self::new(3, error) }
     }
 
+    /// The same failure, known not to be ours: two models that the user compares differ.
+    pub(super) fn expected(self) -> Self {
+        Self { defect: false, ..self }
+    }
+
     /// Pipeline text that makes no sense, with the place marked: exit code 2.
     pub(super) fn pipeline(error: &PipelineError, text: &str) -> Self {
         Self::new(2, error.render(text, false).trim_start_matches("error: ").trim_end())

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
 mod check;
+mod compare;
 mod completions;
 mod dump;
 mod failure;
@@ -54,6 +55,7 @@ enum Command {
     Opt(opt::Opt),
     Inspect(inspect::Inspect),
     Run(run::Run),
+    Compare(compare::Compare),
     Dump(dump::Dump),
     Parse(parse::Parse),
     Passes(passes::Passes),
@@ -73,6 +75,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Opt(command) => command.run(&cli.global),
         Command::Run(command) => command.run(&cli.global),
         Command::Inspect(command) => command.run(&cli.global),
+        Command::Compare(command) => command.run(&cli.global),
         Command::Dump(command) => command.run(&cli.global),
         Command::Parse(command) => command.run(&cli.global),
         Command::Passes(command) => command.run(&cli.global),

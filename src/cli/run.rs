@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::check::Running;
 use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Interface, SCHEMA};
 use crate::onnx::OpenOptions;
 use crate::passes::manager;
-use crate::runner::{Interpreter, Runner};
 
 /// Run a model once and write its outputs.
 #[derive(clap::Args)]
@@ -23,9 +23,8 @@ pub(super) struct Run {
     /// Where to write the outputs, as `.npz`.
     #[arg(short, long)]
     output: PathBuf,
-    /// What runs the model.
-    #[arg(long, default_value = "interpreter", value_parser = ["interpreter"])]
-    runner: String,
+    #[command(flatten)]
+    running: Running,
 }
 
 #[derive(Serialize)]
@@ -45,20 +44,19 @@ impl Run {
         for name in &given.unused {
             output::say(global, &format!("notice: array `{name}` is no input of the model"));
         }
-        let runner = Interpreter::default();
         let clock = std::time::Instant::now();
-        let outputs = runner.load(&file.model)?.run(&given.values)?;
+        let ran = crate::runner::run(&self.running.choice()?, &file.model, &given.values)?;
         let seconds = clock.elapsed().as_secs_f64();
         file.check_unchanged()?;
         let graph = &file.model.graph;
         let names: Vec<String> = graph.outputs().iter().map(|&id| graph.output(id).name.to_string()).collect();
-        crate::npz::write(&self.output, names.iter().cloned().zip(&outputs))?;
+        crate::npz::write(&self.output, names.iter().cloned().zip(&ran.outputs))?;
         if global.json {
             let outputs = names
                 .into_iter()
-                .zip(&outputs)
+                .zip(&ran.outputs)
                 .map(|(name, value)| Interface { name, ty: crate::inputs::type_of(value).to_string() });
-            return output::json(&Ran { schema: SCHEMA, runner: runner.name(), outputs: outputs.collect(), seconds });
+            return output::json(&Ran { schema: SCHEMA, runner: ran.runner, outputs: outputs.collect(), seconds });
         }
         Ok(())
     }
