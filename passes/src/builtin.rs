@@ -12,5 +12,6 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::InferShapes>()?;
     passes.register::<crate::EliminateDead>()?;
     passes.register::<crate::simplify::EliminateIdentity>()?;
+    passes.register::<crate::fold_constants::FoldConstants>()?;
     Ok(passes)
 }

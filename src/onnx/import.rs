@@ -9,12 +9,12 @@ use onnxpress_ir::{
     Node, Opsets, Order, Port, Tensor, Type,
 };
 use onnxpress_proto::schema::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, text,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, text,
 };
 use onnxpress_proto::{Bytes, ExternalFiles};
 
 use super::attribute;
-use super::extras::{ConstantNodeExtras, GraphExtras, InputExtras, NodeExtras};
+use super::extras::{ConstantNodeExtras, DataField, GraphExtras, InputExtras, NodeExtras, TensorExtras};
 use super::tensor::{self, TensorFault};
 use super::types;
 
@@ -404,6 +404,12 @@ fn constant_extras(attr: &AttributeProto) -> Option<ConstantNodeExtras> {
     })
 }
 
+/// A tensor of whole numbers that an attribute holds, each as long as it needs; where it is written as a tensor, that
+/// stays so.
+fn typed(tensor: Tensor) -> Tensor {
+    tensor.with_carried(Carried::new(TensorExtras { message: TensorProto::default(), field: DataField::Typed }))
+}
+
 fn constant_value(attr: Attr) -> Option<(ConstantValue, bool)> {
     let absent = attr.carried.get::<super::extras::AttributeExtras>().is_some_and(|extras| extras.payload_absent);
     let dense = |tensor: Tensor| Some((ConstantValue::Dense(tensor), absent));
@@ -411,9 +417,9 @@ fn constant_value(attr: Attr) -> Option<(ConstantValue, bool)> {
         AttrValue::Tensor(tensor) => dense(tensor),
         AttrValue::SparseTensor(tensor) => Some((ConstantValue::Sparse(tensor), false)),
         AttrValue::Float(value) => dense(Tensor::scalar(value)),
-        AttrValue::Int(value) => dense(Tensor::scalar(value)),
+        AttrValue::Int(value) => dense(typed(Tensor::scalar(value))),
         AttrValue::Floats(values) => dense(Tensor::vector(values)),
-        AttrValue::Ints(values) => dense(Tensor::vector(values)),
+        AttrValue::Ints(values) => dense(typed(Tensor::vector(values))),
         AttrValue::String(value) => dense(Tensor::from_strings(&[], vec![value]).ok()?),
         AttrValue::Strings(values) => dense(Tensor::from_strings(&[values.len()], values).ok()?),
         _ => None,

@@ -54,6 +54,7 @@ struct Rules<'r> {
     all: &'r [&'r dyn AnyRule],
     by_operator: HashMap<&'static str, Vec<usize>>,
     of_others: Vec<usize>,
+    of_constants: Vec<usize>,
 }
 
 impl<'r> Rules<'r> {
@@ -62,7 +63,7 @@ impl<'r> Rules<'r> {
             let fits = |rule: &&dyn AnyRule| match (rule.roots(), operator) {
                 (Roots::Any, _) => true,
                 (Roots::Operators(list), Some(operator)) => list.contains(&operator),
-                (Roots::Operators(_), None) => false,
+                (Roots::Operators(_), None) | (Roots::ConstantNodes, _) => false,
             };
             all.iter().enumerate().filter(|(_, rule)| fits(rule)).map(|(index, _)| index).collect::<Vec<_>>()
         };
@@ -74,12 +75,19 @@ impl<'r> Rules<'r> {
                 }
             }
         }
-        Self { all, by_operator, of_others: starts_at(None) }
+        let of_constants = (0..all.len()).filter(|&index| all[index].roots() == Roots::ConstantNodes).collect();
+        Self { all, by_operator, of_others: starts_at(None), of_constants }
     }
 
-    /// The rules that start at a node, in the order of the list.
+    /// The rules that start at a vertex, in the order of the list.
     fn at(&self, graph: &Graph, id: NodeId, model: &ModelFacts) -> &[usize] {
-        let Some(node) = graph.node(id) else { return &[] };
+        let node = match graph.get(id) {
+            Some(Vertex::Node(node)) => node,
+            Some(Vertex::Constant(constant)) if matches!(constant.form, ConstantForm::Node { .. }) => {
+                return &self.of_constants;
+            }
+            _ => return &[],
+        };
         // A function of the model may be called as an operator of the standard, and is another one.
         let standard = node.canonical_domain().is_empty() && model.called(node).is_none();
         let name = std::str::from_utf8(node.op_type.as_bytes()).ok().filter(|_| standard);

@@ -79,12 +79,15 @@ impl Written {
         }
     }
 
-    /// A tensor of these fields, under a name of so many bytes.
-    fn wrap(self, fields: usize, rank: usize, name: usize) -> usize {
+    /// A tensor of these extents and fields, under a name of so many bytes.
+    fn wrap(self, dims: &[usize], fields: usize, name: usize) -> usize {
         match self {
             Self::Initializer => field(fields + field(name)),
-            // An input is a name and a type: tensor, element type, shape, extents.
-            Self::Listed => field(fields + field(name)) + field(field(name) + 12 + 6 * rank),
+            Self::Listed => {
+                // An input is a name and a type: a tensor of an element type and a shape, which is a list of extents.
+                let shape = field(dims.iter().map(|&dim| field(1 + varint(dim as u64))).sum());
+                field(fields + field(name)) + field(field(name) + field(field(2 + shape)))
+            }
             Self::Node => {
                 field(field(name) + field("Constant".len()) + field(field("value".len()) + 3 + field(fields)))
             }
@@ -96,30 +99,34 @@ impl Written {
 pub fn new_constant(dtype: DType, dims: &[usize], name: Option<&Name>, written: Written) -> usize {
     let count = onnxpress_ir::tensor::element_count(dims).unwrap_or(usize::MAX);
     let data = dtype.packed_len(count).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
-    written.wrap(tensor_fields(dims, field(data)), dims.len(), name.map_or(NEW_NAME, |name| name.as_bytes().len()))
+    written.wrap(dims, tensor_fields(dims, field(data)), name.map_or(NEW_NAME, |name| name.as_bytes().len()))
 }
 
 /// A tensor that a pass has made, as a constant.
 pub fn new_tensor(tensor: &Tensor, name: Option<&Name>, written: Written) -> usize {
     let fields = tensor_fields(tensor.dims(), raw_data(tensor));
-    written.wrap(fields, tensor.rank(), name.map_or(NEW_NAME, |name| name.as_bytes().len()))
+    written.wrap(tensor.dims(), fields, name.map_or(NEW_NAME, |name| name.as_bytes().len()))
 }
 
 /// A constant of the graph, at least.
 pub fn constant(constant: &Constant, list_all: bool) -> usize {
-    let written = Written::of(&constant.form, list_all);
+    constant_as(constant, Written::of(&constant.form, list_all))
+}
+
+/// A constant of the graph, at least, if it were written so.
+pub fn constant_as(constant: &Constant, written: Written) -> usize {
     let fields = match &constant.value {
         ConstantValue::Dense(tensor) => tensor_fields(tensor.dims(), least_data(tensor)),
         ConstantValue::Sparse(tensor) => sparse(tensor),
     };
     let name = constant.port.name.as_ref().map_or(0, |name| name.as_bytes().len());
-    let own = match &constant.form {
-        ConstantForm::Node { name, .. } => name_field(name.as_ref()),
+    let own = match (&constant.form, written) {
+        (ConstantForm::Node { name, .. }, Written::Node) => name_field(name.as_ref()),
         _ => 0,
     };
-    // The extents of an input may be written shorter than reckoned for new ones.
-    let rank = if written == Written::Listed { 0 } else { constant.value.dims().len() };
-    written.wrap(fields, rank, name) + own
+    // Attributes other than `value` hold numbers and lists in fewer bytes than a tensor.
+    let shorter = if written == Written::Node && constant.value.dims().len() < 2 { 4 } else { 0 };
+    written.wrap(constant.value.dims(), fields, name) + own - shorter
 }
 
 fn attribute(value: &AttrValue) -> usize {

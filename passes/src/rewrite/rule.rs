@@ -44,6 +44,8 @@ pub trait Rule: Sync {
 pub enum Roots {
     /// At every node.
     Any,
+    /// At every constant that the file writes as a node.
+    ConstantNodes,
     /// At these operators of the standard's domain.
     Operators(&'static [&'static str]),
 }
