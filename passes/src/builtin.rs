@@ -13,5 +13,6 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::EliminateDead>()?;
     passes.register::<crate::simplify::EliminateIdentity>()?;
     passes.register::<crate::fold_constants::FoldConstants>()?;
+    passes.register::<crate::simplify::FuseConvBn>()?;
     Ok(passes)
 }

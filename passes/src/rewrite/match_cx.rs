@@ -240,6 +240,20 @@ impl<'a> MatchCx<'a> {
         gone
     }
 
+    /// Those of `values` that are constants and read by `readers` alone, each once.
+    pub fn constants_read_by(&self, values: impl Iterator<Item = ValueId>, readers: &[NodeId]) -> Vec<NodeId> {
+        let mut constants = Vec::new();
+        for value in values.filter(|&value| self.constant(value).is_some()) {
+            let beside = self.graph.readers(value).find(|reading| !readers.contains(&reading.node));
+            if beside.is_some() {
+                self.watched.borrow_mut().push(Watch::Readers(value));
+            } else if !constants.contains(&value.node) {
+                constants.push(value.node);
+            }
+        }
+        constants
+    }
+
     /// How many bytes of the file go with these vertices, at least.
     pub fn bytes_of(&self, gone: &[NodeId]) -> usize {
         let listed = self.around.model.ir_version < 4;
