@@ -14,7 +14,7 @@ use crate::operator::Operator;
 pub(crate) use gelu::{gelu, gelu_by_tanh};
 pub(crate) use rectifier::{elu, leaky_relu, relu, thresholded_relu};
 pub(crate) use sigmoid::{hard_sigmoid, sigmoid, softplus, softsign};
-pub(crate) use softmax::log_softmax;
+pub(crate) use softmax::{log_softmax, softmax};
 
 /// The data sheets of this family.
 pub(crate) const OPERATORS: &[&Operator] = &[

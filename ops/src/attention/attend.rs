@@ -3,6 +3,7 @@
 //! `softmax(softcap(scale · Q Kᵀ) + bias) V`, one head after the other; several heads of Q may share one of K and V.
 
 use super::heads::Heads;
+use crate::activation::softmax;
 use crate::evaluate::{EvalCx, EvalError};
 
 /// What scores are given out beside the result, `[batch, heads, queries, keys]`.
@@ -57,7 +58,7 @@ impl Attend<'_> {
                     let bias: Vec<f64> = (0..k.length).map(|j| (self.bias)(n, h, i, j)).collect();
                     let biased: Vec<f64> = capped.iter().zip(&bias).map(|(score, bias)| score + bias).collect();
                     let hidden = bias.iter().all(|&bias| bias == f64::NEG_INFINITY);
-                    let weights = if hidden { vec![0.0; k.length] } else { softmax(&biased) };
+                    let weights = if hidden { vec![0.0; k.length] } else { probabilities(&biased) };
                     let mut gathered = vec![0.0; v.size];
                     for (j, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
                         gathered.iter_mut().zip(v.row(n, h / shared, j)).for_each(|(sum, v)| *sum += weight * v);
@@ -80,12 +81,12 @@ impl Attend<'_> {
     }
 }
 
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if highest == f64::NEG_INFINITY {
-        return vec![0.0; scores.len()];
+/// All 0 where every score is minus infinity.
+fn probabilities(scores: &[f64]) -> Vec<f64> {
+    let mut weights = scores.to_vec();
+    match scores.iter().all(|&score| score == f64::NEG_INFINITY) {
+        true => weights.fill(0.0),
+        false => softmax(&mut weights),
     }
-    let weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.iter().map(|weight| weight / sum).collect()
+    weights
 }

@@ -13,7 +13,7 @@ pub(crate) mod gemm;
 mod mat_mul;
 mod mat_mul_integer;
 pub(crate) mod matrix;
-mod qlinear_conv;
+pub(crate) mod qlinear_conv;
 mod qlinear_mat_mul;
 mod quantized;
 mod sliding;
@@ -21,6 +21,7 @@ mod window;
 
 use crate::operator::Operator;
 
+pub(crate) use quantized::requantize;
 pub(crate) use sliding::Sliding;
 pub(crate) use window::Window;
 

@@ -15,28 +15,37 @@ use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
-pub(crate) static QLINEAR_CONV: Operator = Operator {
-    domain: "",
-    name: "QLinearConv",
-    infer: Infer::With(infer),
-    axes: Axes::With(|cx| {
-        let (scale, zero_point) = (axes_of(cx, 4, "(g o)"), axes_of(cx, 5, "(g o)"));
-        Ok(format!("n (g i) s.., *, *, (g o) i k.., {scale}, {zero_point}, *, *, (g o) -> n (g o) t.."))
-    }),
-    evaluate: Evaluate::With(evaluate),
-    linear: Linear::Layers(|cx| convolution::layers(cx, 0, 3, 8)),
-    quantize: Quantize::Quantized,
-    cost: Cost::Macs(|cx| convolution::macs(cx, 3)),
-    effects: Effects::Pure,
-};
+pub(crate) static QLINEAR_CONV: Operator = sheet("", infer, evaluate);
 
-fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
+/// The sheet; onnxruntime's own domain has a copy that knows one attribute more.
+pub(crate) const fn sheet(
+    domain: &'static str,
+    infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
+    evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>,
+) -> Operator {
+    Operator {
+        domain,
+        name: "QLinearConv",
+        infer: Infer::With(infer),
+        axes: Axes::With(|cx| {
+            let (scale, zero_point) = (axes_of(cx, 4, "(g o)"), axes_of(cx, 5, "(g o)"));
+            Ok(format!("n (g i) s.., *, *, (g o) i k.., {scale}, {zero_point}, *, *, (g o) -> n (g o) t.."))
+        }),
+        evaluate: Evaluate::With(evaluate),
+        linear: Linear::Layers(|cx| convolution::layers(cx, 0, 3, 8)),
+        quantize: Quantize::Quantized,
+        cost: Cost::Macs(|cx| convolution::macs(cx, 3)),
+        effects: Effects::Pure,
+    }
+}
+
+pub(crate) fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let shape = convolution::output_shape(cx, 0, 3)?;
     cx.set_tensor(0, cx.dtype(7), shape);
     Ok(())
 }
 
-fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
+pub(crate) fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (x, w) = (cx.tensor(0)?, cx.tensor(3)?);
     let convolution = Convolution::of(cx, x.dims(), w.dims())?;
     let dims = convolution.output_dims();

@@ -1,7 +1,7 @@
 //! Losses of classifiers.
 
 mod negative_log_likelihood;
-mod reduction;
+pub(crate) mod reduction;
 mod softmax_cross_entropy;
 
 use crate::operator::Operator;

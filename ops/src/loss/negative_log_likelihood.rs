@@ -29,7 +29,8 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
-    Ok(vec![reduction::loss(cx, &cx.tensor(0)?.to_f64s()?)?.into()])
+    let logs = cx.tensor(0)?;
+    Ok(vec![reduction::loss(cx, &logs.to_f64s()?, cx.attrs().int("ignore_index")?, logs.dtype())?.into()])
 }
 
 #[cfg(test)]

@@ -4,20 +4,28 @@
 //! `reduction` is `sum` or `mean` (the default: the sum divided by the sum of the weights used). Labels equal to
 //! `ignore_index` weigh nothing.
 
-use onnxpress_ir::{Shape, Tensor};
+use onnxpress_ir::{DType, Shape, Tensor};
 
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 
+/// What is made of the losses of all samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reduction {
+pub(crate) enum Reduction {
+    /// They stay as they are.
     None,
+    /// Their sum.
     Sum,
+    /// Their sum, divided by the sum of the weights used.
     Mean,
 }
 
-fn reduction(attrs: &Attrs<'_>) -> Result<Reduction, Undecided> {
+/// What the attribute says.
+///
+/// # Errors
+/// Where the word is unknown.
+pub(crate) fn reduction(attrs: &Attrs<'_>) -> Result<Reduction, Undecided> {
     match attrs.string_or("reduction", "mean".into())?.as_ref() {
         "none" => Ok(Reduction::None),
         "sum" => Ok(Reduction::Sum),
@@ -30,7 +38,7 @@ fn reduction(attrs: &Attrs<'_>) -> Result<Reduction, Undecided> {
 ///
 /// # Errors
 /// Where the shapes of the operands do not fit.
-pub(super) fn shape(cx: &InferCx<'_>) -> Result<Option<Shape>, Undecided> {
+pub(crate) fn shape(cx: &InferCx<'_>) -> Result<Option<Shape>, Undecided> {
     let (scores, labels) = (cx.shape(0), cx.shape(1));
     if let Some(scores) = scores.filter(|scores| scores.len() < 2) {
         return Err(Undecided::invalid(format!("scores {scores} have no classes")));
@@ -50,7 +58,7 @@ pub(super) fn shape(cx: &InferCx<'_>) -> Result<Option<Shape>, Undecided> {
 ///
 /// # Errors
 /// Where the reduction is not known.
-pub(super) fn axes(cx: &NodeCx<'_>, outputs: &str) -> Result<String, String> {
+pub(crate) fn axes(cx: &NodeCx<'_>, outputs: &str) -> Result<String, String> {
     let (loss, roles) = match reduction(&cx.attrs()).map_err(|_| "`reduction` is not known")? {
         Reduction::None => ("n d..", "chosen c"),
         Reduction::Sum => ("", "chosen c"),
@@ -59,11 +67,12 @@ pub(super) fn axes(cx: &NodeCx<'_>, outputs: &str) -> Result<String, String> {
     Ok(format!("n c d.., n d.., c -> {loss}{outputs}; {roles}"))
 }
 
-/// The loss for the logarithms of probabilities, of the type and extents of operand 0.
+/// The loss for the logarithms of probabilities, of the extents of operand 0 and to be of this type. Labels equal to `ignored`
+/// weigh nothing.
 ///
 /// # Errors
 /// Where labels are no classes, or extents do not fit.
-pub(super) fn loss(cx: &EvalCx<'_>, logs: &[f64]) -> Result<Tensor, EvalError> {
+pub(crate) fn loss(cx: &EvalCx<'_>, logs: &[f64], ignored: Option<i64>, dtype: DType) -> Result<Tensor, EvalError> {
     let (scores, labels) = (cx.tensor(0)?, cx.tensor(1)?);
     let &[_, classes, ref inner @ ..] = scores.dims() else {
         return Err(EvalError::invalid(format!("scores {:?} have no classes", scores.dims())));
@@ -77,7 +86,6 @@ pub(super) fn loss(cx: &EvalCx<'_>, logs: &[f64]) -> Result<Tensor, EvalError> {
         Some(weights) => return Err(EvalError::invalid(format!("{} weights for {classes} classes", weights.len()))),
         None => vec![1.0; classes],
     };
-    let ignored = cx.attrs().int("ignore_index")?;
     let inner: usize = inner.iter().product();
     let (mut losses, mut weight_sum) = (Vec::new(), 0.0);
     for (index, label) in labels.to_i64s()?.into_iter().enumerate() {
@@ -93,8 +101,8 @@ pub(super) fn loss(cx: &EvalCx<'_>, logs: &[f64]) -> Result<Tensor, EvalError> {
     }
     let sum: f64 = losses.iter().sum();
     Ok(match reduction(&cx.attrs())? {
-        Reduction::None => Tensor::from_f64s(scores.dtype(), &samples, &losses)?,
-        Reduction::Sum => Tensor::from_f64s(scores.dtype(), &[], &[sum])?,
-        Reduction::Mean => Tensor::from_f64s(scores.dtype(), &[], &[sum / weight_sum])?,
+        Reduction::None => Tensor::from_f64s(dtype, &samples, &losses)?,
+        Reduction::Sum => Tensor::from_f64s(dtype, &[], &[sum])?,
+        Reduction::Mean => Tensor::from_f64s(dtype, &[], &[sum / weight_sum])?,
     })
 }

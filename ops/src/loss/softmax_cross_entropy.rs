@@ -42,7 +42,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let mut logs = scores.to_f64s()?;
     Lanes::along(scores.dims(), 1, 2).rewrite(&mut logs, log_softmax);
     let probabilities = Tensor::from_f64s(scores.dtype(), scores.dims(), &logs)?;
-    Ok(vec![reduction::loss(cx, &logs)?.into(), probabilities.into()])
+    Ok(vec![reduction::loss(cx, &logs, cx.attrs().int("ignore_index")?, scores.dtype())?.into(), probabilities.into()])
 }
 
 #[cfg(test)]

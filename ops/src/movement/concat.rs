@@ -32,7 +32,7 @@ fn axis(attrs: &Attrs<'_>, rank: usize) -> Result<usize, Undecided> {
 }
 
 /// The extents of the result, as far as those of the operands are known.
-fn shape(attrs: &Attrs<'_>, operands: &[Option<&Shape>]) -> Result<Shape, Undecided> {
+pub(crate) fn shape(attrs: &Attrs<'_>, operands: &[Option<&Shape>]) -> Result<Shape, Undecided> {
     let known = || operands.iter().copied().flatten();
     let first = known().next().ok_or(Undecided::Unknown)?;
     let axis = axis(attrs, first.rank())?;

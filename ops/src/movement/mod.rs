@@ -24,6 +24,7 @@ mod where_;
 
 use crate::operator::Operator;
 
+pub(crate) use concat::shape as concat_shape;
 pub(crate) use moves::{Moves, evaluate_regrouped, extents_of_result, infer_regrouped, tracked_extents};
 
 /// The data sheets of this family.

@@ -8,7 +8,7 @@ use onnxpress_ir::{DType, Tensor};
 use super::sheet;
 use crate::axes::Axes;
 use crate::evaluate::elementwise::broadcast_dims;
-use crate::evaluate::walk::{Walk, strides};
+use crate::evaluate::walk::Walk;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided, elementwise};
 use crate::operator::Operator;
@@ -25,14 +25,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         return Err(EvalError::invalid(format!("strings were expected, not {x:?} and {y:?}")));
     };
     let dims = broadcast_dims(cx, x.dims(), y.dims())?;
-    let places = |of: &Tensor| {
-        let (own, steps) = (of.dims().to_vec(), strides(of.dims()));
-        let before = dims.len() - own.len();
-        Walk::new(&dims, move |axis, at| {
-            let own_axis = axis.checked_sub(before).filter(|&axis| own[axis] != 1);
-            Some(own_axis.map_or(0, |axis| at * steps[axis]))
-        })
-    };
+    let places = |of: &Tensor| Walk::broadcast(of.dims(), &dims);
     let joined = places(x).zip(places(y)).map(|pair| match pair {
         (Some(at), Some(bt)) => Some(Bytes::from([a.get(at)?.as_ref(), b.get(bt)?.as_ref()].concat())),
         _ => None,
