@@ -19,6 +19,7 @@ pub mod shape;
 pub mod tensor;
 pub mod text;
 pub mod types;
+pub mod verify;
 
 pub use attr::{Attr, AttrKind, AttrValue};
 pub use build::{BuildError, GraphBuilder, NodeDraft};

@@ -52,7 +52,8 @@ fn literals_mean_what_their_twins_say() {
     let text = fs::read_to_string(folder("tensors.onnxtxt")).unwrap();
     let model = Model::from_text(&text).unwrap();
     let tensor = |name: &str| -> Tensor {
-        let found = model.graph.constants().find(|(_, constant)| constant.port.name.as_ref().is_some_and(|n| *n == name));
+        let found =
+            model.graph.constants().find(|(_, constant)| constant.port.name.as_ref().is_some_and(|n| *n == name));
         found.unwrap_or_else(|| panic!("{name}")).1.value.dense().unwrap().clone()
     };
     let number = |dtype: &&DType| !matches!(dtype, DType::String | DType::Complex64 | DType::Complex128);

@@ -97,7 +97,7 @@ pub struct Report {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
     /// The model that came in makes no sense.
-    #[error("the model is not valid: {}", .0.join("; "))]
+    #[error("not a valid model: {}", .0.join("; "))]
     Invalid(Vec<String>),
     /// A pass failed.
     #[error("{pass}: {error}")]
@@ -153,7 +153,8 @@ pub fn run(
 /// # Errors
 /// Where the model makes no sense.
 pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
-    let (mut fatal, mut notices) = (Vec::new(), Vec::new());
+    let mut fatal: Vec<String> = onnxpress_ir::verify::verify(model).iter().map(ToString::to_string).collect();
+    let mut notices = Vec::new();
     for finding in verify::verify(model) {
         match finding.severity {
             verify::Severity::Error => fatal.push(finding.to_string()),
@@ -169,8 +170,9 @@ pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
 }
 
 fn errors(model: &Model) -> Vec<String> {
-    let found = verify::verify(model);
-    found.iter().filter(|finding| finding.severity == verify::Severity::Error).map(ToString::to_string).collect()
+    let structure = onnxpress_ir::verify::verify(model).into_iter().map(|finding| finding.to_string());
+    let schemas = verify::verify(model).into_iter().filter(|finding| finding.severity == verify::Severity::Error);
+    structure.chain(schemas.map(|finding| finding.to_string())).collect()
 }
 
 impl Run<'_> {

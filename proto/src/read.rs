@@ -14,7 +14,7 @@ use prost::Message;
 
 use crate::lookalike::lookalike;
 use crate::map::{Change, Mapped};
-use crate::scan::{Root, ScanError, UnknownField, scan};
+use crate::scan::{Fault, Root, ScanError, UnknownField, scan};
 use crate::schema::ModelProto;
 
 /// Most bytes that are taken from a stream: the largest single message that protobuf's own readers take.
@@ -215,8 +215,12 @@ impl ModelFile {
             Some(it) => ReadError::NotAModel { file: file(), what: it.what, advice: it.advice },
             None => error,
         };
-        let found = scan(&self.bytes, Root::Model)
-            .map_err(|fault| unless_lookalike(ReadError::Malformed { file: file(), fault }))?;
+        let found = scan(&self.bytes, Root::Model).map_err(|error| {
+            // What can be read that far down is a model, whatever else its first bytes may look like.
+            let too_deep = error.fault == Fault::Depth;
+            let error = ReadError::Malformed { file: file(), fault: error };
+            if too_deep { error } else { unless_lookalike(error) }
+        })?;
         if !found.has_graph {
             let error = ReadError::NoGraph { file: file() };
             // Few fields of another message may read as a model's; unknown ones give it away.

@@ -11,7 +11,6 @@ use super::{Global, model, output};
 use crate::check::{self, CheckError, CheckReport, Mode};
 use crate::inspect::SCHEMA;
 use crate::onnx::OpenOptions;
-use crate::passes::manager;
 
 /// Run two models on the same inputs and say how far their outputs lie apart.
 #[derive(clap::Args)]
@@ -54,8 +53,8 @@ impl Compare {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut a = model::open(&self.a, OpenOptions::default())?;
         let mut b = model::open(&self.b, OpenOptions::default())?;
-        manager::prepare(&mut a.model)?;
-        manager::prepare(&mut b.model)?;
+        model::prepare(&self.a, &mut a)?;
+        model::prepare(&self.b, &mut b)?;
         let request = self.feeding.request(Mode::Strict, &self.running, &a.model)?;
         let (report, fault) = match check::check_models(&a.model, &b.model, None, &request) {
             Ok(report) => (report, None),

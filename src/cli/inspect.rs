@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Summary, human, summary};
 use crate::onnx::OpenOptions;
-use crate::passes::manager;
 
 /// Say what a model is made of: nodes, operators, weights, multiply-accumulates, memory; or draw it.
 #[derive(clap::Args)]
@@ -27,7 +26,7 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut file = model::open(&self.model, OpenOptions::default())?;
-        let notices = manager::prepare(&mut file.model)?;
+        let notices = model::prepare(&self.model, &mut file)?;
         if let Some(path) = &self.graph {
             draw(&file.model, &self.model, path)?;
         }

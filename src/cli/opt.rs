@@ -96,7 +96,8 @@ impl Opt {
             },
         );
         watch.done();
-        let mut run = ran.map_err(|error| self.reproduce(&file, &original, text, Failure::run(&error)))?;
+        let mut run =
+            ran.map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &error)))?;
         notices.append(&mut run.notices);
         let before = inspect::size(&typed(original.clone()));
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
@@ -149,7 +150,10 @@ impl Opt {
                 return Err(Failure::usage("standard output has no folder for a data file").with_help("give -o a file"));
             }
             file.check_unchanged()?;
-            return Ok(onnx::save_stdout(message)?);
+            return match onnx::save_stdout(message) {
+                Err(error) if error.is_hang_up() => Ok(onnx::Saved::default()),
+                saved => Ok(saved?),
+            };
         }
         Ok(onnx::save(&self.output, message, &placement, &|| file.check_unchanged())?)
     }

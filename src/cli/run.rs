@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Interface, SCHEMA};
 use crate::onnx::OpenOptions;
-use crate::passes::manager;
 
 /// Run a model once and write its outputs.
 #[derive(clap::Args)]
@@ -38,7 +37,7 @@ struct Ran {
 impl Run {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut file = model::open(&self.model, OpenOptions::default())?;
-        let notices = manager::prepare(&mut file.model)?;
+        let notices = model::prepare(&self.model, &mut file)?;
         output::notices(global, notices.iter().filter(|_| global.verbose));
         let given = crate::inputs::bind(&file.model, crate::npz::read(&self.inputs)?)?;
         for name in &given.unused {

@@ -11,7 +11,7 @@ use onnxpress_ir::{
 use onnxpress_proto::schema::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, text,
 };
-use onnxpress_proto::{Bytes, ExternalFiles};
+use onnxpress_proto::{Bytes, ExternalError, ExternalFiles};
 
 use super::attribute;
 use super::extras::{ConstantNodeExtras, DataField, GraphExtras, InputExtras, NodeExtras, TensorExtras};
@@ -25,7 +25,9 @@ pub enum ImportError {
     #[error("the model does not say which version of the operators it uses (no opset_import)")]
     NoOpset,
     /// The model is of a version that is not known here.
-    #[error("the model uses version {found} of domain `{domain}`; the newest known here is {newest}")]
+    #[error(
+        "the model uses version {found} of the operators of {domain}, expected 1 to {newest}, the newest known here"
+    )]
     Opset {
         /// The domain.
         domain: String,
@@ -47,6 +49,17 @@ pub enum ImportError {
         site: String,
         /// What is wrong.
         fault: Box<TensorFault>,
+    },
+    /// The data of an initializer are in another file, and cannot be had.
+    #[error(transparent)]
+    External(#[from] ExternalError),
+    /// A declared extent that is negative, and not the -1 that some exporters write for one that is not known.
+    #[error("{site}: an extent of {extent}, expected none below zero (-1 is taken for not known)")]
+    Extent {
+        /// The input, output or declared value.
+        site: String,
+        /// The extent.
+        extent: i64,
     },
     /// An attribute has no kind, or lacks the payload that its kind needs.
     #[error("{node}: attribute `{attribute}` has no value")]
@@ -96,7 +109,8 @@ fn opsets(imports: &[OperatorSetIdProto], ir_version: i64) -> Result<Opsets, Imp
         let newest = std::str::from_utf8(&domain).ok().and_then(onnxpress_ops::schema::newest_opset);
         let standard = matches!(domain.as_ref(), b"" | b"ai.onnx" | b"ai.onnx.ml");
         if let Some(newest) = newest.filter(|&newest| standard && (version > newest || version < 1)) {
-            return Err(ImportError::Opset { domain: text(&domain).into_owned(), found: version, newest });
+            let domain = if domain.is_empty() { "ai.onnx".into() } else { text(&domain) };
+            return Err(ImportError::Opset { domain: domain.into_owned(), found: version, newest });
         }
         list.push((Name::from_bytes(domain), version));
     }
@@ -112,6 +126,9 @@ impl Reader<'_> {
     fn graph(&mut self, message: GraphProto, opsets: &Arc<Opsets>, main: bool) -> Result<GraphBuilder, ImportError> {
         let mut builder = GraphBuilder::new(Arc::clone(opsets));
         builder.set_name(message.name.map(Name::from_bytes));
+        for (what, infos) in [("input", &message.input), ("output", &message.output), ("value", &message.value_info)] {
+            infos.iter().try_for_each(|info| check_extents(what, info))?;
+        }
 
         // Initializers by name, those that inputs share taken out as the inputs come.
         let mut defaults: BTreeMap<Bytes, (u32, ConstantValue)> = BTreeMap::new();
@@ -176,8 +193,10 @@ impl Reader<'_> {
         message: onnxpress_proto::schema::TensorProto,
         site: impl Fn() -> String,
     ) -> Result<Tensor, ImportError> {
-        tensor::from_message(message, true, self.external)
-            .map_err(|fault| ImportError::Tensor { site: site(), fault: Box::new(fault) })
+        tensor::from_message(message, true, self.external).map_err(|fault| match fault {
+            TensorFault::External(error) => ImportError::External(error),
+            fault => ImportError::Tensor { site: site(), fault: Box::new(fault) },
+        })
     }
 
     fn node(
@@ -330,6 +349,16 @@ impl Reader<'_> {
     }
 }
 
+fn check_extents(what: &str, info: &ValueInfoProto) -> Result<(), ImportError> {
+    match types::negative_extent(info.r#type.as_ref()) {
+        Some(extent) => {
+            let name = text(info.name.as_deref().unwrap_or_default());
+            Err(ImportError::Extent { site: format!("{what} `{name}`"), extent })
+        }
+        None => Ok(()),
+    }
+}
+
 fn add_input(builder: &mut GraphBuilder, message: ValueInfoProto, default: Option<(u32, ConstantValue)>) {
     let declared = types::from_message(message.r#type.as_ref());
     let name = message.name.clone().map(Name::from_bytes).unwrap_or_default();
@@ -359,11 +388,11 @@ fn declare(builder: &mut GraphBuilder, info: ValueInfoProto) {
 }
 
 fn node_site(op_type: &Option<Bytes>, name: &Option<Bytes>, outputs: &[Bytes]) -> String {
-    let op = text(op_type.as_deref().unwrap_or(b"node")).into_owned();
+    let op = op_type.as_deref().filter(|op| !op.is_empty()).map_or("node".into(), text);
     let own = name.as_ref().filter(|name| !name.is_empty()).or_else(|| outputs.iter().find(|name| !name.is_empty()));
     match own {
         Some(name) => format!("{op} `{}`", text(name)),
-        None => op,
+        None => op.into_owned(),
     }
 }
 

@@ -18,3 +18,4 @@ pub use import::{ImportError, from_message};
 pub use open::{Notice, OnnxFile, OpenError, OpenOptions, open, open_stdin};
 pub use preamble::preamble;
 pub use save::{DataPlacement, SaveError, Saved, save, save_stdout, size_of};
+pub use tensor::TensorFault;

@@ -90,7 +90,7 @@ impl OnnxFile {
         self.file.check_unchanged()?;
         self.external.check_unchanged().map_err(|error| OpenError::Import {
             path: self.file.name().display().to_string(),
-            error: Box::new(ImportError::Tensor { site: "external data".to_owned(), fault: Box::new(error.into()) }),
+            error: Box::new(error.into()),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Saving: a model to one file, or to a file and its data file, whole or not at all.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use onnxpress_proto::schema::ModelProto;
@@ -41,6 +42,13 @@ pub enum SaveError {
         "the model takes {0} bytes, and a file of more than 2 GiB cannot be read by others: use --external-data NAME"
     )]
     TooLarge(u64),
+}
+
+impl SaveError {
+    /// Whether who was to read it has gone: no error where the reader chooses how much it reads.
+    pub fn is_hang_up(&self) -> bool {
+        matches!(self, Self::Write(WriteError::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe)
+    }
 }
 
 /// What was written.

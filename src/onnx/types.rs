@@ -36,6 +36,22 @@ fn tensor_type(elem_type: Option<i32>, shape: Option<&TensorShapeProto>) -> Tens
     TensorType { dtype: dtype(elem_type), shape: shape.map(|shape| shape.dim.iter().map(dim).collect::<Shape>()) }
 }
 
+/// An extent below -1 that a type message declares: nothing is meant by such.
+pub(super) fn negative_extent(message: Option<&TypeProto>) -> Option<i64> {
+    let shape = match message?.value.as_ref()? {
+        Value::TensorType(tensor) => tensor.shape.as_ref()?,
+        Value::SparseTensorType(tensor) => tensor.shape.as_ref()?,
+        Value::SequenceType(sequence) => return negative_extent(sequence.elem_type.as_deref()),
+        Value::OptionalType(optional) => return negative_extent(optional.elem_type.as_deref()),
+        Value::MapType(map) => return negative_extent(map.value_type.as_deref()),
+        Value::OpaqueType(_) => return None,
+    };
+    shape.dim.iter().find_map(|dimension| match dimension.value {
+        Some(DimValue::DimValue(extent)) if extent < -1 => Some(extent),
+        _ => None,
+    })
+}
+
 /// A negative extent, which some exporters write for one that is not known, is not known.
 fn dim(dimension: &Dimension) -> Dim {
     match &dimension.value {
