@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onnxpress_ir::Model;
+use onnxpress_ops::verify::Severity;
 use onnxpress_ops::{infer, verify};
 
 use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said};
@@ -153,12 +154,11 @@ pub fn run(
 /// # Errors
 /// Where the model makes no sense.
 pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
-    let mut fatal: Vec<String> = onnxpress_ir::verify::verify(model).iter().map(ToString::to_string).collect();
-    let mut notices = Vec::new();
-    for finding in verify::verify(model) {
-        match finding.severity {
-            verify::Severity::Error => fatal.push(finding.to_string()),
-            verify::Severity::Warning => notices.push(finding.to_string()),
+    let (mut fatal, mut notices) = (Vec::new(), Vec::new());
+    for (severity, finding) in findings(model) {
+        match severity {
+            Severity::Error => fatal.push(finding),
+            Severity::Warning => notices.push(finding),
         }
     }
     if fatal.is_empty() {
@@ -169,10 +169,22 @@ pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
     if fatal.is_empty() { Ok(notices) } else { Err(RunError::Invalid(fatal)) }
 }
 
+/// What the structural verifier finds and, in a model whose structure holds, what operators' schemas say of their nodes.
+fn findings(model: &Model) -> Vec<(Severity, String)> {
+    let structure = onnxpress_ir::verify::verify(model);
+    let mut findings: Vec<_> = structure.iter().map(|finding| (finding.severity, finding.to_string())).collect();
+    if findings.iter().all(|(severity, _)| *severity == Severity::Warning) {
+        findings.extend(verify::verify(model).iter().map(|finding| (finding.severity, finding.to_string())));
+    }
+    findings
+}
+
 fn errors(model: &Model) -> Vec<String> {
-    let structure = onnxpress_ir::verify::verify(model).into_iter().map(|finding| finding.to_string());
-    let schemas = verify::verify(model).into_iter().filter(|finding| finding.severity == verify::Severity::Error);
-    structure.chain(schemas.map(|finding| finding.to_string())).collect()
+    findings(model)
+        .into_iter()
+        .filter(|(severity, _)| *severity == Severity::Error)
+        .map(|(_, finding)| finding)
+        .collect()
 }
 
 impl Run<'_> {

@@ -120,7 +120,7 @@ fn functions_that_call_themselves() {
     model.functions = vec![function("f", vec![call("g", "a", "b")]), function("g", vec![call("f", "a", "b")])];
     assert_snapshot!(invalid(&model), @"
     error: model.onnx: not a valid model:
-      function `f` calls function `g` calls function `f` without end
+      function `local.f` calls function `local.g` calls function `local.f` without end
       help: what wrote the file made a mistake: export the model again, with its newest release if need be
     ");
 }

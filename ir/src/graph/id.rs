@@ -54,6 +54,15 @@ pub enum Slot {
     Capture(u32),
 }
 
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operand(index) => write!(f, "operand {index}"),
+            Self::Capture(index) => write!(f, "implicit operand {index}"),
+        }
+    }
+}
+
 /// One reading of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Use {

@@ -7,6 +7,7 @@
 //!
 //! Nothing outside this module touches an edge. Passes change a graph through [`Edit`](crate::Edit).
 
+mod audit;
 mod capture;
 mod id;
 mod opsets;
@@ -21,6 +22,7 @@ use petgraph::graph::{EdgeIndex, NodeIndex};
 use petgraph::stable_graph::StableDiGraph;
 use petgraph::visit::EdgeRef;
 
+pub use audit::Misfit;
 pub use id::{NodeId, Slot, Use, ValueId};
 pub use opsets::Opsets;
 pub use sort::Cycle;

@@ -106,7 +106,12 @@ pub fn print_graph(graph: &Graph, form: &Form<'_>) -> String {
 
 /// A node, or whatever the vertex is, as one line for messages: brief, without subgraphs, values called by their labels.
 pub fn node_line(graph: &Graph, id: NodeId) -> String {
-    print::line(graph, id, &NamePlan::default())
+    line(graph, id, &NamePlan::default())
+}
+
+/// [`node_line`] with values called by a plan.
+pub(crate) fn line(graph: &Graph, id: NodeId, plan: &NamePlan) -> String {
+    print::line(graph, id, plan)
 }
 
 impl Model {

@@ -3,15 +3,7 @@
 use std::fmt;
 
 use onnxpress_ir::AttrKind;
-
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Unusual; the model has a meaning all the same, or what is unusual about it is opaque to us.
-    Warning,
-    /// The model has no meaning by the standard.
-    Error,
-}
+pub use onnxpress_ir::verify::Severity;
 
 /// One thing that is not as the operator's schema has it. Printed without its severity: ``Conv `c`: operand …``.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ pub(super) use types::type_text;
 use super::preamble::Preamble;
 use super::word::{push_string, push_word};
 use crate::carried::Carried;
-use crate::graph::{Graph, NodeId, Opsets};
+use crate::graph::{ConstantForm, Graph, NodeId, Opsets, Vertex};
 use crate::model::{Function, Model};
 use crate::names::NamePlan;
 
@@ -82,7 +82,17 @@ pub(super) fn graph(graph: &Graph, form: &Form<'_>) -> String {
 pub(super) fn line(graph: &Graph, id: NodeId, plan: &NamePlan) -> String {
     let form = Form { max_elements: Some(4), ..Form::brief() };
     let mut printer = Printer { form: &form, out: String::new(), subgraphs: false };
-    printer.vertex(graph, id, plan, 0);
+    match graph.get(id) {
+        Some(Vertex::Constant(constant)) if !matches!(constant.form, ConstantForm::Node { .. }) => {
+            tensor::push_value(
+                &mut printer.out,
+                &constant.value,
+                tensor::Place::Named(plan.value(graph, id.port(0))),
+                &form,
+            );
+        }
+        _ => printer.vertex(graph, id, plan, 0),
+    }
     one_line(&printer.out)
 }
 
