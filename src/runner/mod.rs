@@ -6,6 +6,7 @@
 
 mod choose;
 mod cost;
+#[cfg(feature = "tract")]
 mod dense;
 mod interpreter;
 mod specialize;
