@@ -43,5 +43,6 @@ mod sequence;
 mod shape;
 mod signal;
 mod text;
+mod training;
 
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};

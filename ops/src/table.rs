@@ -33,6 +33,7 @@ fn families() -> impl Iterator<Item = &'static Operator> {
         crate::sequence::OPERATORS,
         crate::shape::OPERATORS,
         crate::text::OPERATORS,
+        crate::training::OPERATORS,
         crate::ml::OPERATORS,
     ]
     .into_iter()

@@ -2,6 +2,7 @@
 
 mod attend;
 mod attention;
+mod flex;
 mod heads;
 mod linear;
 mod multi_head;
@@ -13,6 +14,7 @@ use crate::operator::Operator;
 /// The data sheets of this family.
 pub(crate) const OPERATORS: &[&Operator] = &[
     &attention::ATTENTION,
+    &flex::FLEX_ATTENTION,
     &linear::LINEAR_ATTENTION,
     &multi_head::MULTI_HEAD_ATTENTION,
     &projected::ATTENTION,
