@@ -18,7 +18,7 @@ fn a_pipeline_with_a_typo() {
     1 | simplfy
       | ^^^^^^^
       |
-      = help: passes and presets are `infer-shapes`
+      = help: passes and presets are `infer-shapes`, `eliminate-dead`, `eliminate-identity`, `fold-constants`, `fuse-conv-bn`
     ");
     assert_snapshot!(typo("infer-shapes,,simplify"), @"
     error: expected a pass name, found `,`
@@ -50,7 +50,7 @@ fn a_pipeline_with_a_typo() {
     1 | simplify{depth=2}
       | ^^^^^^^^
       |
-      = help: passes and presets are `infer-shapes`
+      = help: passes and presets are `infer-shapes`, `eliminate-dead`, `eliminate-identity`, `fold-constants`, `fuse-conv-bn`
     ");
 }
 
