@@ -9,7 +9,8 @@ use onnxpress_ir::{
     Node, Opsets, Order, Port, Tensor, Type,
 };
 use onnxpress_proto::schema::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, text,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+    text,
 };
 use onnxpress_proto::{Bytes, ExternalError, ExternalFiles};
 
