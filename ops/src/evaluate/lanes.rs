@@ -1,6 +1,12 @@
 //! Lanes: the one-dimensional stretches of a tensor along an axis (or several that lie together), for kernels that work on
 //! one stretch at a time.
 
+/// The number of elements of these extents. Beyond what memory can address it is the largest number: extents of a tensor
+/// without elements can be anything.
+pub fn volume(dims: &[usize]) -> usize {
+    dims.iter().fold(1, |volume, &extent| volume.saturating_mul(extent))
+}
+
 /// How a tensor of row-major values falls into lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes {
@@ -15,8 +21,7 @@ pub struct Lanes {
 impl Lanes {
     /// Along the axes `from..to`, taken as one; they must be axes of the tensor.
     pub fn along(dims: &[usize], from: usize, to: usize) -> Self {
-        let product = |dims: &[usize]| dims.iter().product();
-        Self { outer: product(&dims[..from]), length: product(&dims[from..to]), inner: product(&dims[to..]) }
+        Self { outer: volume(&dims[..from]), length: volume(&dims[from..to]), inner: volume(&dims[to..]) }
     }
 
     /// Elements of a lane.
@@ -30,8 +35,12 @@ impl Lanes {
             .flat_map(move |outer| (0..self.inner).map(move |inner| outer * self.length * self.inner + inner))
     }
 
-    /// Hands each lane, as a list of its own, to `f` and puts what that makes of it in its place.
+    /// Hands each lane, as a list of its own, to `f` and puts what that makes of it in its place. Where there is no element,
+    /// there is no lane to hand over, however many the extents make.
     pub fn rewrite(&self, values: &mut [f64], mut f: impl FnMut(&mut [f64])) {
+        if values.is_empty() {
+            return;
+        }
         let mut lane = vec![0.0; self.length];
         for start in self.starts() {
             for (index, value) in lane.iter_mut().enumerate() {
@@ -44,10 +53,10 @@ impl Lanes {
         }
     }
 
-    /// One number for each lane, in order.
+    /// One number for each lane, in order. There are as many lanes as extents make, so the caller sees to it that there is room.
     pub fn fold(&self, values: &[f64], mut f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
         let mut lane = vec![0.0; self.length];
-        let mut results = Vec::with_capacity(self.outer * self.inner);
+        let mut results = Vec::new();
         for start in self.starts() {
             for (index, value) in lane.iter_mut().enumerate() {
                 *value = values[start + index * self.inner];

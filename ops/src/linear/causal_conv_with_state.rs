@@ -74,18 +74,18 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         Some(past) => past.to_f64s()?,
         None => vec![0.0; cx.room_for(&state_dims)?],
     };
-    let read = [batch, channels, length + kept];
-    cx.room_for(&read)?;
-    let mut padded = Vec::with_capacity(batch * channels * (length + kept));
-    for (row, values) in (0..batch * channels).map(|row| (row, &past[row * kept..][..kept])) {
-        padded.extend_from_slice(values);
-        padded.extend_from_slice(&x.to_f64s()?[row * length..][..length]);
+    let read = [batch, channels, length.saturating_add(kept)];
+    let now = x.to_f64s()?;
+    let mut padded = Vec::with_capacity(cx.room_for(&read)?);
+    let rows = if now.is_empty() && past.is_empty() { 0 } else { batch * channels };
+    for row in 0..rows {
+        padded.extend_from_slice(&past[row * kept..][..kept]);
+        padded.extend_from_slice(&now[row * length..][..length]);
     }
-    let present: Vec<f64> =
-        padded.chunks_exact((length + kept).max(1)).flat_map(|row| row[length..].iter().copied()).collect();
+    let present: Vec<f64> = padded.chunks_exact(read[2].max(1)).flat_map(|row| row[length..].iter().copied()).collect();
     let sliding = Sliding {
         positions: vec![length],
-        extents: vec![length + kept],
+        extents: vec![read[2]],
         strides: vec![1],
         dilations: vec![1],
         before: vec![0],

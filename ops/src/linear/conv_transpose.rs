@@ -11,6 +11,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use super::window::{AutoPad, entries};
 use super::{Sliding, convolution};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
@@ -176,19 +177,19 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let channels = wd[1].saturating_mul(group);
     let yd: Vec<usize> = [xd[0], channels].into_iter().chain(sliding.extents.iter().copied()).collect();
     cx.room_for(&yd)?;
-    cx.spend((x.len() as u64).saturating_mul(wd[1..].iter().product::<usize>() as u64))?;
+    cx.spend((x.len() as u64).saturating_mul(volume(&wd[1..]) as u64))?;
     let bias = cx.optional_tensor(2)?.map(Tensor::to_f64s).transpose()?;
     if let Some(bias) = bias.as_ref().filter(|bias| bias.len() != channels) {
         return Err(EvalError::invalid(format!("a bias of {} entries for {channels} channels", bias.len())));
     }
     let (x_values, w_values) = (x.to_f64s()?, w.to_f64s()?);
-    let plane: usize = sliding.positions.iter().product();
+    let plane = volume(&sliding.positions);
     let (inputs, outputs) = (wd[0] / group, wd[1]);
-    let taps: usize = wd[2..].iter().product();
+    let taps = volume(&wd[2..]);
     let mut y = Vec::new();
     for n in 0..xd[0] {
         for o in 0..channels {
-            let mut sums = vec![bias.as_ref().map_or(0.0, |bias| bias[o]); sliding.extents.iter().product()];
+            let mut sums = vec![bias.as_ref().map_or(0.0, |bias| bias[o]); volume(&sliding.extents)];
             for i in o / outputs * inputs..(o / outputs + 1) * inputs {
                 let x = &x_values[(n * xd[1] + i) * plane..][..plane];
                 let w = &w_values[(i * outputs + o % outputs) * taps..][..taps];

@@ -6,6 +6,7 @@
 use onnxpress_ir::{Dim, Shape};
 
 use super::{Sliding, Window};
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
@@ -151,7 +152,7 @@ impl Convolution {
         }
         let it = Self { batch: x[0], group, inputs: w[1], outputs: w[0] / group, kernel: w[2..].to_vec(), sliding };
         let count = cx.room_for(&it.output_dims())?;
-        cx.spend((count as u64).saturating_mul(w[1..].iter().product::<usize>() as u64))?;
+        cx.spend((count as u64).saturating_mul(volume(&w[1..]) as u64))?;
         Ok(it)
     }
 
@@ -169,10 +170,10 @@ impl Convolution {
         if let Some(bias) = bias.filter(|bias| bias.len() != channels) {
             return Err(EvalError::invalid(format!("a bias of {} entries for {channels} channels", bias.len())));
         }
-        let plane: usize = self.sliding.extents.iter().product();
-        let positions: usize = self.sliding.positions.iter().product();
-        let taps: usize = self.kernel.iter().product();
-        let mut y = Vec::with_capacity(self.batch * channels * positions);
+        let plane = volume(&self.sliding.extents);
+        let positions = volume(&self.sliding.positions);
+        let taps = volume(&self.kernel);
+        let mut y = Vec::new();
         for n in 0..self.batch {
             for o in 0..channels {
                 let mut sums = vec![bias.map_or(0.0, |bias| bias[o]); positions];

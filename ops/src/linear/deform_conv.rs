@@ -13,6 +13,7 @@ use onnxpress_ir::{Shape, Tensor};
 use super::convolution;
 use super::{Sliding, Window};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
@@ -87,12 +88,12 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     if wd[1].checked_mul(group) != Some(xd[1]) || !wd[0].is_multiple_of(group) || !xd[1].is_multiple_of(shifted) {
         return Err(EvalError::invalid("the channels of X and W and the groups do not fit"));
     }
-    let taps: usize = wd[2..].iter().product();
+    let taps = volume(&wd[2..]);
     let out = &sliding.positions;
     let dims = |channels: usize| [xd[0], channels].into_iter().chain(out.iter().copied()).collect::<Vec<usize>>();
     let yd = dims(wd[0]);
     let count = cx.room_for(&yd)?;
-    cx.spend((count as u64).saturating_mul((wd[1] * taps) as u64))?;
+    cx.spend((count as u64).saturating_mul(wd[1].saturating_mul(taps) as u64))?;
     let expect = |tensor: &Tensor, dims: Vec<usize>| match tensor.dims() == dims {
         true => Ok(tensor.to_f64s()?),
         false => Err(EvalError::invalid(format!("offsets or a mask {:?}, not {dims:?}", tensor.dims()))),
@@ -111,8 +112,8 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     };
 
     let (xs, ws) = (x.to_f64s()?, w.to_f64s()?);
-    let plane: usize = xd[2..].iter().product();
-    let positions: usize = out.iter().product();
+    let plane = volume(&xd[2..]);
+    let positions = volume(out);
     let (inputs, outputs) = (wd[1], wd[0] / group);
     let mut y: Vec<f64> = (0..count).map(|index| bias[index / positions % wd[0]]).collect();
     for n in 0..xd[0] {

@@ -208,7 +208,9 @@ impl Plan<'_> {
             let combinations = loops.iter().fold(1u64, |all, it| all.saturating_mul(it.extent as u64));
             self.cx.spend(combinations)?;
             let mut sums = vec![T::zero(); count];
-            accumulate(&loops, (&product, 0), (&read(tensor)?, 0), (&mut sums, 0));
+            if combinations > 0 {
+                accumulate(&loops, (&product, 0), (&read(tensor)?, 0), (&mut sums, 0));
+            }
             (product, labels, dims) = (sums, &step.kept, kept);
         }
         Ok(product)
@@ -226,13 +228,13 @@ struct Loop {
 /// How far apart elements lie along all axes with the label (a label that stands twice runs along a diagonal); 0 along axes of
 /// extent one, which are broadcast.
 fn stride_of(label: Label, labels: &[Label], dims: &[usize]) -> usize {
-    let mut step = 1;
+    let mut step = 1usize;
     let mut stride = 0;
     for (other, &extent) in labels.iter().zip(dims).rev() {
         if *other == label && extent != 1 {
             stride += step;
         }
-        step *= extent;
+        step = step.saturating_mul(extent);
     }
     stride
 }

@@ -155,9 +155,9 @@ fn place(at: &[usize], stack: &[usize]) -> usize {
 
 /// The elements with axes in another order: axis `order[i]` of the old becomes axis i. Also the new extents.
 pub(crate) fn reordered<T: Copy>(values: &[T], dims: &[usize], order: &[usize]) -> (Vec<T>, Vec<usize>) {
-    let mut steps = vec![1; dims.len()];
+    let mut steps = vec![1usize; dims.len()];
     for axis in (1..dims.len()).rev() {
-        steps[axis - 1] = steps[axis] * dims[axis];
+        steps[axis - 1] = dims[axis].saturating_mul(steps[axis]);
     }
     let new: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
     let place = |at: &[usize]| at.iter().zip(order).map(|(&index, &axis)| index * steps[axis]).sum::<usize>();

@@ -11,6 +11,7 @@ use onnxpress_ir::Tensor;
 use super::convolution::{self, Convolution};
 use super::quantized::{Along, axes_of, centered, requantize, spread};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -54,9 +55,10 @@ pub(crate) fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let bias = cx.optional_tensor(8)?.map(Tensor::to_f64s).transpose()?;
     // The sums are whole, so they are exact; what they are worth is one factor a channel.
     let sums = convolution.apply(&xs, &ws, bias.as_deref())?;
+    cx.room_for(&dims[1..2])?;
     let weight_scales = spread(cx.tensor(4)?, &[dims[1]], Along::First)?;
     let input_scale = spread(cx.tensor(1)?, &[], Along::Whole)?[0];
-    let positions: usize = dims[2..].iter().product();
+    let positions = volume(&dims[2..]);
     let worth = |index: usize| input_scale * weight_scales[index / positions % dims[1]];
     let values: Vec<f64> = sums.into_iter().enumerate().map(|(index, sum)| sum * worth(index)).collect();
     Ok(vec![requantize(&values, &dims, cx.tensor(6)?, cx.tensor(7)?)?.into()])

@@ -3,6 +3,7 @@
 use onnxpress_ir::Tensor;
 
 use crate::evaluate::elementwise::broadcast_to;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::node::NodeCx;
 
@@ -19,7 +20,8 @@ pub(crate) enum Along {
     Columns,
 }
 
-/// A parameter for each element of a tensor of these extents. A parameter of more than one axis is broadcast as it is.
+/// A parameter for each element of a tensor of these extents, for which there is room. A parameter of more than one axis is
+/// broadcast as it is.
 ///
 /// # Errors
 /// Where it does not fit.
@@ -27,7 +29,7 @@ pub(crate) fn spread(parameter: &Tensor, dims: &[usize], along: Along) -> Result
     let values = parameter.to_f64s()?;
     let fail = || EvalError::invalid(format!("parameters {:?} of a tensor {dims:?}", parameter.dims()));
     if let [one] = values.as_slice() {
-        return Ok(vec![*one; dims.iter().product()]);
+        return Ok(vec![*one; volume(dims)]);
     }
     let ones = |count: usize| std::iter::repeat_n(1, count);
     let own: Vec<usize> = match (along, parameter.dims()) {

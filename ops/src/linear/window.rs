@@ -137,8 +137,8 @@ impl Window {
             AutoPad::NotSet => (self.pads[axis], self.pads[self.kernel.len() + axis]),
             AutoPad::SameUpper | AutoPad::SameLower => {
                 let stride = self.strides[axis];
-                let positions = (extent + stride - 1) / stride;
-                let total = ((positions - 1) * stride + self.span(axis) - extent).max(0);
+                let positions = extent / stride + i64::from(extent % stride > 0);
+                let total = ((positions - 1).saturating_mul(stride).saturating_add(self.span(axis)) - extent).max(0);
                 let small = total / 2;
                 if self.auto_pad == AutoPad::SameUpper { (small, total - small) } else { (total - small, small) }
             }

@@ -6,6 +6,7 @@
 
 use onnxpress_ir::{DType, Shape, Tensor};
 
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
@@ -82,11 +83,11 @@ pub(crate) fn loss(cx: &EvalCx<'_>, logs: &[f64], ignored: Option<i64>, dtype: D
         return Err(EvalError::invalid(format!("labels {:?} for scores {:?}", labels.dims(), scores.dims())));
     }
     let weights = match cx.optional_tensor(2)? {
-        Some(weights) if weights.len() == classes => weights.to_f64s()?,
+        Some(weights) if weights.len() == classes => Some(weights.to_f64s()?),
         Some(weights) => return Err(EvalError::invalid(format!("{} weights for {classes} classes", weights.len()))),
-        None => vec![1.0; classes],
+        None => None,
     };
-    let inner: usize = inner.iter().product();
+    let inner = volume(inner);
     let (mut losses, mut weight_sum) = (Vec::new(), 0.0);
     for (index, label) in labels.to_i64s()?.into_iter().enumerate() {
         if Some(label) == ignored {
@@ -96,8 +97,9 @@ pub(crate) fn loss(cx: &EvalCx<'_>, logs: &[f64], ignored: Option<i64>, dtype: D
         let class = usize::try_from(label).ok().filter(|&class| class < classes);
         let class = class.ok_or_else(|| EvalError::invalid(format!("a label {label} of {classes} classes")))?;
         let (sample, place) = (index / inner, index % inner);
-        losses.push(-logs[(sample * classes + class) * inner + place] * weights[class]);
-        weight_sum += weights[class];
+        let weight = weights.as_ref().map_or(1.0, |weights| weights[class]);
+        losses.push(-logs[(sample * classes + class) * inner + place] * weight);
+        weight_sum += weight;
     }
     let sum: f64 = losses.iter().sum();
     Ok(match reduction(&cx.attrs())? {

@@ -10,6 +10,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 
 use super::moments::{expect_list, list, moments, sheet};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
@@ -58,7 +59,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let x = cx.tensor(0)?;
     let dims = x.dims();
     let channels = dims.get(1).copied().unwrap_or(1);
-    let inner: usize = dims.get(2..).unwrap_or_default().iter().product();
+    let inner = volume(dims.get(2..).unwrap_or_default());
     let trains = trains(&cx.attrs(), cx.version, cx.node.port_count())?;
     if trains && cx.version < 14 {
         return Err(EvalError::unsupported("training before opset 14"));

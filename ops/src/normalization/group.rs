@@ -9,7 +9,7 @@ use onnxpress_ir::{Dim, Tensor};
 
 use super::moments::{expect_list, list, moments, sheet};
 use crate::axes::Axes;
-use crate::evaluate::lanes::Lanes;
+use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
@@ -57,10 +57,10 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (scale, bias) = (list(cx.tensor(1)?, parameters)?, list(cx.tensor(2)?, parameters)?);
     let epsilon = f64::from(cx.attrs().float_or("epsilon", 1e-5)?);
     let mut values = x.to_f64s()?;
-    let plane: usize = spatial.iter().product();
+    let plane = volume(spatial);
     let of_group = channels / groups;
     let mut numbers = (0..groups).cycle();
-    Lanes::along(&[samples, groups, of_group * plane], 2, 3).rewrite(&mut values, |lane| {
+    Lanes::along(&[samples, groups, of_group.saturating_mul(plane)], 2, 3).rewrite(&mut values, |lane| {
         let group = numbers.next().unwrap_or(0);
         let (mean, var) = moments(lane);
         for (index, x) in lane.iter_mut().enumerate() {

@@ -130,6 +130,10 @@ fn evaluate_layer(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     apply(&mut values, spread(cx, 1, x.dims())?, spread(cx, 2, x.dims())?);
     let mut dims = x.dims().to_vec();
     dims[first..].fill(1);
+    // Of lanes without elements there is nothing to know.
+    let count = cx.room_for(&dims)?;
+    means.resize(count, f64::NAN);
+    deviations.resize(count, f64::NAN);
     Ok(vec![
         Tensor::from_f64s(x.dtype(), x.dims(), &values)?.into(),
         Tensor::from_f64s(stash, &dims, &means)?.into(),

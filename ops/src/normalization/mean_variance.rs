@@ -11,6 +11,7 @@ use onnxpress_ir::Tensor;
 
 use super::moments::{moments, sheet};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{self, InferCx, Undecided};
 use crate::letters::Letters;
@@ -64,8 +65,8 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         at.iter().zip(&kept).fold(0, |place, (&index, &extent)| place * extent + if extent == 1 { 0 } else { index })
     };
     let groups: Vec<usize> = indices(IxDyn(dims)).into_iter().map(|at| group(at.slice())).collect();
-    let mut members = vec![Vec::new(); kept.iter().product()];
     let mut values = x.to_f64s()?;
+    let mut members = vec![Vec::new(); if values.is_empty() { 0 } else { volume(&kept) }];
     groups.iter().zip(&values).for_each(|(&group, &x)| members[group].push(x));
     let statistics: Vec<(f64, f64)> = members.iter().map(|members| moments(members)).collect();
     for (x, &group) in values.iter_mut().zip(&groups) {

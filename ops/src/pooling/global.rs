@@ -81,9 +81,10 @@ fn evaluate(cx: &EvalCx<'_>, of_channel: impl FnMut(&[f64]) -> f64) -> Result<Ve
     if x.rank() < 2 {
         return Err(EvalError::invalid(format!("X{:?} has no channels", x.dims())));
     }
-    let y = Lanes::along(x.dims(), 2, x.rank()).fold(&x.to_f64s()?, of_channel);
     let mut dims = x.dims().to_vec();
     dims[2..].fill(1);
+    cx.room_for(&dims)?;
+    let y = Lanes::along(x.dims(), 2, x.rank()).fold(&x.to_f64s()?, of_channel);
     Ok(vec![Tensor::from_f64s(x.dtype(), &dims, &y)?.into()])
 }
 

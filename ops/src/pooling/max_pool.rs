@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Tensor};
 
 use super::windowed::{self, Pooling};
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -35,7 +36,7 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 
 /// The place of an element in a plane of these extents, were its axes in reverse order.
 fn column_major(mut place: usize, extents: &[usize]) -> usize {
-    let mut step = extents.iter().product::<usize>();
+    let mut step = volume(extents);
     let mut reversed = 0;
     for &extent in extents.iter().rev() {
         step /= extent;
@@ -54,9 +55,9 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             *best = (value, Some(place));
         }
     });
-    let positions: usize = pooling.sliding.positions.iter().product();
+    let positions = volume(&pooling.sliding.positions);
     let extents = &pooling.sliding.extents;
-    let plane: usize = extents.iter().product();
+    let plane = volume(extents);
     let place = |(index, &(_, place)): (usize, &(f64, Option<usize>))| match place {
         Some(place) => {
             let place = if reversed { column_major(place, extents) } else { place };

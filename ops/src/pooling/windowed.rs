@@ -4,6 +4,7 @@
 
 use onnxpress_ir::Shape;
 
+use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::linear::{Sliding, Window};
@@ -47,6 +48,8 @@ impl Pooling {
         let kernel: Vec<usize> =
             window.kernel.iter().map(|&extent| usize::try_from(extent).unwrap_or(usize::MAX)).collect();
         let dims: Vec<usize> = x[..2].iter().chain(&sliding.positions).copied().collect();
+        // One plane has to fit even where there is none.
+        cx.room_for(&sliding.positions)?;
         let (count, taps) = (cx.room_for(&dims)?, cx.room_for(&kernel)?);
         cx.spend((count as u64).saturating_mul(taps as u64))?;
         Ok(Self { window, sliding, dims, kernel })
@@ -55,8 +58,8 @@ impl Pooling {
     /// Gathers each window of `x` into a number that begins as `start`. `f` is told the number so far, the place of the
     /// element in its plane, and the element; elements come in row-major order of the window.
     pub(super) fn gather<T: Clone>(&self, x: &[f64], start: T, mut f: impl FnMut(&mut T, usize, f64)) -> Vec<T> {
-        let plane: usize = self.sliding.extents.iter().product();
-        let positions: usize = self.sliding.positions.iter().product();
+        let plane = volume(&self.sliding.extents);
+        let positions = volume(&self.sliding.positions);
         let mut gathered = Vec::new();
         for x in x.chunks_exact(plane.max(1)) {
             let from = gathered.len();
@@ -68,7 +71,7 @@ impl Pooling {
             }
         }
         // A plane without elements has windows too, as far as there is padding.
-        gathered.resize(self.dims.iter().product(), start);
+        gathered.resize(volume(&self.dims), start);
         gathered
     }
 
@@ -83,7 +86,7 @@ impl Pooling {
                 sliding.extents[axis] = usize::try_from(extent as i64 + before + after).unwrap_or(0);
             }
         }
-        let mut counts = vec![0; sliding.positions.iter().product()];
+        let mut counts = vec![0; volume(&sliding.positions)];
         for (_, offset) in Sliding::offsets(&self.kernel) {
             sliding.rows(&offset, |row| row.pairs().for_each(|(position, _)| counts[position] += 1));
         }
