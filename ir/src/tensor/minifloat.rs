@@ -77,19 +77,21 @@ impl Format {
         if code & sign == 0 { value } else { -value }
     }
 
+    /// The code of a NaN without sign. A format without NaN has -0 in its place, as the standard's own casts do.
     fn nan(&self) -> u8 {
         match self.specials {
-            Specials::NanAtNegativeZero => self.sign_bit(),
-            // All ones; a format without NaN has its largest number there, which is what the standard's casts give.
-            _ => self.sign_bit() - 1,
+            Specials::NanAtNegativeZero | Specials::None => self.sign_bit(),
+            Specials::NanAtTop => self.sign_bit() - 1,
+            // The largest exponent and the first bit of the mantissa, as IEEE 754 has its quiet NaN.
+            Specials::Ieee => self.sign_bit() - (1 << (self.mantissa_bits - 1)),
         }
     }
 
     fn encode(&self, value: f64, saturate: bool) -> u8 {
         let sign = if value.is_sign_negative() { self.sign_bit() } else { 0 };
         if value.is_nan() {
-            let signed = matches!(self.specials, Specials::Ieee | Specials::NanAtTop);
-            return self.nan() | if signed { sign } else { 0 };
+            let sign = if self.specials == Specials::NanAtNegativeZero { 0 } else { sign };
+            return self.nan() ^ sign;
         }
         let magnitudes = self.magnitudes();
         let largest = magnitudes.len() - 1;
@@ -202,6 +204,17 @@ mod tests {
         assert_eq!(largest(DType::Float4e2m1), 6.0);
         assert_eq!(largest(DType::Float6e2m3), 7.5);
         assert_eq!(largest(DType::Float6e3m2), 28.0);
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none_where_the_format_allows() {
+        let code = |dtype, value| encode(dtype, value, true).unwrap();
+        for dtype in [DType::Float8e4m3fn, DType::Float8e4m3fnuz, DType::Float8e5m2, DType::Float8e5m2fnuz] {
+            assert!(decode(dtype, code(dtype, f64::NAN)).unwrap().is_nan(), "{dtype}");
+            assert!(decode(dtype, code(dtype, -f64::NAN)).unwrap().is_nan(), "{dtype}");
+        }
+        assert_eq!([code(DType::Float8e5m2, f64::NAN), code(DType::Float8e4m3fn, -f64::NAN)], [0x7e, 0xff]);
+        assert_eq!([code(DType::Float4e2m1, f64::NAN), code(DType::Float4e2m1, -f64::NAN)], [8, 0]);
     }
 
     #[test]
