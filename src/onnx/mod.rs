@@ -17,5 +17,7 @@ pub use export::{ExportError, to_message};
 pub use import::{ImportError, from_message};
 pub use open::{Notice, OnnxFile, OpenError, OpenOptions, open, open_stdin};
 pub use preamble::preamble;
+#[cfg(feature = "ort")]
+pub(crate) use save::embed_all;
 pub use save::{DataPlacement, SaveError, Saved, save, save_stdout, size_of};
 pub use tensor::TensorFault;

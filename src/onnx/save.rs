@@ -137,7 +137,7 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
         return Err(SaveError::TooLarge(whole));
     }
     let Some(location) = location else {
-        for_each_external(&mut message, |tensor, data| embed(tensor, data));
+        embed_all(&mut message);
         return Ok(Layout { model: Encoded::of(&message), data: None, notices });
     };
     let mut small = ExternalWriter::new(&location)?;
@@ -158,6 +158,11 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
     let data = small.finish();
     let data = (!data.is_empty()).then_some((location, data));
     Ok(Layout { model: Encoded::of(&message), data, notices })
+}
+
+/// Puts the data of tensors that came from a data file into the message.
+pub(crate) fn embed_all(message: &mut ModelProto) {
+    for_each_external(message, |tensor, data| embed(tensor, data));
 }
 
 fn for_each_external(message: &mut ModelProto, mut f: impl FnMut(&mut onnxpress_proto::schema::TensorProto, Bytes)) {

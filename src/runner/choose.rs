@@ -136,6 +136,12 @@ fn tract() -> Option<Box<dyn Runner>> {
     None
 }
 
+#[cfg(feature = "ort")]
+fn ort(choice: &RunnerChoice) -> Result<Box<dyn Runner>, RunnerError> {
+    Ok(Box::new(super::Ort::new(choice.ort_library.as_deref())?))
+}
+
+#[cfg(not(feature = "ort"))]
 fn ort(_choice: &RunnerChoice) -> Result<Box<dyn Runner>, RunnerError> {
     Err(left_out("ort"))
 }

@@ -9,6 +9,10 @@ mod cost;
 #[cfg(feature = "tract")]
 mod dense;
 mod interpreter;
+#[cfg(feature = "ort")]
+mod onnxruntime;
+#[cfg(any(feature = "tract", feature = "ort"))]
+mod panics;
 mod specialize;
 #[cfg(feature = "tract")]
 mod tract;
@@ -18,6 +22,8 @@ use onnxpress_ops::evaluate::Value;
 
 pub use choose::{Ran, RunnerChoice, RunnerKind, choose, run};
 pub use interpreter::Interpreter;
+#[cfg(feature = "ort")]
+pub use onnxruntime::Ort;
 pub(crate) use specialize::at_types;
 #[cfg(feature = "tract")]
 pub use tract::Tract;

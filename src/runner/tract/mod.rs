@@ -6,7 +6,6 @@
 
 mod guard;
 mod lower;
-mod panics;
 mod tensors;
 
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::internal::InferenceOp;
 
 use super::specialize::at_inputs;
-use super::{Runner, RunnerError, Session};
+use super::{Runner, RunnerError, Session, panics};
 use lower::{Lowered, Source};
 
 const NAME: &str = "tract";

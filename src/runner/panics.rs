@@ -1,7 +1,8 @@
 //! Panics of code that is not ours, as errors.
 //!
-//! tract panics on models that contradict themselves (an index out of bounds among constants, a division by 0). The unwinding is
-//! caught, and nothing of it reaches standard error; panics of anyone else are reported as ever.
+//! Runtimes panic on models that contradict themselves (an index out of bounds among constants, a division by 0) and on
+//! libraries that are none. The unwinding is caught, and nothing of it reaches standard error; panics of anyone else are
+//! reported as ever.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
