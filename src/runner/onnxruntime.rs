@@ -13,6 +13,7 @@ use ::ort::environment::Environment;
 use ::ort::logging::LogLevel;
 use ::ort::session::builder::GraphOptimizationLevel;
 use ::ort::session::{Session as OrtSession, SessionInputValue};
+use ::ort::value::ValueType;
 use onnxpress_ir::{Model, assign_names};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_proto::{MESSAGE_LIMIT, Message, encoded_len};
@@ -101,7 +102,8 @@ impl Ort {
             // A message that nobody reads in one piece goes by way of files.
             let folder = tempfile::tempdir().map_err(|error| text(&error))?;
             let path = folder.path().join("model.onnx");
-            crate::onnx::save(&path, message, &crate::onnx::DataPlacement::AsBefore).map_err(|error| text(&error))?;
+            crate::onnx::save(&path, message, &crate::onnx::DataPlacement::AsBefore, &|| Ok(()))
+                .map_err(|error| text(&error))?;
             builder.commit_from_file(&path).map_err(|error| text(&error))
         };
         panics::catching(session)?
@@ -115,6 +117,10 @@ impl Runner for Ort {
 
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Session + 'm>, RunnerError> {
         let session = self.session(model).map_err(|reason| cannot(one_line(&reason)))?;
+        // The crate reads an optional output as if it were always there.
+        if let Some(output) = session.outputs().iter().find(|output| matches!(output.dtype(), ValueType::Optional(_))) {
+            return Err(cannot(format!("output `{}` may be absent", output.name())));
+        }
         Ok(Box::new(Loaded { model, session }))
     }
 }

@@ -73,3 +73,10 @@ fn what_it_does_not_know_and_what_fails_are_told_apart() {
     let error = run(beyond, &[one]).unwrap().unwrap_err();
     assert!(matches!(error, RunnerError::Failed { .. }), "{error}");
 }
+
+#[test]
+fn outputs_that_may_be_absent_are_declined() {
+    let text = "g () => (optional(float[2]) y) { y = Optional <type = float[2]> () }";
+    let Some(outputs) = run(text, &[]) else { return };
+    assert!(outputs.unwrap_err().to_string().ends_with("output `y` may be absent"));
+}
