@@ -3,6 +3,11 @@
 use crate::pass::Passes;
 use crate::pipeline::RegistryError;
 
+/// Each pass makes work for the others: what is inlined folds, what is folded can be fused, what is fused leaves constants
+/// unread, and with them functions uncalled.
+const SIMPLIFY: &str = "fixpoint(inline-functions{when=no-larger},eliminate-identity,fold-constants,fuse-conv-bn,\
+                        dedupe-initializers,eliminate-dead)";
+
 /// Every pass and preset that comes with onnxpress, for [`Passes::pipeline`] to resolve text with. Add your own to it.
 ///
 /// # Errors
@@ -14,5 +19,8 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::simplify::EliminateIdentity>()?;
     passes.register::<crate::fold_constants::FoldConstants>()?;
     passes.register::<crate::simplify::FuseConvBn>()?;
+    passes.register::<crate::DedupeInitializers>()?;
+    passes.register::<crate::InlineFunctions>()?;
+    passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

@@ -13,9 +13,14 @@ pub mod simplify;
 
 mod builtin;
 mod calls;
+mod dedupe_initializers;
 mod eliminate_dead;
+mod imports;
 mod infer_shapes;
+mod inline_functions;
 
 pub use builtin::builtin;
+pub use dedupe_initializers::DedupeInitializers;
 pub use eliminate_dead::EliminateDead;
 pub use infer_shapes::InferShapes;
+pub use inline_functions::{InlineFunctions, When};

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use onnxpress_ir::Model;
 use onnxpress_ir::graph::canonical_domain;
-use onnxpress_ir::{Graph, Model, Opsets};
 
 use crate::calls::{Calls, each_node};
+use crate::imports::import;
 use crate::pass::PassCx;
 
 /// Removes the functions that no node calls, directly or through other functions.
@@ -36,15 +37,5 @@ pub(super) fn remove_imports(model: &mut Model, cx: &mut PassCx<'_>) {
     if removed > 0 {
         import(&mut model.graph, &Arc::new(opsets));
         cx.applied("remove-import", removed);
-    }
-}
-
-/// Makes a graph, and all inside of it, one of these operator sets.
-fn import(graph: &mut Graph, opsets: &Arc<Opsets>) {
-    graph.opsets = Arc::clone(opsets);
-    graph.touch();
-    let holders: Vec<_> = graph.nodes().filter(|(_, node)| node.has_subgraphs()).map(|(id, _)| id).collect();
-    for id in holders {
-        graph.subgraphs_mut(id).for_each(|body| import(body, opsets));
     }
 }

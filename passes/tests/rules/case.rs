@@ -10,7 +10,7 @@ use crate::numbers;
 
 const TITLE: &str = "# ---- ";
 const RUN: &str = "# run: ";
-const NUMBERS: &str = "# numbers differ: ";
+const NUMBERS: &str = "# not run: ";
 const RESULT: &str = "# ==> ";
 
 /// A file of cases.

@@ -58,6 +58,7 @@ fn extent(dim: &Dim, symbols: &mut BTreeMap<String, usize>) -> usize {
 fn tensor(dtype: DType, dims: &[usize], random: &mut Random) -> Tensor {
     let count: usize = dims.iter().product();
     match dtype {
+        DType::String => Tensor::from_strings(dims, random.take(count, |bits| format!("{bits:x}").into())).unwrap(),
         DType::Bool => Tensor::from_i64s(dtype, dims, &random.take(count, |bits| (bits & 1) as i64)).unwrap(),
         dtype if dtype.is_integer() => {
             Tensor::from_i64s(dtype, dims, &random.take(count, |bits| (bits % 3) as i64)).unwrap()
