@@ -142,3 +142,28 @@ impl InlineFunctions {
 fn body(model: &Model, caller: Option<usize>) -> &Graph {
     caller.map_or(&model.graph, |place| &model.functions[place].body)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pass::Request;
+
+    /// The manager refuses such models; who runs a pass by itself may have one all the same.
+    #[test]
+    fn a_function_that_calls_itself_through_another_is_left_alone() {
+        let mut model = Model::from_text(
+            r#"<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+            g (float[2] x) => (y) { y = my.F(x) }
+            <opset_import: ["my" : 1], domain: "my"> F (a) => (b) { b = my.G(a) }
+            <opset_import: ["my" : 1], domain: "my"> G (a) => (b) { b = my.F(a) }"#,
+        )
+        .unwrap();
+        let mut cx = PassCx::new(Request::default());
+        let before = model.revision();
+        InlineFunctions::default().run(&mut model, &mut cx).unwrap();
+        assert_eq!(model.revision(), before);
+        assert!(cx.declines().iter().all(|decline| decline.reason == "it calls itself"));
+        assert_eq!(cx.declines().len(), 2);
+    }
+}
