@@ -32,7 +32,7 @@ fn infer(
 ) -> Result<Vec<Fact>, Undecided> {
     let mut branches = Vec::new();
     for body in bodies.iter_mut() {
-        branches.push(inference.infer(body, &[])?);
+        branches.push(inference.infer_branch(body)?);
     }
     let [one, other] = branches.as_slice() else {
         return Err(Undecided::invalid(format!("{} branches instead of two", branches.len())));
@@ -45,7 +45,13 @@ fn infer(
             cx.node.port_count()
         )));
     }
-    Ok(one.iter().zip(other).map(|(a, b)| either(a, b)).collect())
+    // Which attribute comes first in the file says nothing.
+    let then_first = cx.node.attrs.iter().find(|attr| !attr.value.graphs().is_empty());
+    let then_first = then_first.is_some_and(|attr| attr.name == "then_branch");
+    match cx.constant(0).and_then(|condition| condition.values::<bool>().ok()?.first().copied()) {
+        Some(holds) => Ok(if holds == then_first { one.clone() } else { other.clone() }),
+        None => Ok(one.iter().zip(other).map(|(a, b)| either(a, b)).collect()),
+    }
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

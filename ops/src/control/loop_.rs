@@ -11,7 +11,7 @@ use onnxpress_ir::{DType, Dim, Fact, Graph, Shape, Tensor, Type};
 use crate::axes::Axes;
 use crate::evaluate::pieces::{empty_of, stack};
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{BodyInference, Undecided};
+use crate::infer::{BodyInference, Undecided, as_declared};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -51,8 +51,10 @@ fn infer(
         return Err(Undecided::invalid(format!("the body has {found} outputs, not {expected}")));
     }
     let turns = turns(cx, body);
-    let stacked =
-        outputs.iter().skip(1 + carried).map(|slice| Fact { ty: stacked(&slice.ty, 0, &turns), elements: None });
+    // Slices that are stacked have one shape, so what is declared of the first holds of all.
+    let slices = outputs.iter().enumerate().skip(1 + carried);
+    let slices = slices.map(|(index, slice)| stacked(&as_declared(body, index, &slice.ty), 0, &turns));
+    let stacked = slices.map(|ty| Fact { ty, elements: None });
     Ok(inputs.into_iter().skip(2).chain(stacked).collect())
 }
 

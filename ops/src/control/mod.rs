@@ -3,6 +3,8 @@
 mod if_;
 mod loop_;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use crate::operator::Operator;
 

@@ -14,7 +14,7 @@ use super::loop_::stacked;
 use crate::axes::Axes;
 use crate::evaluate::pieces::{concat, empty_of, slice, slice_at, stack, zeros};
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{BodyInference, Undecided};
+use crate::infer::{BodyInference, Undecided, as_declared};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -143,8 +143,8 @@ fn infer(
             inputs.into_iter().take(layout.states).map(|fact| fact.ty).collect()
         }
     };
-    let slices = outputs.iter().skip(layout.states).zip(&layout.output_axes);
-    let slices = slices.map(|(slice, &axis)| stacked(&slice.ty, axis, &turns));
+    let slices = outputs.iter().enumerate().skip(layout.states).zip(&layout.output_axes);
+    let slices = slices.map(|((index, slice), &axis)| stacked(&as_declared(body, index, &slice.ty), axis, &turns));
     let batched = |ty: Type| if layout.batched { stacked(&ty, 0, &batch) } else { ty };
     Ok(states.into_iter().chain(slices).map(|ty| Fact { ty: batched(ty), elements: None }).collect())
 }

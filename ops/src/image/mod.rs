@@ -3,6 +3,7 @@
 mod affine_grid;
 mod col2im;
 mod grid_sample;
+mod image_scaler;
 mod interpolate;
 mod non_max_suppression;
 mod resize;
@@ -18,6 +19,7 @@ pub(crate) const OPERATORS: &[&Operator] = &[
     &affine_grid::AFFINE_GRID,
     &col2im::COL2IM,
     &grid_sample::GRID_SAMPLE,
+    &image_scaler::IMAGE_SCALER,
     &non_max_suppression::NON_MAX_SUPPRESSION,
     &resize::RESIZE,
     &resize::UPSAMPLE,

@@ -62,6 +62,22 @@ impl<'a> BodyInference<'a> {
             .collect())
     }
 
+    /// Annotates a branch, which has no inputs and may never run: what contradicts definitions inside is no error, since
+    /// exporters write both ways to treat an operand whose rank decides. Answers what is known of its outputs.
+    ///
+    /// # Errors
+    /// Where the branch has inputs.
+    pub fn infer_branch(&mut self, body: &mut Graph) -> Result<Vec<Fact>, Undecided> {
+        let (invalid, contradicted) = (self.found.invalid.len(), self.found.contradicted.len());
+        let mut outputs = self.infer(body, &[])?;
+        self.found.invalid.truncate(invalid);
+        self.found.contradicted.truncate(contradicted);
+        for (index, fact) in outputs.iter_mut().enumerate() {
+            fact.ty = as_declared(body, index, &fact.ty);
+        }
+        Ok(outputs)
+    }
+
     /// Annotates a body that runs again and again, output `carried[k].1` of one turn being input `carried[k].0` of the next.
     ///
     /// What is known of a carried value must hold for every turn, so it starts as what enters the first and is weakened by
@@ -98,6 +114,14 @@ impl<'a> BodyInference<'a> {
             *body = declared.clone();
         }
     }
+}
+
+/// The type of output `index` of a body, with what its interface declares where that says more. Only constant extents count:
+/// the same name may stand for another extent outside.
+pub fn as_declared(body: &Graph, index: usize, ty: &Type) -> Type {
+    let Some(&output) = body.outputs().get(index) else { return ty.clone() };
+    let constants = |dim: &Dim| dim.as_const().map_or_else(Dim::unknown, Dim::from);
+    ty.merge(&map_dims(&body.output(output).declared, &constants)).unwrap_or_else(|_| ty.clone())
 }
 
 /// Forgets what an earlier visit, perhaps with other inputs, found; element types and ranks that the file declares stay.

@@ -107,7 +107,11 @@ pub(super) fn annotate(graph: &mut Graph, found: &mut Inferred) {
 fn annotate_node(graph: &mut Graph, id: NodeId, found: &mut Inferred) {
     let Some(cx) = NodeCx::new(graph, id) else { return };
     let facet = facet(&cx);
-    let inferred = if cx.node.has_subgraphs() { with_bodies(graph, id, facet, found) } else { outputs(&cx, facet) };
+    let inferred = match facet {
+        // Bodies may be optional, so there may be none.
+        Infer::Bodies(_) => with_bodies(graph, id, facet, found),
+        _ => outputs(&cx, facet),
+    };
     let facts = match inferred {
         Ok(facts) => facts,
         Err(Undecided::Unknown) => Vec::new(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use onnxpress_ir::{DType, Dim, Fact, Shape, Type};
 
-pub use body::BodyInference;
+pub use body::{BodyInference, as_declared};
 pub use broadcast::{broadcast, elementwise, same_as_first};
 pub use driver::{Inferred, Standard, graph, model, readers_of};
 pub use either::{either, either_type};

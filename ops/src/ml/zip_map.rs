@@ -2,7 +2,7 @@
 //!
 //! Source: ONNX operator specification, `ai.onnx.ml.ZipMap`, version 1.
 
-use onnxpress_ir::{DType, Shape, Tensor, Type};
+use onnxpress_ir::{DType, Tensor, Type};
 
 use super::linear::labels;
 use super::{rows, sheet};
@@ -15,7 +15,8 @@ pub(crate) static ZIP_MAP: Operator = sheet("ZipMap", Axes::Opaque("its output h
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let labels = labels(&cx.attrs(), "classlabels_int64s", "classlabels_strings")?;
-    let score = Type::tensor(DType::Float, Shape::scalar());
+    // Files declare scores as scalars or as vectors of one element, and nothing says which is right.
+    let score = Type::tensor(DType::Float, None);
     cx.set(0, Type::Sequence(Box::new(Type::Map(labels.dtype(), Box::new(score)))));
     Ok(())
 }
