@@ -34,7 +34,7 @@ impl Attend<'_> {
     /// Where heads do not fit each other, or the work is more than allowed.
     pub(super) fn run(&self, cx: &EvalCx<'_>, q: &Heads, k: &Heads, v: &Heads) -> Result<(Heads, Vec<f64>), EvalError> {
         let fits = k.heads > 0
-            && q.heads % k.heads == 0
+            && q.heads.is_multiple_of(k.heads)
             && (q.batch, q.size) == (k.batch, k.size)
             && (k.batch, k.heads, k.length) == (v.batch, v.heads, v.length);
         if !fits {

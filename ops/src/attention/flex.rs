@@ -65,7 +65,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (query, value) = (cx.tensor(0)?, cx.tensor(2)?);
     let (q, k, v) = (Heads::of(query, None)?, Heads::of(cx.tensor(1)?, None)?, Heads::of(value, None)?);
     let fits = k.heads > 0
-        && q.heads % k.heads == 0
+        && q.heads.is_multiple_of(k.heads)
         && (q.batch, q.size) == (k.batch, k.size)
         && (k.batch, k.heads, k.length) == (v.batch, v.heads, v.length);
     if !fits {

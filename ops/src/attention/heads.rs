@@ -24,7 +24,7 @@ impl Heads {
         match *tensor.dims() {
             [batch, heads, length, size] => Ok(Self { batch, heads, length, size, values }),
             [batch, length, hidden] => {
-                let heads = heads.filter(|&heads| heads > 0 && hidden % heads == 0);
+                let heads = heads.filter(|&heads| heads > 0 && hidden.is_multiple_of(heads));
                 let heads = heads.ok_or_else(|| EvalError::invalid(format!("{hidden} features as heads")))?;
                 Ok(Self::unpacked(batch, length, heads, hidden / heads, &values))
             }

@@ -10,8 +10,8 @@
 
 use onnxpress_ir::{Dim, Shape, Tensor};
 
-use super::attention::heads;
 use super::heads::Heads;
+use super::standard::heads;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};

@@ -1,19 +1,19 @@
 //! Attention, and what goes with it.
 
 mod attend;
-mod attention;
 mod flex;
 mod heads;
 mod linear;
 mod multi_head;
 mod projected;
 mod rotary;
+mod standard;
 
 use crate::operator::Operator;
 
 /// The data sheets of this family.
 pub(crate) const OPERATORS: &[&Operator] = &[
-    &attention::ATTENTION,
+    &standard::ATTENTION,
     &flex::FLEX_ATTENTION,
     &linear::LINEAR_ATTENTION,
     &multi_head::MULTI_HEAD_ATTENTION,

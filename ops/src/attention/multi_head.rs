@@ -11,8 +11,8 @@
 use onnxpress_ir::{Dim, Shape, Tensor};
 
 use super::attend::{Attend, Stage};
-use super::attention::{Mask, heads};
 use super::heads::Heads;
+use super::standard::{Mask, heads};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};

@@ -8,9 +8,9 @@
 use onnxpress_ir::{Dim, Shape, Tensor};
 
 use super::attend::{Attend, Stage};
-use super::attention::{Mask, heads};
 use super::heads::Heads;
 use super::multi_head::Padding;
+use super::standard::{Mask, heads};
 use crate::axes::Axes;
 use crate::evaluate::pieces::{slice_at, stack};
 use crate::evaluate::{EvalCx, EvalError, Value};

@@ -72,7 +72,7 @@ fn rotate(cx: &EvalCx<'_>, cosines: &Tensor, sines: &Tensor, row: Rows<'_>) -> R
     let mut x4 = Heads::of(x, heads)?;
     let turned = turned.unwrap_or(x4.size);
     let half = turned / 2;
-    if turned > x4.size || turned % 2 != 0 || width != half || sines.dims() != cosines.dims() {
+    if turned > x4.size || !turned.is_multiple_of(2) || width != half || sines.dims() != cosines.dims() {
         return Err(EvalError::invalid(format!("angles {:?} for {turned} of {} features", cosines.dims(), x4.size)));
     }
     let interleaved = attrs.flag("interleaved")?;

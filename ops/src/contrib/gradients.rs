@@ -95,7 +95,7 @@ fn layer_normalization(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (means, inverses) = (cx.tensor(3)?.to_f64s()?, cx.tensor(4)?.to_f64s()?);
     let first = cx.axis(cx.attrs().int_or("axis", -1)?, x.rank())?;
     let width: usize = x.dims()[first..].iter().product();
-    let lanes = if width == 0 { 0 } else { x.len() / width };
+    let lanes = x.len().checked_div(width).unwrap_or(0);
     if dy.dims() != x.dims() || scale.len() != width || means.len() != lanes || inverses.len() != lanes {
         return Err(EvalError::invalid(format!("{dy:?} and {scale:?} for {x:?}")));
     }

@@ -62,7 +62,7 @@ pub(super) fn normalize(
     beta: Option<&[f64]>,
 ) -> Result<(Vec<f64>, Vec<f64>), EvalError> {
     let width = gamma.len();
-    if width == 0 || beta.is_some_and(|beta| beta.len() != width) || values.len() % width != 0 {
+    if width == 0 || beta.is_some_and(|beta| beta.len() != width) || !values.len().is_multiple_of(width) {
         return Err(EvalError::invalid(format!("parameters of {width} entries")));
     }
     let (mut means, mut inverses) = (Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ fn evaluate(cx: &EvalCx<'_>, centred: bool) -> Result<Vec<Value>, EvalError> {
     let (x, skip, gamma) = (cx.tensor(0)?, cx.tensor(1)?.to_f64s()?, cx.tensor(2)?.to_f64s()?);
     let optional = |index| cx.optional_tensor(index)?.map(Tensor::to_f64s).transpose().map_err(EvalError::from);
     let (beta, bias) = if centred { (optional(3)?, optional(4)?) } else { (None, optional(3)?) };
-    if x.dims().last() != Some(&gamma.len()) || skip.is_empty() || x.len() % skip.len() != 0 {
+    if x.dims().last() != Some(&gamma.len()) || skip.is_empty() || !x.len().is_multiple_of(skip.len()) {
         return Err(EvalError::invalid(format!("{x:?} and {} to skip", skip.len())));
     }
     if bias.as_ref().is_some_and(|bias| bias.len() != gamma.len()) {

@@ -87,18 +87,18 @@ fn gru(cx: &EvalCx<'_>, layer: &Direction<'_>, driven: &[f64], state: &mut State
 fn lstm(cx: &EvalCx<'_>, layer: &Direction<'_>, driven: &[f64], state: &mut State) -> Result<(), EvalError> {
     let hidden = layer.hidden;
     let coupled = cx.attrs().flag("input_forget")?;
-    let summed: Vec<Vec<f64>> = (0..4)
-        .map(|gate| layer.recur(gate, &state.h).iter().zip(&driven[gate * hidden..]).map(|(r, x)| x + r).collect())
-        .collect();
-    for at in 0..hidden {
-        let before = state.c[at];
+    let sum_of = |gate: usize| -> Vec<f64> {
+        layer.recur(gate, &state.h).iter().zip(&driven[gate * hidden..]).map(|(r, x)| r + x).collect()
+    };
+    let [i, o, f, g] = [0, 1, 2, 3].map(sum_of);
+    for (at, c) in state.c.iter_mut().enumerate() {
+        let before = *c;
         let peephole = |which: usize, c: f64| layer.peepholes[which * hidden + at] * c;
-        let input = layer.activate(0, summed[0][at] + peephole(0, before));
-        let forget = if coupled { 1.0 - input } else { layer.activate(0, summed[2][at] + peephole(2, before)) };
-        let c = forget * before + input * layer.activate(1, summed[3][at]);
-        let output = layer.activate(0, summed[1][at] + peephole(1, c));
-        state.c[at] = c;
-        state.h[at] = output * layer.activations[2].apply(c);
+        let input = layer.activate(0, i[at] + peephole(0, before));
+        let forget = if coupled { 1.0 - input } else { layer.activate(0, f[at] + peephole(2, before)) };
+        *c = forget * before + input * layer.activate(1, g[at]);
+        let output = layer.activate(0, o[at] + peephole(1, *c));
+        state.h[at] = output * layer.activations[2].apply(*c);
     }
     Ok(())
 }

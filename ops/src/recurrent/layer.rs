@@ -218,10 +218,10 @@ pub(super) fn evaluate(
             clip: if clip.is_nan() { f64::INFINITY } else { clip },
         };
         let weights: &[f64] = part(&ws, rows * features);
-        for n in 0..batch {
+        for (n, &length) in lengths.iter().enumerate() {
             let at = (if batch_first { n * d + k } else { k * batch + n }) * hidden;
             let mut state = State { h: hs[at..at + hidden].to_vec(), c: cs[at..at + hidden].to_vec() };
-            let length = usize::try_from(lengths[n]).unwrap_or(0).min(steps);
+            let length = usize::try_from(length).unwrap_or(0).min(steps);
             for turn in 0..length {
                 let t = if reversed { length - 1 - turn } else { turn };
                 let from = (if batch_first { n * steps + t } else { t * batch + n }) * features;
