@@ -7,13 +7,17 @@
 //! 1. A captured value is called inside a subgraph as it is called outside.
 //! 2. Inputs and outputs of the main graph and of functions keep their names; a computed value that an output gives out has
 //!    the output's name. (Inputs and outputs of subgraphs go by position. They keep their names unless rule 1 takes them.)
-//! 3. Names from the file win over names that passes gave; among equals, the earlier in the file.
+//! 3. Names from the file win over names that passes gave; among equals, the earlier in the file. Of constants, one that is
+//!    read wins over one that is not: a file may have two of one name, of which only the last counts.
 //! 4. Who loses a name or has none gets a new one, derived from the old one, the node's own or its operator's, and equal to
 //!    no name in the model. Nothing here depends on anything but the model, so equal models get equal names.
 //!
 //! A value has one name, so an output that gives out what has another name (an input, an initializer, a captured value, or
 //! what another output gives out too) needs a node in between. That is the standard's `Identity`, and together with
 //! `Constant` it is all that this crate knows of operators: both are ways to write a value, not to compute one.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -218,6 +222,7 @@ impl Level<'_> {
             Vertex::Node(node) => match node.name.as_ref().filter(|name| !name.is_empty()) {
                 Some(name) if node.port_count() == 1 => name.suffixed("_output"),
                 Some(name) => name.suffixed(&format!("_output_{}", value.port)),
+                None if node.op_type.is_empty() => Name::from("value"),
                 None => Name::from_bytes(node.op_type.as_bytes().to_ascii_lowercase().into()),
             },
             Vertex::Constant(constant) => match &constant.form {
@@ -274,7 +279,7 @@ impl Level<'_> {
             let name = &graph.output(output).name;
             let other = match given_out.get(&value) {
                 Some(given) => Some(given.clone()),
-                None => self.fixed_name(value),
+                None => self.fixed_name(value, name),
             };
             match other {
                 Some(other) if other == *name => {}
@@ -308,12 +313,17 @@ impl Level<'_> {
         new
     }
 
-    /// The name of a value that cannot be called after an output.
-    fn fixed_name(&self, value: ValueId) -> Option<Name> {
-        let planned = || self.plan.values.get(&value).or_else(|| label(self.graph.port(value))).cloned();
+    /// The name of a value that cannot be called after an output. A constant can only where that is its name already: people
+    /// know weights by name.
+    fn fixed_name(&self, value: ValueId, output: &Name) -> Option<Name> {
+        let own = || label(self.graph.port(value)).cloned();
         match self.graph.vertex(value.node) {
-            Vertex::Input(_) | Vertex::Capture(_) => planned(),
-            Vertex::Constant(constant) if !matches!(constant.form, ConstantForm::Node { .. }) => planned(),
+            Vertex::Input(_) | Vertex::Capture(_) => self.plan.values.get(&value).cloned().or_else(own),
+            Vertex::Constant(constant) => match constant.form {
+                ConstantForm::ListedAsInput { .. } => self.plan.values.get(&value).cloned().or_else(own),
+                ConstantForm::Initializer => own().filter(|name| name != output),
+                ConstantForm::Node { .. } => None,
+            },
             _ => None,
         }
     }
@@ -322,17 +332,17 @@ impl Level<'_> {
     fn others(&self, named: &HashSet<ValueId>) -> Vec<ValueId> {
         let mut others = Vec::new();
         for (id, vertex) in self.graph.vertices() {
-            let (made, order) = match vertex {
+            let (made, idle, order) = match vertex {
                 Vertex::Constant(constant) if !matches!(constant.form, ConstantForm::ListedAsInput { .. }) => {
-                    (constant.order.made > 0, constant.order)
+                    (constant.order.made > 0, !self.graph.is_read(id), constant.order)
                 }
-                Vertex::Node(node) => (node.origin.is_some() || node.order.made > 0, node.order),
+                Vertex::Node(node) => (node.origin.is_some() || node.order.made > 0, false, node.order),
                 _ => continue,
             };
             let is_node = matches!(vertex, Vertex::Node(_));
             for (index, port) in (0u32..).zip(vertex.ports()) {
                 if !port.omitted && !named.contains(&id.port(index)) {
-                    others.push((made, is_node, order, id.port(index)));
+                    others.push((made, idle, is_node, order, id.port(index)));
                 }
             }
         }

@@ -48,7 +48,7 @@ mod preamble;
 mod print;
 mod recipe;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod word;
 
 pub use error::{Fault, TextError};

@@ -8,6 +8,8 @@ mod forms;
 mod random;
 mod same;
 
+pub(crate) use random::any_model;
+
 use super::*;
 
 /// The text that a graph's text prints as.

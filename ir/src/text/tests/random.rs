@@ -342,7 +342,7 @@ fn any_preamble() -> impl Strategy<Value = Preamble> {
         })
 }
 
-fn any_model() -> impl Strategy<Value = Model> {
+pub(crate) fn any_model() -> impl Strategy<Value = Model> {
     let imports = vec((any_name(), 0i64..30), 0..3).prop_map(Opsets::new).boxed();
     let function = (
         any_operator(),
