@@ -1,6 +1,8 @@
 //! A graph with all graphs inside of it, their constants, and which of these are to read which.
 
-use onnxpress_ir::{ConstantForm, Graph, NodeId, Order, Tensor, Vertex};
+use onnxpress_ir::{Constant, ConstantForm, Graph, NodeId, Order, Slot, Tensor, ValueId, Vertex};
+
+use crate::rewrite::file_size;
 
 /// The way from a graph to one inside of it: the node that holds the next graph, and which of the node's subgraphs that is.
 pub(super) type Path = Vec<(NodeId, usize)>;
@@ -16,6 +18,49 @@ pub(super) struct Found<'g> {
     stays: bool,
     is_node: bool,
     order: Order,
+    /// Bytes of its name.
+    name: usize,
+    /// What it takes in a file, names where it is read aside.
+    bytes: usize,
+    /// How often its name stands in a file as something read.
+    readings: usize,
+}
+
+impl<'g> Found<'g> {
+    fn new(graph: &'g Graph, number: usize, id: NodeId, constant: &'g Constant) -> Option<Self> {
+        let value = id.port(0);
+        let given_out = |reader: NodeId| matches!(graph.get(reader), Some(Vertex::Output(_)));
+        Some(Self {
+            graph: number,
+            id,
+            tensor: constant.value.dense()?,
+            stays: graph.readers(value).any(|reading| given_out(reading.node)),
+            is_node: matches!(constant.form, ConstantForm::Node { .. }),
+            order: constant.order,
+            name: constant.port.name.as_ref().map_or(file_size::NEW_NAME, |name| name.as_bytes().len()),
+            bytes: file_size::constant(constant, false),
+            readings: readings(graph, value),
+        })
+    }
+
+    /// Whether the file grows if what reads this reads what has a name of `name` bytes.
+    fn is_shorter_than(&self, name: usize) -> bool {
+        self.bytes + self.readings * self.name < self.readings * name
+    }
+}
+
+/// How often a value is read, inside of subgraphs too.
+fn readings(graph: &Graph, value: ValueId) -> usize {
+    let of_reading = |reading: onnxpress_ir::Use| match (reading.slot, graph.node(reading.node)) {
+        (Slot::Capture(operand), Some(node)) => node
+            .subgraphs()
+            .flat_map(|body| body.captures().map(move |(id, capture)| (body, id, capture)))
+            .filter(|(_, _, capture)| capture.operand == operand)
+            .map(|(body, id, _)| readings(body, id.port(0)))
+            .sum(),
+        _ => 1,
+    };
+    graph.readers(value).map(of_reading).sum()
 }
 
 /// The graphs, each before those inside of it.
@@ -49,14 +94,11 @@ impl<'g> Tree<'g> {
         self.paths.push(path.clone());
         let first = self.constants.len();
         for (id, constant) in graph.constants() {
-            if let Some(tensor) = constant.value.dense() {
-                let given_out = |reader: NodeId| matches!(graph.get(reader), Some(Vertex::Output(_)));
-                let stays = graph.readers(id.port(0)).any(|reading| given_out(reading.node));
-                let is_node = matches!(constant.form, ConstantForm::Node { .. });
-                self.constants.push(Found { graph: number, id, tensor, stays, is_node, order: constant.order });
-            }
+            self.constants.extend(Found::new(graph, number, id, constant));
         }
-        self.constants[first..].sort_by_key(|found| (!found.stays, found.is_node, found.order, found.id));
+        // Of those that may go, that of the shortest name is best kept.
+        let rank = |found: &Found<'_>| (!found.stays, found.is_node, found.name, found.order, found.id);
+        self.constants[first..].sort_by_key(rank);
         for (id, node) in graph.nodes() {
             for (index, body) in node.subgraphs().enumerate() {
                 let mut inner = path.clone();
@@ -76,18 +118,30 @@ impl<'g> Tree<'g> {
         for &index in class {
             let found = &self.constants[index];
             let path = &self.paths[found.graph];
-            let seen = merges.iter_mut().find(|(_, merge)| path.starts_with(&merge.path));
-            match seen {
+            let longer = |index: usize| found.is_shorter_than(self.constants[index].name);
+            let fits = |(index, merge): &&mut (usize, Merge)| path.starts_with(&merge.path) && !longer(*index);
+            match merges.iter_mut().find(fits) {
                 Some((_, merge)) if !found.stays => merge.gone.push((path[merge.path.len()..].to_vec(), found.id)),
                 _ => merges.push((index, Merge { path: path.clone(), keep: Some(found.id), gone: Vec::new() })),
             }
         }
+        // Those that stand alone because of their names are left alone.
+        let alone = |index: usize| {
+            let path = &self.paths[self.constants[index].graph];
+            !merges.iter().any(|(other, merge)| *other != index && path.starts_with(&merge.path))
+        };
+        let alone: Vec<bool> = merges.iter().map(|(index, _)| alone(*index)).collect();
+        let mut alone = alone.into_iter();
+        let (merges, left): (Vec<_>, Vec<_>) = merges.into_iter().partition(|_| alone.next() == Some(true));
         let movable = |(index, _): &(usize, Merge)| !self.constants[*index].stays;
-        if merges.iter().filter(|merge| movable(merge)).count() < 2 {
-            return merges.into_iter().map(|(_, merge)| merge).filter(|merge| !merge.gone.is_empty()).collect();
+        let (moved, mut kept): (Vec<_>, Vec<_>) = merges.into_iter().partition(movable);
+        kept.extend(left);
+        let kept = kept.into_iter().map(|(_, merge)| merge);
+        if moved.len() < 2 {
+            let moved = moved.into_iter().map(|(_, merge)| merge);
+            return kept.chain(moved).filter(|merge| !merge.gone.is_empty()).collect();
         }
         // Beside each other: one in the graph around them all.
-        let (moved, kept): (Vec<_>, Vec<_>) = merges.into_iter().partition(movable);
         let mut around = moved[0].1.path.clone();
         for (_, merge) in &moved {
             let common = around.iter().zip(&merge.path).take_while(|(a, b)| a == b).count();
@@ -100,7 +154,6 @@ impl<'g> Tree<'g> {
             one.gone.extend(merge.keep.map(|id| (rest.to_vec(), id)));
             one.gone.extend(merge.gone.into_iter().map(|(path, id)| ([rest, &path].concat(), id)));
         }
-        let kept = kept.into_iter().map(|(_, merge)| merge).filter(|merge| !merge.gone.is_empty());
-        kept.chain([one]).collect()
+        kept.filter(|merge| !merge.gone.is_empty()).chain([one]).collect()
     }
 }

@@ -6,6 +6,8 @@ mod node_names;
 mod versions;
 mod worth;
 
+use std::collections::BTreeMap;
+
 use onnxpress_ir::{Function, Graph, Model};
 use onnxpress_ops::infer;
 
@@ -54,7 +56,7 @@ impl Pass for InlineFunctions {
         if model.functions.is_empty() {
             return Ok(());
         }
-        let mut names = NodeNames::of(model);
+        let mut names = BTreeMap::new();
         let facts = ModelFacts::of(model);
         let mut gone = vec![false; model.functions.len()];
         let mut inlined = 0;
@@ -92,7 +94,7 @@ impl InlineFunctions {
         place: usize,
         function: &Function,
         facts: &ModelFacts,
-        names: &mut NodeNames,
+        names: &mut BTreeMap<Option<usize>, NodeNames>,
     ) -> Result<Inlined, String> {
         let calls = Calls::of(&model.functions);
         let callers: Vec<Option<usize>> = std::iter::once(None)
@@ -123,6 +125,7 @@ impl InlineFunctions {
         }
         let mut inlined = Inlined::default();
         for (caller, missing) in callers.into_iter().zip(imports) {
+            let names = names.entry(caller).or_insert_with(|| NodeNames::of(body(model, caller)));
             let (caller, place) = match caller {
                 None => (&mut model.graph, Place::Main),
                 Some(place) => (&mut model.functions[place].body, Place::Function),

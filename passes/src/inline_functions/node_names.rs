@@ -1,17 +1,17 @@
-//! Names of nodes, which tools tell nodes by and which should stand for one node each.
+//! Names of nodes, by which tools tell nodes of a model, or of a function, from each other.
 
 use std::collections::HashSet;
 
-use onnxpress_ir::{Graph, Model, Name};
+use onnxpress_ir::{Graph, Name};
 
-/// The names that nodes of the model have.
+/// The names that nodes of a graph and of its subgraphs have.
 #[derive(Debug)]
 pub(super) struct NodeNames(HashSet<Name>);
 
 impl NodeNames {
-    pub(super) fn of(model: &Model) -> Self {
+    pub(super) fn of(graph: &Graph) -> Self {
         let mut names = Self(HashSet::new());
-        names.enter(&model.graph);
+        names.enter(graph);
         names
     }
 
@@ -24,7 +24,7 @@ impl NodeNames {
 
     /// The name of a node of a function where it is inlined: its own if that is free, else one that tells the call too.
     pub(super) fn derive(&mut self, own: &Name, call: Option<&Name>) -> Name {
-        if self.0.insert(own.clone()) {
+        if own.is_empty() || self.0.insert(own.clone()) {
             return own.clone();
         }
         let base = match call.filter(|call| !call.is_empty()) {
