@@ -10,6 +10,7 @@ use onnxpress_ops::{infer, verify};
 
 use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said};
 use crate::pipeline::{PassStep, Pipeline, Step};
+use crate::rewrite::file_size;
 
 /// How often a `fixpoint(…)` group runs at most; one that has not settled by then is reported.
 const FIXPOINT_LIMIT: usize = 32;
@@ -134,8 +135,9 @@ struct Run<'a> {
 pub fn run(
     pipeline: &Pipeline<Arc<dyn AnyPass>>,
     model: &mut Model,
-    options: RunOptions<'_>,
+    mut options: RunOptions<'_>,
 ) -> Result<Report, RunError> {
+    options.request.came = Some(file_size::model(model));
     let report = Report { pipeline: pipeline.to_string(), ..Report::default() };
     let mut run = Run { options, report, expected: None, since: Vec::new(), stopped: false };
     let notices = prepare(model)?;

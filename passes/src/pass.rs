@@ -131,6 +131,8 @@ pub(crate) struct Said {
 pub struct Request<'a> {
     /// Sizes that the user gives to symbolic dimensions.
     pub dims: &'a [(String, i64)],
+    /// About how many bytes the model took when the run began; `None` where no run is going on. The manager counts it.
+    pub came: Option<usize>,
 }
 
 impl<'a> PassCx<'a> {

@@ -4,8 +4,9 @@
 //! computed from, or with elements that inference knows, as of the `Shape` of a value whose extents are known; after, `y` is
 //! a constant.
 //! Fires where every node in question is pure, known, not the call of a function, and without subgraphs, and where the file
-//! does not grow: the constant takes no more bytes than the nodes and constants that go because nothing reads them any more.
-//! So what is written shorter than it is (`ConstantOfShape`, `Expand`, `Tile`) stays, until something short is made of it.
+//! does not grow on balance: the constant takes no more bytes than the nodes and constants that go because nothing reads
+//! them any more, or a little more, and the run has saved that much elsewhere. So what is written far shorter than it is
+//! (`ConstantOfShape`, `Expand`, `Tile`) stays, until something short is made of it.
 //! `DequantizeLinear` stays, since its operand is stored quantized on purpose.
 //! Exact: what is computed ahead is computed by the definition of the operator, rounded once where runtimes round more
 //! often. Ends: one node fewer each time.
@@ -27,11 +28,21 @@ const STEPS: u64 = 1 << 28;
 pub struct FoldConstant {
     /// The largest constant that is computed.
     pub limit: ByteSize,
+    /// What one constant may add to the file, as long as the file stays smaller than it came.
+    pub growth: ByteSize,
 }
 
 impl FoldConstant {
     /// The largest constant that is computed unless the user says otherwise: a large layer's weights, transposed or cast.
     pub const LIMIT: ByteSize = ByteSize(256 << 20);
+    /// What one constant may add unless the user says otherwise: a bias, not a mask of attention.
+    pub const GROWTH: ByteSize = ByteSize(16_000);
+}
+
+impl Default for FoldConstant {
+    fn default() -> Self {
+        Self { limit: Self::LIMIT, growth: Self::GROWTH }
+    }
 }
 
 /// What a node's outputs are, those that nothing reads aside.
@@ -72,15 +83,19 @@ impl Rule for FoldConstant {
             let extents = ty.and_then(|ty| Some((ty.dtype?, ty.shape.as_ref()?.as_consts()?)));
             extents.map_or(0, |(dtype, dims)| file_size::new_constant(dtype, &dims, name.as_ref(), cx.written()))
         });
-        self.check_size(cx, root, least.sum(), freed)?;
+        let least: usize = least.sum();
+        cx.require(least <= self.limit.bytes(), root, format!("it is larger than {}", self.limit))?;
+        if least.saturating_sub(freed) > self.growth.bytes() {
+            cx.pays(root, least, freed, 0)?;
+        }
         let tensors = match (tracked, cone) {
             (Some(tensors), _) => tensors,
             (None, Some(cone)) => self.evaluate(cx, root, &cone, &outputs)?,
             (None, None) => return Err(Miss::NotHere),
         };
-        let made =
-            tensors.iter().zip(&names).map(|(tensor, name)| file_size::new_tensor(tensor, name.as_ref(), cx.written()));
-        self.check_size(cx, root, made.sum(), freed)?;
+        let made = tensors.iter().zip(&names);
+        let made = made.map(|(tensor, name)| file_size::new_tensor(tensor, name.as_ref(), cx.written()));
+        cx.pays(root, made.sum(), freed, self.growth.bytes())?;
         let values = outputs.into_iter().zip(names).zip(tensors);
         Ok(Folding { values: values.map(|((value, name), tensor)| (value, name, tensor)).collect() })
     }
@@ -95,20 +110,8 @@ impl Rule for FoldConstant {
 }
 
 impl FoldConstant {
-    fn check_size(&self, cx: &MatchCx<'_>, root: NodeId, made: usize, freed: usize) -> Found<()> {
-        let reason = || format!("the file would grow by {} bytes", made.saturating_sub(freed));
-        cx.require(made <= freed, root, reason())?;
-        let limit = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
-        cx.require(
-            made <= limit,
-            root,
-            format!("the constant takes {made} bytes, more than the limit of {}", self.limit),
-        )
-    }
-
     fn evaluate(&self, cx: &MatchCx<'_>, root: NodeId, cone: &Cone, outputs: &[ValueId]) -> Found<Vec<Tensor>> {
-        let elements = usize::try_from(self.limit.0).unwrap_or(usize::MAX);
-        let limits = Limits { elements, steps: STEPS, ..Limits::default() };
+        let limits = Limits { elements: self.limit.bytes(), steps: STEPS, ..Limits::default() };
         let values = cone.evaluate(cx, limits).map_err(|error| Miss::declined(root, error.to_string()))?;
         let tensor = |value: &ValueId| match values.get(value.port as usize) {
             Some(Value::Tensor(tensor)) => Ok(tensor.clone()),

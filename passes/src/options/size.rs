@@ -24,6 +24,11 @@ const UNITS: [(&str, u64); 9] = [
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
+    /// The number, as far as memory can hold so many.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     /// Reads `1.5GiB`. `None` for anything else, for a part of a byte, and beyond 64 bits.
     fn read(text: &str) -> Option<ByteSize> {
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -30,7 +30,7 @@ const LEAST_FUEL: usize = 256;
 ///
 /// What was applied, and what was declined in the end, is recorded in `cx`.
 pub fn rewrite(model: &mut Model, rules: &[&dyn AnyRule], cx: &mut PassCx<'_>) {
-    let facts = ModelFacts::of(model);
+    let facts = ModelFacts::of(model).with_credit(cx.request.came, model);
     let mut driver = Driver { rules: Rules::new(rules), applied: BTreeMap::new(), out_of_fuel: Vec::new() };
     let mut declined = driver.graph(&mut model.graph, &Surroundings::outermost(&facts, Place::Main));
     for function in &mut model.functions {

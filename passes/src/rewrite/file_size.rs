@@ -5,7 +5,7 @@
 //! [`NEW_NAME`] where something comes, so that on balance no more is promised than is kept.
 
 use onnxpress_ir::{
-    AttrValue, Constant, ConstantForm, ConstantValue, DType, Graph, Name, NodeId, SparseTensor, Tensor, Vertex,
+    AttrValue, Constant, ConstantForm, ConstantValue, DType, Graph, Model, Name, NodeId, SparseTensor, Tensor, Vertex,
 };
 
 /// What a name is taken to have, in bytes, that is given when the file is written.
@@ -173,6 +173,15 @@ pub fn graph(graph: &Graph) -> usize {
         Vertex::Capture(_) => 0,
     });
     vertices.sum()
+}
+
+/// A model, at least, its header aside.
+pub fn model(model: &Model) -> usize {
+    let functions = model.functions.iter().map(|function| {
+        let own = [Some(&function.name), Some(&function.domain), Some(&function.overload)];
+        field(own.into_iter().map(name_field).sum::<usize>() + graph(&function.body))
+    });
+    graph(&model.graph) + functions.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -276,6 +276,17 @@ impl<'a> MatchCx<'a> {
         }
     }
 
+    /// Goes on only if the file does not grow on balance: if what is made takes no more than what goes, or not more than
+    /// `limit` beyond that, and no more than other passes have saved already.
+    ///
+    /// # Errors
+    /// A decline if not.
+    pub fn pays(&self, site: NodeId, made: usize, freed: usize, limit: usize) -> Found<()> {
+        let grown = made.saturating_sub(freed);
+        let pays = grown == 0 || grown <= limit && self.around.model.afford(grown);
+        self.require(pays, site, format!("the file would grow by {grown} bytes"))
+    }
+
     /// The port of a value.
     pub fn port(&self, value: ValueId) -> &'a Port {
         self.watch(value.node);

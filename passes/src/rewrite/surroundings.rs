@@ -1,12 +1,13 @@
 //! What stands around a graph: the graphs that it is nested in, and what rules ask of the model.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use onnxpress_ir::graph::canonical_domain;
 use onnxpress_ir::{Graph, Model, Node, NodeId, Tensor, ValueId, Vertex};
 
 use super::effects::{self, Effect};
-use super::file_size::Written;
+use super::file_size::{self, Written};
 use crate::calls::{Callee, Calls};
 
 /// What kind of graph it is.
@@ -29,12 +30,14 @@ pub struct ModelFacts {
     /// The version of the file format.
     pub ir_version: i64,
     functions: BTreeMap<Key, Effect>,
+    /// Bytes that the file may still grow by.
+    credit: Cell<usize>,
 }
 
 impl ModelFacts {
     /// Of a model.
     pub fn of(model: &Model) -> Self {
-        let mut facts = Self { ir_version: model.header.ir_version, functions: BTreeMap::new() };
+        let mut facts = Self { ir_version: model.header.ir_version, ..Self::default() };
         for Callee { place, recursive } in Calls::of(&model.functions).callees_first() {
             let function = &model.functions[place];
             let effect = if recursive { Effect::Unknown } else { effects::of_graph(&function.body, &facts) };
@@ -43,6 +46,23 @@ impl ModelFacts {
             facts.functions.insert(key, effect);
         }
         facts
+    }
+
+    /// The same, with most of what the run has saved so far as credit: what `came`, about so many bytes, shall not leave
+    /// larger.
+    #[must_use]
+    pub fn with_credit(self, came: Option<usize>, model: &Model) -> Self {
+        let saved = came.map_or(0, |came| came.saturating_sub(file_size::model(model)));
+        // Sizes are estimates.
+        self.credit.set(saved / 8 * 7);
+        self
+    }
+
+    /// Takes so many bytes off the credit, if there are as many.
+    pub(super) fn afford(&self, bytes: usize) -> bool {
+        let left = self.credit.get().checked_sub(bytes);
+        self.credit.set(left.unwrap_or(self.credit.get()));
+        left.is_some()
     }
 
     /// What the function does beside computing, if the node calls one.
