@@ -21,13 +21,15 @@ const fn sheet(name: &'static str, quantize: Quantize, kernel: Kernel) -> Operat
 }
 
 pub(crate) static SOFTMAX: Operator =
-    sheet("Softmax", Quantize::KeepsFloat("exponentials need the range of floats"), |cx| evaluate(cx, softmax));
+    sheet("Softmax", Quantize::KeepsFloat("exponentials need the range of floats"), |cx| evaluate(cx, Scale::Shares));
 pub(crate) static LOG_SOFTMAX: Operator =
-    sheet("LogSoftmax", Quantize::KeepsFloat("logarithms need the range of floats"), |cx| evaluate(cx, log_softmax));
+    sheet("LogSoftmax", Quantize::KeepsFloat("logarithms need the range of floats"), |cx| {
+        evaluate(cx, Scale::Logarithms)
+    });
 pub(crate) static HARDMAX: Operator =
-    sheet("Hardmax", Quantize::KeepsFloat("its results are 0 and 1"), |cx| evaluate(cx, hardmax));
+    sheet("Hardmax", Quantize::KeepsFloat("its results are 0 and 1"), evaluate_hardmax);
 
-/// Probabilities in place of scores. Source of the shift by the largest: any text on numerics; nothing overflows with it.
+/// Probabilities in place of scores, which are shifted by the largest so that nothing overflows.
 pub(crate) fn softmax(lane: &mut [f64]) {
     let largest = largest(lane);
     lane.iter_mut().for_each(|x| *x = (*x - largest).exp());
@@ -80,7 +82,8 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     Ok(format!("{all} -> {all}; normalized {}", letters[first..last].join(" ")))
 }
 
-fn evaluate(cx: &EvalCx<'_>, of_lane: fn(&mut [f64])) -> Result<Vec<Value>, EvalError> {
+/// The scores and the lanes they lie in.
+fn scores(cx: &EvalCx<'_>) -> Result<(Vec<f64>, Lanes), EvalError> {
     let x = cx.tensor(0)?;
     if !x.dtype().is_float() {
         return Err(EvalError::invalid(format!("an operand of {}", x.dtype())));
@@ -88,8 +91,50 @@ fn evaluate(cx: &EvalCx<'_>, of_lane: fn(&mut [f64])) -> Result<Vec<Value>, Eval
     let (axis, to_the_end) = lane_axes(cx.version, cx.attrs().int("axis")?);
     let first = cx.axis(axis, x.rank())?;
     let last = if to_the_end { x.rank() } else { first + 1 };
-    let mut values = x.to_f64s()?;
-    Lanes::along(x.dims(), first, last).rewrite(&mut values, of_lane);
+    Ok((x.to_f64s()?, Lanes::along(x.dims(), first, last)))
+}
+
+/// What probabilities are told as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Shares,
+    Logarithms,
+}
+
+/// Step by step, each rounded to the operand's type, as is the function that the standard defines the operators by.
+fn evaluate(cx: &EvalCx<'_>, scale: Scale) -> Result<Vec<Value>, EvalError> {
+    let x = cx.tensor(0)?;
+    let rounded = |values: &[f64]| Tensor::from_f64s(x.dtype(), &[values.len()], values)?.to_f64s();
+    let (mut values, lanes) = scores(cx)?;
+    if values.is_empty() {
+        return Ok(vec![x.clone().into()]);
+    }
+    lanes.rewrite(&mut values, |lane| {
+        let largest = largest(lane);
+        lane.iter_mut().for_each(|x| *x -= largest);
+    });
+    let shifted = rounded(&values)?;
+    let powers = rounded(&shifted.iter().map(|x| x.exp()).collect::<Vec<_>>())?;
+    let sums = rounded(&lanes.fold(&powers, |lane| lane.iter().sum()))?;
+    let (mut values, sums) = match scale {
+        Scale::Shares => (powers, sums),
+        Scale::Logarithms => (shifted, rounded(&sums.iter().map(|sum| sum.ln()).collect::<Vec<_>>())?),
+    };
+    let mut sums = sums.into_iter();
+    lanes.rewrite(&mut values, |lane| {
+        let sum = sums.next().unwrap_or(f64::NAN);
+        lane.iter_mut().for_each(|x| match scale {
+            Scale::Shares => *x /= sum,
+            Scale::Logarithms => *x -= sum,
+        });
+    });
+    Ok(vec![Tensor::from_f64s(x.dtype(), x.dims(), &values)?.into()])
+}
+
+fn evaluate_hardmax(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
+    let x = cx.tensor(0)?;
+    let (mut values, lanes) = scores(cx)?;
+    lanes.rewrite(&mut values, hardmax);
     Ok(vec![Tensor::from_f64s(x.dtype(), x.dims(), &values)?.into()])
 }
 
@@ -99,8 +144,8 @@ mod tests {
 
     #[test]
     fn from_opset_13_on_lanes_run_along_one_axis() {
-        let scores = [0.0, 0.0, 3f32.ln(), 0.0];
-        assert_eq!(op("Softmax").int("axis", 0).floats(&[2, 2], &scores).f32s(), [0.25, 0.5, 0.75, 0.5]);
+        let scores = [f32::NEG_INFINITY, 0.0, 1.0, 0.0];
+        assert_eq!(op("Softmax").int("axis", 0).floats(&[2, 2], &scores).f32s(), [0.0, 0.5, 1.0, 0.5]);
         let old = op("Softmax").version(12).int("axis", 0).floats(&[2, 2], &[0.0; 4]);
         assert_eq!(old.f32s(), [0.25; 4], "all axes from `axis` on are one");
         assert_eq!(op("Softmax").input("float[N,C,8]").axes(), "a0 a1 a2 -> a0 a1 a2; normalized a2");

@@ -18,12 +18,9 @@ use crate::operator::Operator;
 
 pub(crate) static EQUAL: Operator = predicate("Equal", |cx| infer_with(cx, Dim::equals), equal);
 pub(crate) static GREATER: Operator =
-    predicate("Greater", |cx| infer_with(cx, |a, b| is_above(a, b)), |cx| compare(cx, |a, b| a > b, |a, b| a > b));
-pub(crate) static GREATER_OR_EQUAL: Operator = predicate(
-    "GreaterOrEqual",
-    |cx| infer_with(cx, |a, b| is_at_least(a, b)),
-    |cx| compare(cx, |a, b| a >= b, |a, b| a >= b),
-);
+    predicate("Greater", |cx| infer_with(cx, is_above), |cx| compare(cx, |a, b| a > b, |a, b| a > b));
+pub(crate) static GREATER_OR_EQUAL: Operator =
+    predicate("GreaterOrEqual", |cx| infer_with(cx, is_at_least), |cx| compare(cx, |a, b| a >= b, |a, b| a >= b));
 pub(crate) static LESS: Operator =
     predicate("Less", |cx| infer_with(cx, |a, b| is_above(b, a)), |cx| compare(cx, |a, b| a < b, |a, b| a < b));
 pub(crate) static LESS_OR_EQUAL: Operator = predicate(
