@@ -28,7 +28,7 @@ fn opt_reports_in_json() {
     for pass in report["passes"].as_array().unwrap() {
         assert_has(pass, &["name", "applied", "declined", "seconds"]);
     }
-    assert_has(&report["check"], &["mode"]);
+    assert_has(&report["check"], &["mode", "runner", "inputs", "max_error", "witness_error", "snr_db"]);
 }
 
 #[test]
@@ -51,6 +51,8 @@ fn inspect_reports_in_json() {
     assert_eq!(summary["inputs"][0]["name"], "image");
     assert_eq!(summary["inputs"][0]["type"], "float[N,1,8,8]");
     assert_eq!(summary["op_counts"]["Conv"], 4);
+    // By hand: 9*24*64 + 3 * 9*24*24*16 in convolutions, 24*10 + 384*32 + 32*10 in linear layers.
+    assert_eq!(summary["macs"], 13_824 + 248_832 + 240 + 12_288 + 320);
 }
 
 #[test]
