@@ -22,11 +22,15 @@ pub(super) fn open(path: &Path, options: OpenOptions) -> Result<OnnxFile, Failur
 
 /// Verifies a model that was opened, and infers its types. Answers what the user should know.
 pub(super) fn prepare(path: &Path, file: &mut OnnxFile) -> Result<Vec<String>, Failure> {
-    manager::prepare(&mut file.model).map_err(|error| run_failure(path, &error))
+    manager::prepare(&mut file.model).map_err(|error| run_failure(path, file, &error))
 }
 
-/// How a run over the model of this file failed; what is wrong with the model itself is told one finding a line.
-pub(super) fn run_failure(path: &Path, error: &RunError) -> Failure {
+/// How a run over the model of this file failed; what is wrong with the model itself is told one finding a line. What a
+/// file that changed underneath seems to say is not worth telling.
+pub(super) fn run_failure(path: &Path, file: &OnnxFile, error: &RunError) -> Failure {
+    if let Err(changed) = file.check_unchanged() {
+        return Failure::request(changed);
+    }
     match error {
         RunError::Invalid(findings) => {
             let name = if path == Path::new("-") { Path::new("standard input") } else { path };

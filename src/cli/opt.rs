@@ -96,8 +96,8 @@ impl Opt {
             },
         );
         watch.done();
-        let mut run =
-            ran.map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &error)))?;
+        let mut run = ran
+            .map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &file, &error)))?;
         notices.append(&mut run.notices);
         let before = inspect::size(&typed(original.clone()));
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {

@@ -132,7 +132,12 @@ fn of_file(file: ModelFile, options: OpenOptions) -> Result<OnnxFile, OpenError>
         Ok(())
     });
     let Ok(()) = counted;
-    let model = import::from_message(decoded.model, &mut external, options.initializers_as_constants)
+    let imported = import::from_message(decoded.model, &mut external, options.initializers_as_constants);
+    if imported.is_err() {
+        // What a file that changed underneath seems to say is not worth telling.
+        file.check_unchanged()?;
+    }
+    let model = imported
         .map_err(|error| OpenError::Import { path: file.name().display().to_string(), error: Box::new(error) })?;
     let revision = model.revision();
     Ok(OnnxFile { model, notices, bytes: file.bytes().len() as u64, external_bytes, file, external, revision })
