@@ -18,7 +18,7 @@ fn a_pipeline_with_a_typo() {
     1 | simplfy
       | ^^^^^^^
       |
-      = help: passes and presets are `infer-shapes`, `eliminate-dead`, `eliminate-identity`, `fold-constants`, `fuse-conv-bn`
+      = help: did you mean `simplify`?
     ");
     assert_snapshot!(typo("infer-shapes,,simplify"), @"
     error: expected a pass name, found `,`
@@ -44,13 +44,13 @@ fn a_pipeline_with_a_typo() {
       = help: it has no options
     ");
     assert_snapshot!(typo("simplify{depth=2}"), @"
-    error: unknown pass `simplify`
-     --> pipeline:1:1
+    error: preset `simplify` takes no options
+     --> pipeline:1:10
       |
     1 | simplify{depth=2}
-      | ^^^^^^^^
+      |          ^^^^^
       |
-      = help: passes and presets are `infer-shapes`, `eliminate-dead`, `eliminate-identity`, `fold-constants`, `fuse-conv-bn`
+      = help: it stands for `fixpoint(inline-functions{when=no-larger},eliminate-identity,fold-constants,fuse-conv-bn,dedupe-initializers,eliminate-dead)`, whose options can be set where they are written out
     ");
 }
 

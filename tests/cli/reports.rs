@@ -17,7 +17,7 @@ fn assert_has(value: &Value, wanted: &[&str]) {
 #[test]
 fn opt_reports_in_json() {
     let place = Workplace::with_digits();
-    let report = place.run(["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes", "--json"]).json();
+    let report = place.run(["opt", "model.onnx", "-o", "out.onnx", "--json"]).json();
     assert_has(&report, &["schema", "input", "output", "pipeline", "passes", "check", "notices"]);
     for file in [&report["input"], &report["output"]] {
         assert_has(file, &["path", "bytes", "nodes", "initializers", "parameters", "macs"]);
@@ -34,9 +34,7 @@ fn opt_reports_in_json() {
 #[test]
 fn the_report_also_goes_to_a_file() {
     let place = Workplace::with_digits();
-    let printed = place
-        .run(["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes", "--json", "--report", "report.json"])
-        .json();
+    let printed = place.run(["opt", "model.onnx", "-o", "out.onnx", "--json", "--report", "report.json"]).json();
     let written: Value = serde_json::from_slice(&place.read("report.json")).unwrap();
     assert_eq!(keys(&printed), keys(&written));
 }
@@ -71,7 +69,7 @@ fn passes_lists_in_json() {
 fn quiet_says_nothing_and_verbose_more() {
     let place = Workplace::with_digits();
     let said = |flags: &[&str]| {
-        let outcome = place.run([&["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes"], flags].concat());
+        let outcome = place.run([&["opt", "model.onnx", "-o", "out.onnx"], flags].concat());
         outcome.assert_done();
         assert!(outcome.stdout.is_empty());
         outcome.stderr
@@ -85,9 +83,9 @@ fn quiet_says_nothing_and_verbose_more() {
 
 #[test]
 fn the_report_opens_with_the_pipeline_spelled_out() {
-    let outcome = Workplace::with_digits().run(["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes"]);
+    let outcome = Workplace::with_digits().run(["opt", "model.onnx", "-o", "out.onnx"]);
     let first = outcome.assert_done().stderr.lines().find(|line| !line.starts_with("notice:")).unwrap();
-    assert!(first.starts_with("pipeline: infer-shapes"), "{first}");
+    assert!(first.starts_with("pipeline: fixpoint("), "{first}");
     let again = first.trim_start_matches("pipeline: ");
     Workplace::with_digits().run(["opt", "model.onnx", "-o", "out.onnx", "-p", again]).assert_done();
 }
@@ -96,7 +94,7 @@ fn the_report_opens_with_the_pipeline_spelled_out() {
 fn no_colours_where_there_is_no_terminal() {
     let place = Workplace::with_digits();
     for args in [
-        &["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes"][..],
+        &["opt", "model.onnx", "-o", "out.onnx"][..],
         &["opt", "model.onnx", "-o", "out.onnx", "-p", "oops"],
         &["--help"],
         &["inspect", "model.onnx"],
@@ -114,7 +112,7 @@ fn no_colours_where_there_is_no_terminal() {
 fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() {
     let place = Workplace::with_digits();
     let made = |threads: &str| {
-        place.run(["opt", "model.onnx", "-o", "out.onnx", "-p", "infer-shapes", "--threads", threads]).assert_done();
+        place.run(["opt", "model.onnx", "-o", "out.onnx", "--threads", threads]).assert_done();
         place.read("out.onnx")
     };
     let one = made("1");
