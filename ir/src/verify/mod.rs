@@ -14,7 +14,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 pub use problem::{Finding, Problem, Severity};
@@ -71,12 +71,30 @@ struct Scene<'m> {
     graph: &'m Graph,
     names: OnceCell<NamePlan>,
     sound: bool,
+    /// How often a vertex was reported.
+    reported: RefCell<HashMap<(NodeId, Severity), usize>>,
+}
+
+/// Findings of one severity about one vertex; beyond these it is only said that there are more. A hostile node may have
+/// millions, and each has the node's own line.
+const MAX_FINDINGS: usize = 16;
+
+/// Characters of a site or a line that are shown.
+const MAX_SHOWN: usize = 400;
+
+/// Text of a length that people read.
+fn clipped(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl<'m> Verifier<'m> {
     fn graph(&mut self, graph: &'m Graph, role: Role<'m>) {
         let misfits = graph.misfits();
-        let scene = Scene { graph, names: OnceCell::new(), sound: misfits.is_empty() };
+        let scene = Scene { graph, names: OnceCell::new(), sound: misfits.is_empty(), reported: RefCell::default() };
         for (id, misfit) in misfits {
             self.report(&scene, id, Severity::Error, Problem::Misfit(misfit));
         }
@@ -107,14 +125,23 @@ impl<'m> Verifier<'m> {
 
     /// Where a vertex, or the graph at hand, is; empty for the main graph.
     fn site(&self, vertex: Option<String>) -> String {
-        vertex.into_iter().chain(self.place.iter().rev().cloned()).collect::<Vec<_>>().join(" in ")
+        let parts: Vec<_> = vertex.into_iter().chain(self.place.iter().rev().cloned()).map(clipped).collect();
+        parts.join(" in ")
     }
 
     fn report(&mut self, scene: &Scene<'_>, id: NodeId, severity: Severity, problem: Problem) {
+        let mut reported = scene.reported.borrow_mut();
+        let count = reported.entry((id, severity)).or_default();
+        *count += 1;
+        let problem = match *count {
+            1..=MAX_FINDINGS => problem,
+            count if count == MAX_FINDINGS + 1 => Problem::More,
+            _ => return,
+        };
         let site = self.site(Some(scene.graph.describe(id)));
         let line = scene.sound.then(|| {
             let names = scene.names.get_or_init(|| NamePlan::of_graph(scene.graph));
-            text::line(scene.graph, id, names)
+            clipped(text::line(scene.graph, id, names))
         });
         self.findings.push(Finding { severity, site, line, problem });
     }

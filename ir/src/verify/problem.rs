@@ -49,6 +49,9 @@ pub enum Problem {
     /// Edges and vertices disagree: a mistake of ours, not of a file.
     #[error("the graph is out of step: {0}")]
     Misfit(Misfit),
+    /// More of the same weight was found than is listed.
+    #[error("more is wrong with it than is listed here")]
+    More,
     /// Nodes depend on each other in a circle.
     #[error(transparent)]
     Cycle(Cycle),

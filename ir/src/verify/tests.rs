@@ -178,3 +178,12 @@ fn functions_are_there_once_and_do_not_call_themselves() {
     Error function `l.h` calls function `l.h` without end
     ");
 }
+
+#[test]
+fn what_is_said_of_one_vertex_is_bounded() {
+    let attributes: Vec<_> = (0..1000).map(|number| format!("a{number}: int = @b")).collect();
+    let findings = verify_graph(&graph(&format!("g () => () {{ = Op <{}> () }}", attributes.join(", "))));
+    assert_eq!(findings.len(), MAX_FINDINGS + 1);
+    assert_eq!(findings[MAX_FINDINGS].problem, Problem::More);
+    assert!(findings.iter().all(|finding| finding.line.as_ref().unwrap().chars().count() == MAX_SHOWN + 1));
+}
