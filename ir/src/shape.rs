@@ -112,13 +112,21 @@ fn broadcast_extents(axis: usize, mut extents: Vec<&Dim>) -> Result<Dim, Broadca
     };
     let Some(decisive) = extents.iter().find(|dim| is_never_one(dim)) else {
         let all_equal = extents.iter().all(|dim| dim.equals(first) == Some(true));
-        return Ok(if all_equal { (*first).clone() } else { Dim::unknown() });
+        let outcome = if all_equal { Some(first) } else { extents.iter().find(|dim| outlasts(dim, &extents)) };
+        return Ok(outcome.map_or_else(Dim::unknown, |dim| (*dim).clone()));
     };
     let differs = |dim: &&&Dim| is_never_one(dim) && dim.equals(decisive) == Some(false);
     match extents.iter().find(differs) {
         Some(other) => Err(BroadcastError { axis, left: (*decisive).clone(), right: (*other).clone() }),
         None => Ok((*decisive).clone()),
     }
+}
+
+/// Whether the extent is no less than any of the others, and none of them is 0 unless it is too: whichever are 1 then, it is
+/// the result. So `min(N, 8)` and `N` give `N`.
+fn outlasts(largest: &Dim, extents: &[&Dim]) -> bool {
+    let at_least = |left: &Dim, right: &Dim| (left - right).is_non_negative() == Some(true);
+    extents.iter().all(|other| at_least(largest, other) && at_least(other, &largest.min(1)))
 }
 
 /// How much an extent tells, as a rank: see [`Shape::merge`].
@@ -290,6 +298,8 @@ mod tests {
         assert_eq!(broadcast("3", "?"), "[3]");
         assert_eq!(broadcast("?", "1"), "[?]");
         assert_eq!(broadcast("2*N", "N+N"), "[2*N]");
+        assert_eq!(broadcast("min(N,8)", "N"), "[N]", "the larger, as neither is 0 alone");
+        assert_eq!(broadcast("max(N,M)", "N"), "[?]", "N is 0 and M is 1: the result is 0");
         insta::assert_snapshot!(broadcast("2", "N+3"), @"axis 0 of the result: found extents 2 and N + 3, expected equal ones or 1");
         insta::assert_snapshot!(broadcast("3", "2*N"), @"axis 0 of the result: found extents 3 and 2*N, expected equal ones or 1");
     }

@@ -5,15 +5,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 #![allow(dead_code, reason = "a vocabulary for all families; which words are used varies with them")]
 
+mod letters;
+
 use std::sync::Arc;
 
 use onnxpress_ir::{
     Attr, AttrValue, Carried, Constant, ConstantForm, ConstantValue, DType, Dim, Fact, Graph, Input, Name, Node,
-    NodeId, Opsets, Order, Port, Shape, Tensor, Type,
+    NodeId, Opsets, Order, Port, Semantics, Shape, Tensor, Type,
 };
 
 use crate::evaluate::{EvalError, Value};
-use crate::infer::{InferCx, Undecided};
+use crate::infer::{InferCx, Standard, Undecided};
 use crate::interpret::{self, Limits};
 use crate::node::NodeCx;
 use crate::operator::Infer;
@@ -149,6 +151,12 @@ impl OneNode {
         self.constant(Tensor::from_values(dims, values.to_vec()).unwrap())
     }
 
+    /// With one operand more, a constant float tensor whose elements are all different: 1, 2, 3, ….
+    pub(crate) fn iota(self, dims: &[usize]) -> Self {
+        let values = (1..=dims.iter().product::<usize>()).map(|value| value as f32).collect();
+        self.constant(Tensor::from_values::<f32>(dims, values).unwrap())
+    }
+
     /// With one operand more, a constant tensor of whole numbers of 64 bits.
     pub(crate) fn int64s(self, dims: &[usize], values: &[i64]) -> Self {
         self.constant(Tensor::from_values(dims, values.to_vec()).unwrap())
@@ -194,7 +202,12 @@ impl OneNode {
 
     /// How the node's axes are related, as text, or why nothing is said.
     pub(crate) fn axes(&self) -> String {
-        let (graph, id) = self.build();
+        let (mut graph, id) = self.build();
+        if let Ok(facts) = Standard.infer(&graph, id) {
+            for (port, fact) in (0u32..).zip(facts) {
+                graph.set_fact(id.port(port), fact.ty, fact.elements);
+            }
+        }
         let cx = NodeCx::new(&graph, id).unwrap();
         let relation = table::of(cx.node).unwrap().axes.relation(&cx);
         relation.map_or_else(|reason| format!("none: {reason}"), |relation| relation.to_string())

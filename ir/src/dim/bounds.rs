@@ -40,7 +40,7 @@ impl Interval {
     /// The values of a polynomial.
     pub(super) fn of(polynomial: &Polynomial) -> Self {
         let mut fuel = FUEL;
-        opened(polynomial, &mut fuel)
+        opened(polynomial, &mut fuel, true)
     }
 
     /// The lower end, if there is one within 64 bits.
@@ -146,27 +146,32 @@ fn larger(left: Interval, right: Interval) -> Interval {
     Interval { low: left.low.max(right.low), high: left.high.max(right.high) }
 }
 
-/// The plain interval, narrowed by what opening the first composite atom tells.
-fn opened(polynomial: &Polynomial, fuel: &mut u32) -> Interval {
+/// The plain interval, narrowed by what opening composite atoms tells: every one at the `top`, where the order matters (of
+/// `min(N, 8) - min(N, 1)` only the first shows that it is at least 0), further down the first one.
+fn opened(polynomial: &Polynomial, fuel: &mut u32, top: bool) -> Interval {
     let plain = plain(polynomial);
     // Rounding to integers tells most where the common factor is outside.
     if let Some((factor, reduced)) = reduced(polynomial) {
-        let variable = opened(&reduced, fuel).times(Interval::exactly(factor));
+        let variable = opened(&reduced, fuel, top).times(Interval::exactly(factor));
         return plain.intersection(variable.plus(Interval::exactly(polynomial.constant_term())));
     }
-    let composite = polynomial.terms().iter().find_map(|(monomial, _)| {
-        let mut atoms = monomial.factors().iter().map(|(atom, _)| atom);
-        atoms.find(|atom| !matches!(atom, Atom::Symbol(_)) && occurs_once_in_each_term(polynomial, atom))
-    });
-    let (Some(atom), Some(left)) = (composite, fuel.checked_sub(1)) else {
-        return plain;
-    };
-    *fuel = left;
-    let narrowed = split(polynomial, atom).and_then(|parts| match atom {
-        Atom::FloorDiv(both) => open_quotient(&parts, &both.0, &both.1, fuel),
-        _ => open_extremum(&parts, atom, fuel),
-    });
-    narrowed.map_or(plain, |narrowed| plain.intersection(narrowed))
+    let mut composites: Vec<&Atom> = Vec::new();
+    for (atom, _) in polynomial.terms().iter().flat_map(|(monomial, _)| monomial.factors()) {
+        let opens = !matches!(atom, Atom::Symbol(_)) && occurs_once_in_each_term(polynomial, atom);
+        if opens && !composites.contains(&atom) {
+            composites.push(atom);
+        }
+    }
+    let count = if top { composites.len() } else { 1 };
+    composites.into_iter().take(count).fold(plain, |known, atom| {
+        let Some(left) = fuel.checked_sub(1) else { return known };
+        *fuel = left;
+        let narrowed = split(polynomial, atom).and_then(|parts| match atom {
+            Atom::FloorDiv(both) => open_quotient(&parts, &both.0, &both.1, fuel),
+            _ => open_extremum(&parts, atom, fuel),
+        });
+        narrowed.map_or(known, |narrowed| known.intersection(narrowed))
+    })
 }
 
 /// The common factor of the variable terms, if it is above 1, and these terms without it.
@@ -214,7 +219,7 @@ fn open_extremum(parts: &Parts, atom: &Atom, fuel: &mut u32) -> Option<Interval>
     let mut result: Option<Interval> = None;
     for operand in atom.operands() {
         let sum = parts.others.plus(&parts.cofactor.times(operand)?)?;
-        let case = opened(&sum, fuel);
+        let case = opened(&sum, fuel, false);
         result = Some(match result {
             None => case,
             Some(result) if takes_larger => larger(result, case),
@@ -242,7 +247,7 @@ fn open_quotient(parts: &Parts, x: &Polynomial, q: &Polynomial, fuel: &mut u32) 
     let with_remainder = without_remainder.plus_scaled(k.checked_neg()?, &largest_remainder)?;
     let (least, greatest) =
         if k > 0 { (with_remainder, without_remainder) } else { (without_remainder, with_remainder) };
-    let scaled = Interval { low: opened(&least, fuel).low, high: opened(&greatest, fuel).high };
+    let scaled = Interval { low: opened(&least, fuel, false).low, high: opened(&greatest, fuel, false).high };
     Some(unscaled(scaled, &scale))
 }
 

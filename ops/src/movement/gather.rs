@@ -62,12 +62,13 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     let mut letters = Letters::default();
     let row = letters.row(data.rank());
     let named = letters.row(indices.rank());
-    let (whole, named) = match contiguous(cx, &data[axis]) {
-        Some((first, count)) => segments(&data[axis], first, count, named, &mut letters),
-        None => ("_".to_owned(), named),
-    };
     let to = [&row[..axis], &named, &row[axis + 1..]].concat();
-    Ok(relation(&[Some(with_axis(&row, axis, whole)), Some(named)], &[Some(to)], ""))
+    let (whole, named) = match contiguous(cx, &data[axis]) {
+        // As good as a slice: which indices are taken is no matter of the indices' own axis any more.
+        Some((first, count)) => (segments(&data[axis], first, count, named.first(), &mut letters), None),
+        None => ("_".to_owned(), Some(named)),
+    };
+    Ok(relation(&[Some(with_axis(&row, axis, whole)), named], &[Some(to)], ""))
 }
 
 /// The first index and their number, where the indices are constant, a scalar or a row, and one after the other.
@@ -81,26 +82,17 @@ fn contiguous(cx: &NodeCx<'_>, extent: &Dim) -> Option<(i64, usize)> {
 }
 
 /// The axis in segments: before what is taken, that itself (a scalar index takes a single one away), and behind.
-fn segments(
-    extent: &Dim,
-    first: i64,
-    count: usize,
-    named: Vec<String>,
-    letters: &mut Letters,
-) -> (String, Vec<String>) {
+fn segments(extent: &Dim, first: i64, count: usize, taken: Option<&String>, letters: &mut Letters) -> String {
     let behind = extent - Dim::from(first) - Dim::from_extent(count);
     let mut axis = Vec::new();
     if first > 0 {
         axis.push(sized(&letters.fresh(), &Dim::from(first)));
     }
-    axis.push(match named.first() {
-        Some(letter) => sized(letter, &Dim::from_extent(count)),
-        None => "1".to_owned(),
-    });
+    axis.push(taken.map_or("1".to_owned(), |letter| sized(letter, &Dim::from_extent(count))));
     if behind.as_const() != Some(0) {
         axis.push(sized(&letters.fresh(), &behind));
     }
-    (axis.join("+"), named)
+    axis.join("+")
 }
 
 #[cfg(test)]
@@ -140,8 +132,8 @@ mod tests {
     #[test]
     fn indices_one_after_the_other_are_a_segment() {
         let node = |indices: Tensor| op("Gather").input("float[8,c]").constant(indices).axes();
-        assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, c -> c b");
-        assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b,  -> b");
+        assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, * -> c b");
+        assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b, * -> b");
         assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b");
         assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b");
     }

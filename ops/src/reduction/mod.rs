@@ -21,3 +21,26 @@ pub(crate) const OPERATORS: &[&Operator] = &[
     &sheets::REDUCE_SUM,
     &sheets::REDUCE_SUM_SQUARE,
 ];
+
+#[cfg(test)]
+mod tests {
+    use onnxpress_ir::Tensor;
+
+    use crate::testing::op;
+
+    /// Every relation, held against what the kernel computes.
+    #[test]
+    fn letters_tell_the_truth() {
+        let over = |name| op(name).iota(&[2, 3, 4]).int64s(&[1], &[1]);
+        for (node, letters) in [
+            (over("ReduceSum"), "a b c"),
+            (over("ReduceL2").int("keepdims", 0), "a b c"),
+            (over("ReduceMean"), "a b c"),
+            (over("ReduceMax"), "a c"),
+            (over("ReduceProd"), "a c"),
+            (op("CumSum").iota(&[2, 3]).constant(Tensor::scalar(1i64)), "a"),
+        ] {
+            assert_eq!(node.letters_that_hold(), letters);
+        }
+    }
+}
