@@ -6,6 +6,8 @@
 
 pub mod axes;
 pub mod evaluate;
+#[cfg(test)]
+mod hostile;
 pub mod infer;
 pub mod interpret;
 pub mod node;

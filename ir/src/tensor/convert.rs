@@ -207,13 +207,14 @@ fn to_odd(value: f64) -> f32 {
     f32::from_bits((nearest.to_bits() - u32::from(beyond)) | 1)
 }
 
-/// The smallest and the largest number of an integer type, as far as 64 bits with a sign can say.
+/// The smallest and the largest number of an integer type, as far as 64 bits with a sign can say. Of other types it says
+/// nothing of use.
 pub fn range(dtype: DType) -> (i64, i64) {
     match (dtype.kind(), dtype.bits()) {
         (Kind::Signed, 64) => (i64::MIN, i64::MAX),
         (Kind::Unsigned, 64) => (0, i64::MAX),
         (Kind::Signed, bits) => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
-        (_, bits) => (0, (1 << bits) - 1),
+        (_, bits) => (0, 1i64.checked_shl(bits as u32).map_or(i64::MAX, |beyond| beyond - 1)),
     }
 }
 

@@ -11,7 +11,7 @@ use onnxpress_ir::{DType, Tensor};
 use super::DOMAIN;
 use crate::activation::log_softmax;
 use crate::axes::Axes;
-use crate::evaluate::lanes::Lanes;
+use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::loss::reduction::{self, Reduction};
@@ -90,7 +90,7 @@ fn evaluate_grad(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let &[samples, classes, ref inner @ ..] = logs.dims() else {
         return Err(EvalError::invalid(format!("logarithms {:?} have no classes", logs.dims())));
     };
-    let inner: usize = inner.iter().product();
+    let inner = volume(inner);
     if labels.len() != samples * inner {
         return Err(EvalError::invalid(format!("{} labels for {logs:?}", labels.len())));
     }

@@ -15,7 +15,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use super::DOMAIN;
 use crate::axes::Axes;
 use crate::elementwise::{CURVED, pointwise};
-use crate::evaluate::lanes::Lanes;
+use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::walk::{Walk, strides};
 use crate::evaluate::{EvalCx, EvalError, Value};
@@ -94,7 +94,7 @@ fn layer_normalization(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (dy, x, scale) = (cx.tensor(0)?, cx.tensor(1)?, cx.tensor(2)?);
     let (means, inverses) = (cx.tensor(3)?.to_f64s()?, cx.tensor(4)?.to_f64s()?);
     let first = cx.axis(cx.attrs().int_or("axis", -1)?, x.rank())?;
-    let width: usize = x.dims()[first..].iter().product();
+    let width = volume(&x.dims()[first..]);
     let lanes = x.len().checked_div(width).unwrap_or(0);
     if dy.dims() != x.dims() || scale.len() != width || means.len() != lanes || inverses.len() != lanes {
         return Err(EvalError::invalid(format!("{dy:?} and {scale:?} for {x:?}")));

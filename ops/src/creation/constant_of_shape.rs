@@ -5,6 +5,7 @@
 use onnxpress_ir::{Shape, Tensor};
 
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::pick::repeat;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided, keep_elements, wholes_of};
@@ -46,7 +47,7 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let value = value(&cx.attrs())?;
     cx.set_tensor(0, value.dtype(), None);
     let shape = shape(&**cx)?;
-    let count = tracked_extents(&shape).map(|dims| dims.iter().product());
+    let count = tracked_extents(&shape).map(|dims| volume(&dims));
     cx.set_tensor(0, value.dtype(), shape);
     if let (Some(count), Some([element])) = (count, wholes_of(&value).as_deref()) {
         keep_elements(cx, Some(value.dtype()), vec![element.clone(); count]);

@@ -55,6 +55,9 @@ impl Lanes {
 
     /// One number for each lane, in order. There are as many lanes as extents make, so the caller sees to it that there is room.
     pub fn fold(&self, values: &[f64], mut f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
+        if values.is_empty() && self.length > 0 {
+            return Vec::new();
+        }
         let mut lane = vec![0.0; self.length];
         let mut results = Vec::new();
         for start in self.starts() {

@@ -45,7 +45,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     cx.spend((x.len() as u64).saturating_mul(order as u64))?;
     // Of no elements a determinant is 1, the empty product.
     let mut values = x.to_f64s()?;
-    let size = order * order;
+    let size = order.saturating_mul(order);
     let determinants: Vec<f64> =
         (0..count).map(|number| determinant(&mut values[number * size..][..size], order)).collect();
     Ok(vec![Tensor::from_f64s(x.dtype(), stack, &determinants)?.into()])

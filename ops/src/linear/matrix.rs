@@ -129,7 +129,9 @@ pub(crate) fn product<T: Number>(
     let count = cx.room_for(&full)?;
     cx.spend((count as u64).saturating_mul(k as u64))?;
     let mut y = vec![T::zero(); count];
-    for (number, at) in indices(IxDyn(&stack)).into_iter().enumerate() {
+    // Without a result there is nothing to walk through, and the stack may have any extents.
+    let walked = if count == 0 { vec![0] } else { stack.clone() };
+    for (number, at) in indices(IxDyn(&walked)).into_iter().enumerate() {
         let a = &a[place(at.slice(), a_stack) * m * k..][..m * k];
         let b = &b[place(at.slice(), b_stack) * k * n..][..k * n];
         let y = &mut y[number * m * n..][..m * n];
@@ -160,6 +162,9 @@ pub(crate) fn reordered<T: Copy>(values: &[T], dims: &[usize], order: &[usize]) 
         steps[axis - 1] = dims[axis].saturating_mul(steps[axis]);
     }
     let new: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+    if values.is_empty() {
+        return (Vec::new(), new);
+    }
     let place = |at: &[usize]| at.iter().zip(order).map(|(&index, &axis)| index * steps[axis]).sum::<usize>();
     (indices(IxDyn(&new)).into_iter().map(|at| values[place(at.slice())]).collect(), new)
 }

@@ -6,6 +6,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor, Type};
 
 use super::sheet;
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::pick::{pick_among, zero};
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
@@ -71,7 +72,7 @@ fn features(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let own = |tensor: &Tensor| match tensor.dims() {
         [] => 1,
         [width] => *width,
-        [_, rest @ ..] => rest.iter().product(),
+        [_, rest @ ..] => volume(rest),
     };
     let widths: Vec<usize> = match cx.attrs().ints("inputdimensions")? {
         Some(widths) if widths.len() == operands.len() => widths

@@ -10,12 +10,18 @@ use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, MAX_ELEMENTS, Undecided, tracked};
 use crate::parameters::Parameters;
 
+/// A rule for the extents of an output.
+type ShapeRule = fn(&dyn Parameters) -> Result<Shape, Undecided>;
+
+/// A rule for places in operand 0, given its extents and those of the output.
+type WalkRule = fn(&dyn Parameters, &[usize], &[usize]) -> Result<Walk, Undecided>;
+
 /// How an operator makes output 0 of the elements of operand 0.
 pub(crate) struct Moves {
     /// The extents of the output.
-    pub shape: fn(&dyn Parameters) -> Result<Shape, Undecided>,
-    /// Where each of its elements stands in operand 0, row-major; nowhere means 0. Given the extents of both.
-    pub walk: fn(&dyn Parameters, &[usize], &[usize]) -> Result<Walk, Undecided>,
+    pub shape: ShapeRule,
+    /// Where each of its elements stands in operand 0, row-major; nowhere means 0. Not asked where there are none.
+    pub walk: WalkRule,
 }
 
 impl Moves {

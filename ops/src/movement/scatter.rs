@@ -4,9 +4,9 @@
 use onnxpress_ir::{DType, Dim, Kind, Tensor};
 
 use super::tracked_extents;
+use crate::evaluate::EvalError;
 use crate::evaluate::pick::pick_among;
 use crate::evaluate::whole::{from_wholes, to_wholes};
-use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided, tracked};
 use crate::parameters::Parameters;
 
@@ -127,15 +127,4 @@ pub(super) fn infer_copy(
     if let Some(elements) = elements(cx) {
         cx.set_elements(0, elements);
     }
-}
-
-/// Where updates go, as a kernel needs it.
-///
-/// # Errors
-/// As the rule says.
-pub(super) fn targets_of(
-    cx: &EvalCx<'_>,
-    rule: fn(&dyn Parameters, &[usize]) -> Result<Vec<usize>, Undecided>,
-) -> Result<Vec<usize>, EvalError> {
-    Ok(rule(cx, cx.tensor(0)?.dims())?)
 }

@@ -5,7 +5,7 @@
 //! there), `Scatter`, opset 9 (the same; deprecated from 11 on).
 
 use super::gather_elements::element_places;
-use super::scatter::{Reduction, infer_copy, targets_of, write};
+use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
@@ -45,21 +45,36 @@ fn targets(p: &dyn Parameters, data: &[usize]) -> Result<Vec<usize>, Undecided> 
     places.into_iter().collect::<Option<_>>().ok_or(Undecided::Unknown)
 }
 
-fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
-    let replaces = Reduction::of(&**cx)? == Reduction::Replace;
-    infer_copy(cx, 2, |cx, data| if replaces { targets(&**cx, data).ok() } else { None });
-    if let (Some(indices), Some(updates)) = (cx.shape(1), cx.shape(2)) {
+/// Fails where the operands' shapes do not fit each other, as far as they are known.
+fn check(p: &dyn Parameters) -> Result<(), Undecided> {
+    let known = |index| match p.extents(index) {
+        Err(Undecided::Unknown) => Ok(None),
+        extents => extents.map(Some),
+    };
+    let (data, indices, updates) = (known(0)?, known(1)?, known(2)?);
+    if let (Some(indices), Some(updates)) = (&indices, &updates) {
         indices.merge(updates)?;
     }
-    if let (Some(data), Some(rank)) = (cx.shape(0), cx.rank(1)) {
-        axis(&**cx, data.rank())?;
-        cx.expect_rank(0, rank)?;
+    if let Some(data) = data {
+        axis(p, data.rank())?;
+        if let Some(other) = indices.or(updates)
+            && other.rank() != data.rank()
+        {
+            return Err(Undecided::invalid(format!("indices {other} for data {data} of another rank")));
+        }
     }
     Ok(())
 }
 
+fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
+    let replaces = Reduction::of(&**cx)? == Reduction::Replace;
+    infer_copy(cx, 2, |cx, data| if replaces { targets(&**cx, data).ok() } else { None });
+    check(&**cx)
+}
+
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
-    let targets = targets_of(cx, targets)?;
+    check(cx)?;
+    let targets = targets(cx, cx.tensor(0)?.dims())?;
     Ok(vec![write(cx.tensor(0)?, cx.tensor(2)?, &targets, Reduction::of(cx)?)?.into()])
 }
 

@@ -7,7 +7,7 @@ use onnxpress_ir::Shape;
 use onnxpress_ir::tensor::element_count;
 
 use super::gather_nd::tuple_places;
-use super::scatter::{Reduction, infer_copy, targets_of, write};
+use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
@@ -47,27 +47,28 @@ fn targets(p: &dyn Parameters, data: &[usize]) -> Result<Vec<usize>, Undecided> 
     let numbers = p.numbers(1)?.ok_or_else(|| Undecided::invalid("operand 1 is missing"))?;
     let dims = indices.as_consts().ok_or(Undecided::Unknown)?;
     let count = element_count(&dims[..dims.len() - 1]);
-    // As many slices as there are updates, which are there in memory.
-    let updates = p.extents(2)?.size().as_const();
-    if count.and_then(|count| count.checked_mul(slice)) != updates.and_then(|updates| usize::try_from(updates).ok()) {
-        return Err(Undecided::invalid(format!("updates {} for indices {indices}", p.extents(2)?)));
-    }
     let starts = tuple_places(data, 0, tuple, 1, count, &numbers)?;
     Ok(starts.into_iter().flat_map(|start| start..start + slice).collect())
+}
+
+/// Fails where the operands' shapes do not fit each other, or are not known.
+fn check(p: &dyn Parameters) -> Result<(), Undecided> {
+    let (data, indices, updates) = (p.extents(0)?, p.extents(1)?, p.extents(2)?);
+    let tuple = tuple(&data, &indices)?;
+    let expected: Shape = indices[..indices.rank() - 1].iter().chain(&data[tuple..]).collect();
+    expected.merge(&updates)?;
+    Ok(())
 }
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let replaces = Reduction::of(&**cx)? == Reduction::Replace;
     infer_copy(cx, 2, |cx, data| if replaces { targets(&**cx, data).ok() } else { None });
-    let (data, indices, updates) = (cx.known_shape(0)?, cx.known_shape(1)?, cx.known_shape(2)?);
-    let tuple = tuple(data, indices)?;
-    let expected: Shape = indices[..indices.rank() - 1].iter().chain(&data[tuple..]).collect();
-    expected.merge(updates)?;
-    Ok(())
+    check(&**cx)
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
-    let targets = targets_of(cx, targets)?;
+    check(cx)?;
+    let targets = targets(cx, cx.tensor(0)?.dims())?;
     Ok(vec![write(cx.tensor(0)?, cx.tensor(2)?, &targets, Reduction::of(cx)?)?.into()])
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Source: ONNX operator specification, `TensorScatter`, opset 24.
 
-use super::scatter::{Reduction, infer_copy, targets_of, write};
+use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::walk::strides;
 use crate::evaluate::{EvalCx, EvalError, Value};
@@ -77,7 +77,7 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
-    let targets = targets_of(cx, targets)?;
+    let targets = targets(cx, cx.tensor(0)?.dims())?;
     Ok(vec![write(cx.tensor(0)?, cx.tensor(1)?, &targets, Reduction::Replace)?.into()])
 }
 

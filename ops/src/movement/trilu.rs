@@ -6,6 +6,7 @@ use onnxpress_ir::Shape;
 
 use super::Moves;
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::walk::Walk;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation};
@@ -45,7 +46,7 @@ fn walk(p: &dyn Parameters, from: &[usize], _: &[usize]) -> Result<Walk, Undecid
         let above = column as i128 - row as i128 - diagonal;
         (if upper { above >= 0 } else { above <= 0 }).then_some(place)
     };
-    Ok(Walk::to_places((0..from.iter().product()).map(place).collect()))
+    Ok(Walk::to_places((0..volume(from)).map(place).collect()))
 }
 
 fn axes(cx: &NodeCx<'_>) -> Result<String, String> {

@@ -59,14 +59,17 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         return Err(EvalError::unsupported("the operator before opset 9"));
     }
     let taken = taken(&cx.attrs(), cx.version, x.rank())?;
+    let mut values = x.to_f64s()?;
+    if values.is_empty() {
+        return Ok(vec![x.clone().into()]);
+    }
     let dims = x.dims();
     let kept: Vec<usize> = dims.iter().zip(&taken).map(|(&extent, &taken)| if taken { 1 } else { extent }).collect();
     let group = |at: &[usize]| {
         at.iter().zip(&kept).fold(0, |place, (&index, &extent)| place * extent + if extent == 1 { 0 } else { index })
     };
     let groups: Vec<usize> = indices(IxDyn(dims)).into_iter().map(|at| group(at.slice())).collect();
-    let mut values = x.to_f64s()?;
-    let mut members = vec![Vec::new(); if values.is_empty() { 0 } else { volume(&kept) }];
+    let mut members = vec![Vec::new(); volume(&kept)];
     groups.iter().zip(&values).for_each(|(&group, &x)| members[group].push(x));
     let statistics: Vec<(f64, f64)> = members.iter().map(|members| moments(members)).collect();
     for (x, &group) in values.iter_mut().zip(&groups) {

@@ -79,8 +79,8 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let mut y = vec![0.0; outer_count];
     // Where each place of the inner shape lies in the outer one.
     let flat = |at: &[usize]| at.iter().zip(&outer).fold(0, |place, (&index, &extent)| place * extent + index);
-    let moved: Option<Vec<usize>> =
-        (inner != outer).then(|| indices(IxDyn(&inner)).into_iter().map(|at| flat(at.slice())).collect());
+    let moved: Option<Vec<usize>> = (inner != outer && inner_count > 0)
+        .then(|| indices(IxDyn(&inner)).into_iter().map(|at| flat(at.slice())).collect());
     for (value, place) in x.to_f64s()?.into_iter().zip(places.to_i64s()?) {
         let place = usize::try_from(place).ok().filter(|&place| place < inner_count);
         let place = place.ok_or_else(|| EvalError::invalid(format!("a place outside of {inner:?}")))?;

@@ -8,12 +8,13 @@ use std::cmp::Ordering;
 
 use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
+use crate::evaluate::lanes::volume;
 use crate::evaluate::order::Ordered;
 use crate::evaluate::pick::pick;
 use crate::evaluate::walk::Walk;
 use crate::evaluate::whole::{from_wholes, to_wholes};
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{InferCx, Undecided, keep_elements, tracked};
+use crate::infer::{InferCx, MAX_ELEMENTS, Undecided, keep_elements, tracked};
 use crate::letters::{Letters, and_parameters, relation};
 use crate::movement::{extents_of_result, tracked_extents};
 use crate::node::NodeCx;
@@ -53,8 +54,10 @@ pub(super) struct Reduction {
 enum Reduced {
     /// Of each axis whether it goes.
     Axes(Vec<bool>),
-    /// How many go; `None` where not even that is known.
-    Count(Option<usize>),
+    /// One goes, whichever it is.
+    One,
+    /// Nothing is known of them. Where several are named, they may be the same.
+    Unknown,
 }
 
 impl Reduction {
@@ -66,7 +69,7 @@ impl Reduction {
 
     fn reduced(&self, p: &dyn Parameters, rank: usize) -> Result<Reduced, Undecided> {
         let named = match p.named_axes(self.operand_since) {
-            Err(Undecided::Unknown) => return Ok(Reduced::Count(None)),
+            Err(Undecided::Unknown) => return Ok(Reduced::Unknown),
             named => named?.filter(|axes| !axes.is_empty()),
         };
         let Some(named) = named else {
@@ -74,7 +77,7 @@ impl Reduction {
             return Ok(Reduced::Axes(vec![all; rank]));
         };
         match axis_set(&named, rank) {
-            Err(Undecided::Unknown) => Ok(Reduced::Count(Some(named.len()))),
+            Err(Undecided::Unknown) => Ok(if named.len() == 1 { Reduced::One } else { Reduced::Unknown }),
             known => Ok(Reduced::Axes(known?)),
         }
     }
@@ -94,12 +97,9 @@ impl Reduction {
                 });
                 Ok(kept.collect())
             }
-            Reduced::Count(_) if keep => Ok(Shape::of_unknown_extents(data.rank())),
-            Reduced::Count(Some(count)) => match data.rank().checked_sub(count) {
-                Some(rank) => Ok(Shape::of_unknown_extents(rank)),
-                None => Err(Undecided::invalid(format!("{count} axes of a tensor of rank {}", data.rank()))),
-            },
-            Reduced::Count(None) => Err(Undecided::Unknown),
+            _ if keep => Ok(Shape::of_unknown_extents(data.rank())),
+            Reduced::One if data.rank() > 0 => Ok(Shape::of_unknown_extents(data.rank() - 1)),
+            Reduced::One | Reduced::Unknown => Err(Undecided::Unknown),
         }
     }
 
@@ -119,6 +119,10 @@ impl Reduction {
         let (symbolic, elements) = (self.symbolic?, tracked(cx, 0)?);
         let dims = tracked_extents(cx.shape(0)?)?;
         let lanes = self.lanes(&**cx, &dims).ok()?;
+        // Lanes without elements can be any number.
+        if lanes.size_hint().0 > MAX_ELEMENTS {
+            return None;
+        }
         lanes
             .map(|lane| {
                 let lane = lane.into_iter().map(|place| elements.get(place).cloned()).collect::<Option<Vec<_>>>()?;
@@ -210,7 +214,7 @@ fn extrema(
         Some(places) => pick(data, dims, places.into_iter()),
         // Lanes are equally long, so if one is empty all are.
         None => {
-            let count = dims.iter().product();
+            let count = volume(dims);
             let largest = wanted == Ordering::Less;
             if data.dtype().is_float() {
                 let limit = if largest { f64::INFINITY } else { f64::NEG_INFINITY };

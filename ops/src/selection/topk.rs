@@ -6,6 +6,7 @@
 use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
 use crate::axes::Axes;
+use crate::evaluate::lanes::volume;
 use crate::evaluate::order::Ordered;
 use crate::evaluate::pick::pick;
 use crate::evaluate::walk::around;
@@ -71,7 +72,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let axis = axis(cx, x.rank())?;
     let largest = cx.attrs().int_or("largest", 1)? != 0;
     let ordered = Ordered::of(x)?;
-    let count = dims.iter().product();
+    let count = volume(&dims);
     let (mut places, mut indices) = (vec![0; count], vec![0i64; count]);
     if count > 0 {
         let ((outer, extent, inner), kept) = (around(x.dims(), axis).unwrap_or_default(), dims[axis]);
