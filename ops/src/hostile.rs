@@ -253,10 +253,6 @@ fn no_node_makes_a_facet_panic() {
         for schema in schema::versions(operator.domain, operator.name) {
             for case in 0..CASES {
                 let start = Instant::now();
-                if std::env::var("HOSTILE_TRACE").is_ok() {
-                    use std::io::Write;
-                    let _ = writeln!(std::io::stderr(), "{} {} {case}", operator.name, schema.since_version);
-                }
                 let outcome = catch_unwind(AssertUnwindSafe(|| run(operator, schema, case)));
                 let name = format!("{}.{} {} case {case}", operator.domain, operator.name, schema.since_version);
                 if outcome.is_err() {

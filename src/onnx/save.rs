@@ -162,7 +162,7 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
 
 /// Puts the data of tensors that came from a data file into the message.
 pub(crate) fn embed_all(message: &mut ModelProto) {
-    for_each_external(message, |tensor, data| embed(tensor, data));
+    for_each_external(message, embed);
 }
 
 fn for_each_external(message: &mut ModelProto, mut f: impl FnMut(&mut onnxpress_proto::schema::TensorProto, Bytes)) {

@@ -18,6 +18,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4  # Of an output's largest magnitude.
 SAMPLES = 16  # Of a fixture's own inputs, so many are run.
 PATIENCE = 120  # Seconds for one run of the binary.
+MEMORY = 4 << 30  # Bytes a process may ask for: a shape gone wrong is an error then, and not the end of the machine.
+SHOWN = 5  # Lines of one model.
 
 
 def models():
@@ -72,7 +75,8 @@ def types(model):
     for value in [*model.graph.value_info, *model.graph.output]:
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type"):
-            dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+            # Below zero is what some exporters write for an extent that is not known.
+            dims = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in tensor.shape.dim]
             found[value.name] = (tensor.elem_type, dims if tensor.HasField("shape") else None)
     return found
 
@@ -198,6 +202,10 @@ def simplify(binary, path, own, folder):
     yield True
 
 
+def be_modest():
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
 def examine(job):
     binary, path, own = job
     lines, compared = [], False
@@ -220,10 +228,13 @@ def main():
     binary = arguments.binary.resolve(strict=True)
     chosen = [(path, path.with_suffix(".npz")) for path in arguments.models] or list(models())
     start = time.time()
-    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), initializer=be_modest) as pool:
         results = list(pool.map(examine, [(binary, path, own) for path, own in chosen]))
     lines = [line for found, _ in results for line in found]
-    print(*lines, sep="\n", end="\n" if lines else "")
+    for found, _ in results:
+        print(*found[:SHOWN], sep="\n", end="\n" if found else "")
+        if len(found) > SHOWN:
+            print(f"  and {len(found) - SHOWN} more")
     compared = sum(compared for _, compared in results)
     summary = {"models": len(chosen), "compared": compared, "fall_short": len(lines), "seconds": round(time.time() - start)}
     print(json.dumps(summary))

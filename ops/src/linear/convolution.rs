@@ -147,7 +147,7 @@ impl Convolution {
         group: usize,
         sliding: Sliding,
     ) -> Result<Self, EvalError> {
-        if w[1].checked_mul(group) != Some(x[1]) || !w[0].is_multiple_of(group) {
+        if group == 0 || w[1].checked_mul(group) != Some(x[1]) || !w[0].is_multiple_of(group) {
             return Err(EvalError::invalid(format!("{} channels, weights {w:?} and {group} groups do not fit", x[1])));
         }
         let it = Self { batch: x[0], group, inputs: w[1], outputs: w[0] / group, kernel: w[2..].to_vec(), sliding };

@@ -95,7 +95,7 @@ fn classify(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             row => Some(highest(row)),
         });
     }
-    let (rows, classes) = (scores.len(), scores.first().map_or(0, Vec::len));
+    let (rows, classes) = (scores.len(), scores.first().map_or(labels.len(), Vec::len));
     let chosen = pick_or(&labels, &zero(labels.dtype()), &[rows], chosen.into_iter())?;
     let scores = Tensor::from_f64s(DType::Float, &[rows, classes], &scores.concat())?;
     Ok(vec![chosen.into(), scores.into()])

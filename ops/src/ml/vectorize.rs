@@ -95,7 +95,7 @@ fn features(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             let to = &mut result[row * total + start..][..width];
             to.iter_mut().zip(features).for_each(|(to, &from)| *to = from);
         }
-        start += width;
+        start = start.saturating_add(width);
     }
     Ok(vec![Tensor::from_f64s(DType::Float, &[rows, total], &result)?.into()])
 }

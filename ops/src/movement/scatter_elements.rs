@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(scatter(&[1, 1], &[11, 21]).string("reduction", "add").i64s(), [1, 34, 3, 4, 5]);
         assert_eq!(scatter(&[1, 1], &[11, 21]).string("reduction", "max").i64s(), [1, 21, 3, 4, 5]);
         assert_eq!(scatter(&[5], &[0]).fault(), "index 5 is outside of an axis of extent 5");
-        assert_eq!(scatter(&[1, 2], &[0]).fault(), "1 updates for 2 targets");
+        assert_eq!(scatter(&[1, 2], &[0]).fault(), "axis 1: found extent 1, expected 2");
     }
 
     #[test]

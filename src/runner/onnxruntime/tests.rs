@@ -66,7 +66,7 @@ fn sequences_and_sizes_of_nothing_pass() {
 fn what_it_does_not_know_and_what_fails_are_told_apart() {
     let magic = "<ir_version: 8, opset_import: [\"\" : 17, \"mine\" : 1]> g (float[1] x) => (y) { y = mine.Magic(x) }";
     let one = tensor(Tensor::vector(vec![0f32]));
-    let Some(outputs) = run(magic, &[one.clone()]) else { return };
+    let Some(outputs) = run(magic, std::slice::from_ref(&one)) else { return };
     let error = outputs.unwrap_err();
     assert!(error.is_unsupported() && !error.to_string().contains('\n'), "{error}");
     let beyond = "g (float[1] x) => (y) <int64[1] i = {9}> { y = Gather(x, i) }";
