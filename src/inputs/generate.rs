@@ -79,12 +79,23 @@ impl Generator {
         let mut choices = sizes::candidates(graph, &fixed);
         let generator = Self { model: annotated, choices: Vec::new() };
         if choices.len() > 1 {
-            // The first with which no operator contradicts its operands goes first; the others keep their order.
-            let fits = |sizes: &Sizes| {
+            // Ahead of the others goes the first with which no operator contradicts its operands and most extents follow: of a
+            // window that never fits they do not.
+            let mut best: Option<(usize, usize)> = None;
+            for (index, sizes) in choices.iter().enumerate() {
                 let (model, found) = at_types(model, &generator.types(sizes));
-                found.invalid.is_empty() && !has_empty(&model)
-            };
-            if let Some(best) = choices.iter().position(fits) {
+                if !found.invalid.is_empty() || has_empty(&model) {
+                    continue;
+                }
+                let open = open_extents(&model);
+                if best.is_none_or(|(_, least)| open < least) {
+                    best = Some((index, open));
+                }
+                if open == 0 {
+                    break;
+                }
+            }
+            if let Some((best, _)) = best {
                 choices[..=best].rotate_right(1);
             }
         }
@@ -147,6 +158,15 @@ fn has_empty(model: &Model) -> bool {
     ports
         .filter_map(|port| port.ty.shape())
         .any(|shape| shape.iter().any(|dim| dim.as_const().is_some_and(|extent| extent <= 0)))
+}
+
+/// How many extents of computed values are not constant.
+fn open_extents(model: &Model) -> usize {
+    let ports = model.graph.nodes().flat_map(|(_, node)| node.ports());
+    ports
+        .filter_map(|port| port.ty.shape())
+        .map(|shape| shape.iter().filter(|dim| dim.as_const().is_none()).count())
+        .sum()
 }
 
 fn fixed(model: &Model, dims: &[(String, i64)]) -> Result<Sizes, GenerateError> {
