@@ -77,11 +77,35 @@ pub struct Summary {
 /// The numbers of a model whose types are inferred.
 pub fn size(model: &Model) -> Size {
     let mut size = Size { nodes: model.node_count(), ..Size::default() };
-    measure(&model.graph, &mut size);
-    for function in &model.functions {
+    let mut counted = model.clone();
+    close(&mut counted.graph);
+    measure(&counted.graph, &mut size);
+    for function in &mut counted.functions {
+        close(&mut function.body);
         measure(&function.body, &mut size);
     }
     size
+}
+
+/// Takes every extent that is not known for 1, whatever it is made of, so that work can be counted.
+fn close(graph: &mut Graph) {
+    let holders: Vec<NodeId> = graph.nodes().filter(|(_, node)| node.has_subgraphs()).map(|(id, _)| id).collect();
+    for id in holders {
+        graph.annotating_subgraphs(id).for_each(close);
+    }
+    let open = |dim: &Dim| dim.as_const().is_none();
+    let mut facts = Vec::new();
+    for (id, vertex) in graph.vertices() {
+        for (port, known) in (0u32..).zip(vertex.ports()) {
+            let Type::Tensor(tensor) = &known.ty else { continue };
+            let Some(shape) = tensor.shape.as_ref().filter(|shape| shape.iter().any(open)) else { continue };
+            let closed = shape.iter().map(|dim| if open(dim) { Dim::from(1) } else { dim.clone() }).collect::<Shape>();
+            facts.push((id.port(port), Type::tensor(tensor.dtype, closed), known.elements.clone()));
+        }
+    }
+    for (value, ty, elements) in facts {
+        graph.set_fact(value, ty, elements);
+    }
 }
 
 fn measure(graph: &Graph, size: &mut Size) {

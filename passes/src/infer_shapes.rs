@@ -78,9 +78,10 @@ fn declare(graph: &mut Graph) -> usize {
     written
 }
 
-/// The type to write, where it says more than what stands there. Names that a file has for extents are kept.
+/// The type to write, where it says more than what stands there. Names that a file has for extents are kept; so is what
+/// inference contradicts, since runtimes go by it and the notice tells the user.
 fn better(known: &Type, declared: &Type) -> Option<Type> {
-    let merged = declared.merge(known).unwrap_or_else(|_| known.clone());
+    let merged = declared.merge(known).ok()?;
     let says_more = merged.to_string() != declared.to_string();
     says_more.then_some(merged)
 }

@@ -1,6 +1,6 @@
 //! Passes over models, and what they are made of.
 //!
-//! A [`pass::Pass`] rewrites a model; [`pipeline`] text names passes with [`options`]; the [`manager`] runs a pipeline and
+//! A [`pass::Pass`] rewrites a model; [`pipeline`] text names passes with [`mod@options`]; the [`manager`] runs a pipeline and
 //! keeps what its proof needs. This crate knows no runtime, no file and no command line.
 
 pub mod fold_constants;

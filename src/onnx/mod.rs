@@ -1,7 +1,7 @@
 //! ONNX files: messages become a graph, and a graph becomes messages.
 //!
 //! What no pass touched is written as it came: the reader hangs on each entity what the graph does not model (see
-//! [`extras`]), and weights are slices of the mapped file from the reading to the writing.
+//! `extras`), and weights are slices of the mapped file from the reading to the writing.
 
 mod attribute;
 mod export;

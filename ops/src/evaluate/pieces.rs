@@ -61,7 +61,7 @@ pub fn concat(cx: &EvalCx<'_>, axis: usize, tensors: &[Tensor]) -> Result<Tensor
 /// The tensors, all of one shape, one after the other along a new axis.
 ///
 /// # Errors
-/// As [`concat`].
+/// As [`concat()`].
 pub fn stack(cx: &EvalCx<'_>, axis: usize, tensors: &[Tensor]) -> Result<Tensor, EvalError> {
     let with_axis = |tensor: &Tensor| {
         let mut dims = tensor.dims().to_vec();

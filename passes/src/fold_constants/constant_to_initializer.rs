@@ -14,7 +14,7 @@ use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
 /// What listing a constant among the inputs may add to the file, as long as the file stays smaller than it came.
 const INPUT: usize = 256;
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct ConstantToInitializer;
 

@@ -23,7 +23,7 @@ use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
 /// Elementary steps that computing one constant may take: about a second.
 const STEPS: u64 = 1 << 28;
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct FoldConstant {
     /// The largest constant that is computed.

@@ -8,7 +8,7 @@ use onnxpress_ir::{Edit, EditError, NodeId};
 
 use crate::rewrite::{Bypass, Found, MatchCx, Miss, Roots, Rule};
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct DropCast;
 

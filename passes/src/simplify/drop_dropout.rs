@@ -10,7 +10,7 @@ use onnxpress_ir::{Edit, EditError, NodeId};
 
 use crate::rewrite::{Bypass, Found, MatchCx, Roots, Rule};
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct DropDropout;
 

@@ -12,7 +12,7 @@ use onnxpress_ir::{Edit, EditError, NodeId};
 use super::batch_norm::{self, Affine, Fusion};
 use crate::rewrite::{Found, MatchCx, Roots, Rule};
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct FuseBatchNormIntoConv;
 

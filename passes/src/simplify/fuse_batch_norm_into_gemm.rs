@@ -13,7 +13,7 @@ use onnxpress_ir::{Edit, EditError, NodeId};
 use super::batch_norm::{self, Affine, Fusion};
 use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
 
-/// See the [module](self).
+/// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
 pub struct FuseBatchNormIntoGemm;
 
