@@ -1,10 +1,12 @@
 //! What a model is made of, in numbers: for people, for scripts, and for the report of a run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use onnxpress_ir::{ConstantForm, ConstantValue, DType, Dim, Graph, Model, NodeId, Shape, Symbol, Type, Vertex};
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::{Cost, table};
+use onnxpress_passes::inlined;
 use onnxpress_proto::schema::{ModelProto, text};
 use serde::Serialize;
 
@@ -36,6 +38,15 @@ pub struct Size {
     pub macs: u64,
     /// Multiply-accumulates of every other operator.
     pub other_macs: u64,
+    /// Multiply-accumulates of all operators in functions, counted for every call.
+    pub function_macs: u64,
+}
+
+impl Size {
+    /// All multiply-accumulates.
+    pub fn all_macs(&self) -> u64 {
+        self.macs.saturating_add(self.other_macs).saturating_add(self.function_macs)
+    }
 }
 
 /// What a model is made of.
@@ -80,11 +91,23 @@ pub fn size(model: &Model) -> Size {
     let mut counted = model.clone();
     close(&mut counted.graph);
     measure(&counted.graph, &mut size);
-    for function in &mut counted.functions {
-        close(&mut function.body);
+    let (macs, other_macs) = (size.macs, size.other_macs);
+    for function in &counted.functions {
         measure(&function.body, &mut size);
     }
+    // Work depends on the operands of the call.
+    (size.macs, size.other_macs) = (macs, other_macs);
+    size.function_macs = function_macs(model, macs.saturating_add(other_macs));
     size
+}
+
+/// What the calls of functions add to the multiply-accumulates of the graph itself.
+fn function_macs(model: &Model, own: u64) -> u64 {
+    let Cow::Owned(mut whole) = inlined(model) else { return 0 };
+    close(&mut whole.graph);
+    let mut size = Size::default();
+    measure(&whole.graph, &mut size);
+    size.macs.saturating_add(size.other_macs).saturating_sub(own)
 }
 
 /// Takes every extent that is not known for 1, whatever it is made of, so that work can be counted.

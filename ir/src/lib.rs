@@ -6,6 +6,7 @@
 
 pub mod attr;
 pub mod build;
+pub mod call;
 pub mod carried;
 pub mod dim;
 pub mod dtype;
@@ -23,6 +24,7 @@ pub mod verify;
 
 pub use attr::{Attr, AttrKind, AttrValue};
 pub use build::{BuildError, GraphBuilder, NodeDraft};
+pub use call::Callables;
 pub use carried::Carried;
 pub use dim::{Dim, Symbol};
 pub use dtype::{DType, Kind};

@@ -24,7 +24,7 @@ use crate::schema::{self, OpSchema};
 use crate::table;
 
 /// Cases for each version of each operator.
-const CASES: u64 = 30;
+const CASES: u64 = 3000;
 
 /// Numbers that are not random enough for anything else.
 struct Choices(u64);

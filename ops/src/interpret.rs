@@ -5,8 +5,9 @@
 
 use std::cell::Cell;
 
-use onnxpress_ir::{ConstantValue, Function, Graph, Model, NodeId, ValueId, Vertex};
+use onnxpress_ir::{ConstantValue, Function, Graph, Model, Node, NodeId, ValueId, Vertex};
 
+use crate::evaluate::pick::densify;
 use crate::evaluate::{Bodies, EvalCx, EvalError, Value};
 use crate::operator::Evaluate;
 use crate::table;
@@ -66,9 +67,15 @@ impl InterpretError {
 /// # Errors
 /// Where inputs are missing, a node's kernel fails, or a bound is met.
 pub fn run(model: &Model, inputs: Vec<Option<Value>>, limits: Limits) -> Result<Vec<Value>, InterpretError> {
+    let graph = &model.graph;
+    for (&id, value) in graph.inputs().iter().zip(&inputs) {
+        if value.is_none() && graph.input(id).default.is_none() {
+            return Err(InterpretError::Inputs(format!("no value for {}", graph.describe(id))));
+        }
+    }
     let fuel = Cell::new(limits.steps);
     let frame = Frame { model: Some(model), limits, fuel: &fuel, depth: 0 };
-    frame.graph(&model.graph, inputs, &[])
+    frame.graph(graph, inputs, &[])
 }
 
 /// Evaluates one node of a graph, as constant folding does. Nodes that call functions of the model are not followed.
@@ -109,6 +116,7 @@ impl<'a> Frame<'a> {
         Ok(Frame { depth: self.depth + 1, ..*self })
     }
 
+    /// Runs a graph. An input of a function that its call leaves out is left out of the nodes that read it.
     fn graph(
         &self,
         graph: &Graph,
@@ -119,21 +127,14 @@ impl<'a> Frame<'a> {
             let (found, expected) = (inputs.len(), graph.inputs().len());
             return Err(InterpretError::Inputs(format!("{found} values for {expected} inputs")));
         }
-        let mut live = Live::new(graph);
+        let mut live = Live::new(graph, self.limits.elements);
         for (&id, value) in graph.inputs().iter().zip(inputs) {
-            let value = match (value, &graph.input(id).default) {
-                (Some(value), _) => value,
-                (None, Some(default)) => of_constant(default),
-                (None, None) => {
-                    return Err(InterpretError::Inputs(format!("no value for {}", graph.describe(id))));
-                }
-            };
-            live.put(id.port(0), value);
+            let default = || graph.input(id).default.as_ref().map(|default| of_constant(default, live.limit));
+            let value = value.map(Ok).or_else(default).transpose();
+            live.put(id.port(0), value.map_err(|error| InterpretError::Node { node: graph.describe(id), error })?);
         }
         for (id, capture) in graph.captures() {
-            if let Some(value) = captured.get(capture.operand as usize).and_then(Option::as_ref) {
-                live.put(id.port(0), value.clone());
-            }
+            live.put(id.port(0), captured.get(capture.operand as usize).cloned().flatten());
         }
         for id in graph.topological()? {
             if graph.node(id).is_none() {
@@ -144,7 +145,7 @@ impl<'a> Frame<'a> {
             let implicit = live.take(graph.implicit_operands(id)).map_err(fail)?;
             let outputs = self.node(graph, id, &operands, &implicit).map_err(fail)?;
             for (port, value) in (0u32..).zip(outputs).take(graph.vertex(id).ports().len()) {
-                live.put(id.port(port), value);
+                live.put(id.port(port), Some(value));
             }
             for read in graph.reads(id) {
                 live.done_reading(read);
@@ -154,8 +155,9 @@ impl<'a> Frame<'a> {
             .outputs()
             .iter()
             .map(|&id| {
-                let value = graph.operand(id, 0).and_then(|value| live.get(value));
-                value.ok_or_else(|| InterpretError::Inputs(format!("{} was not computed", graph.describe(id))))
+                let fail = |error| InterpretError::Node { node: graph.describe(id), error };
+                let value = live.take(graph.operands(id)).map_err(fail)?.pop().flatten();
+                value.ok_or_else(|| fail(EvalError::invalid("it was not computed")))
             })
             .collect()
     }
@@ -171,10 +173,10 @@ impl<'a> Frame<'a> {
         let function =
             self.model.and_then(|model| model.function(node.canonical_domain(), &node.op_type, &node.overload));
         if let Some(function) = function {
-            return self.call(function, inputs);
+            return self.call(function, node, inputs);
         }
-        let operator = table::of(node)
-            .ok_or_else(|| EvalError::unsupported(format!("operator {}.{}", node.domain, node.op_type)))?;
+        let operator =
+            table::of(node).ok_or_else(|| EvalError::unsupported(format!("operator {}", qualified(node))))?;
         let kernel = match operator.evaluate {
             Evaluate::With(kernel) => kernel,
             Evaluate::NotPossible(reason) => {
@@ -191,76 +193,90 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Calls a function without attributes; those with attributes are to be inlined first.
-    fn call(&self, function: &Function, inputs: &[Option<Value>]) -> Result<Vec<Value>, EvalError> {
-        if !function.required.is_empty() || !function.defaults.is_empty() {
-            return Err(EvalError::unsupported(format!(
-                "function {} with attributes (inline it first)",
-                function.name
-            )));
-        }
+    fn call(&self, function: &Function, call: &Node, inputs: &[Option<Value>]) -> Result<Vec<Value>, EvalError> {
         let mut inputs = inputs.to_vec();
         inputs.resize(function.body.inputs().len(), None);
-        self.deeper()?.graph(&function.body, inputs, &[]).map_err(InterpretError::of_caller)
+        let deeper = self.deeper()?;
+        let takes_attributes = !function.required.is_empty() || !function.defaults.is_empty();
+        let outputs = if takes_attributes {
+            deeper.graph(&function.body_at(call), inputs, &[])
+        } else {
+            deeper.graph(&function.body, inputs, &[])
+        };
+        outputs.map_err(InterpretError::of_caller)
     }
 }
 
-fn of_constant(constant: &ConstantValue) -> Value {
+/// The operator with its domain, the standard's own left out.
+fn qualified(node: &Node) -> String {
+    match node.canonical_domain() {
+        b"" => node.op_type.to_string(),
+        _ => format!("{}.{}", node.domain, node.op_type),
+    }
+}
+
+/// The tensor, dense: a sparse initializer is a way to store one, and read as any other.
+fn of_constant(constant: &ConstantValue, limit: usize) -> Result<Value, EvalError> {
     match constant {
-        ConstantValue::Dense(tensor) => Value::Tensor(tensor.clone()),
-        ConstantValue::Sparse(tensor) => Value::Sparse(tensor.clone()),
+        ConstantValue::Dense(tensor) => Ok(tensor.clone().into()),
+        ConstantValue::Sparse(tensor) => Ok(densify(tensor, limit)?.into()),
     }
 }
 
 /// The values of one graph that someone will still read.
 struct Live<'g> {
     graph: &'g Graph,
-    values: Vec<Vec<Option<Value>>>,
-    readers_left: Vec<Vec<usize>>,
+    /// The most elements that a constant may have when it is written out.
+    limit: usize,
+    values: Vec<Vec<Slot>>,
+}
+
+/// What is known of one value, while it runs.
+#[derive(Clone, Default)]
+struct Slot {
+    value: Option<Value>,
+    /// Whether the call of the function leaves it out.
+    left_out: bool,
+    readers_left: usize,
 }
 
 impl<'g> Live<'g> {
-    fn new(graph: &'g Graph) -> Self {
+    fn new(graph: &'g Graph, limit: usize) -> Self {
         let mut values = vec![Vec::new(); graph.slot_bound()];
-        let mut readers_left = vec![Vec::new(); graph.slot_bound()];
         for (id, vertex) in graph.vertices() {
-            let ports = vertex.ports().len();
-            values[id.slot()] = vec![None; ports];
-            readers_left[id.slot()] = (0..ports as u32).map(|port| graph.readers(id.port(port)).count()).collect();
+            let slot = |port| Slot { readers_left: graph.readers(id.port(port)).count(), ..Slot::default() };
+            values[id.slot()] = (0..vertex.ports().len() as u32).map(slot).collect();
         }
-        Self { graph, values, readers_left }
+        Self { graph, limit, values }
     }
 
-    fn put(&mut self, at: ValueId, value: Value) {
-        if self.readers_left[at.node.slot()][at.port as usize] > 0 {
-            self.values[at.node.slot()][at.port as usize] = Some(value);
+    /// Takes a value down, or that it is left out.
+    fn put(&mut self, at: ValueId, value: Option<Value>) {
+        let slot = &mut self.values[at.node.slot()][at.port as usize];
+        slot.left_out = value.is_none();
+        if slot.readers_left > 0 {
+            slot.value = value;
         }
     }
 
-    fn get(&self, at: ValueId) -> Option<Value> {
-        match self.graph.get(at.node) {
-            Some(Vertex::Constant(constant)) => Some(of_constant(&constant.value)),
-            _ => self.values.get(at.node.slot())?.get(at.port as usize)?.clone(),
+    fn get(&self, at: ValueId) -> Result<Option<Value>, EvalError> {
+        if let Some(Vertex::Constant(constant)) = self.graph.get(at.node) {
+            return of_constant(&constant.value, self.limit).map(Some);
         }
+        let missing = || EvalError::invalid(format!("`{}` was not computed", self.graph.label(at)));
+        let slot = self.values.get(at.node.slot()).and_then(|ports| ports.get(at.port as usize)).ok_or_else(missing)?;
+        if slot.left_out { Ok(None) } else { slot.value.clone().map(Some).ok_or_else(missing) }
     }
 
     fn take(&self, reads: impl Iterator<Item = Option<ValueId>>) -> Result<Vec<Option<Value>>, EvalError> {
-        reads
-            .map(|read| match read {
-                None => Ok(None),
-                Some(value) => self
-                    .get(value)
-                    .map(Some)
-                    .ok_or_else(|| EvalError::invalid(format!("`{}` was not computed", self.graph.label(value)))),
-            })
-            .collect()
+        reads.map(|read| read.map_or(Ok(None), |value| self.get(value))).collect()
     }
 
     fn done_reading(&mut self, value: ValueId) {
-        let left = &mut self.readers_left[value.node.slot()][value.port as usize];
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            self.values[value.node.slot()][value.port as usize] = None;
+        let slot = &mut self.values[value.node.slot()][value.port as usize];
+        slot.readers_left = slot.readers_left.saturating_sub(1);
+        if slot.readers_left == 0 {
+            slot.value = None;
         }
     }
 }

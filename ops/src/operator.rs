@@ -34,7 +34,7 @@ pub struct Operator {
 }
 
 /// Infers a node with subgraphs: its operands, its bodies to be annotated, and what annotates them; one fact an output.
-pub type InferBodies = fn(&NodeCx<'_>, &mut [&mut Graph], &mut BodyInference<'_>) -> Result<Vec<Fact>, Undecided>;
+pub type InferBodies = fn(&NodeCx<'_>, &mut [&mut Graph], &mut BodyInference<'_, '_>) -> Result<Vec<Fact>, Undecided>;
 
 /// The facet that infers types, symbolic shapes and symbolic values of small tensors of whole numbers.
 #[derive(Debug, Clone, Copy)]

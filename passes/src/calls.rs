@@ -1,20 +1,15 @@
 //! Which functions of a model its nodes call.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use onnxpress_ir::graph::canonical_domain;
-use onnxpress_ir::{Function, Graph, Node};
+use onnxpress_ir::{Callables, Function, Graph, Node};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
-
-/// Domain, name, overload.
-type Key<'m> = (&'m [u8], &'m [u8], &'m [u8]);
 
 /// The functions of a model by what calls them, each by its place in the list.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls<'m> {
-    functions: &'m [Function],
-    places: HashMap<Key<'m>, usize>,
+    callables: Callables<'m>,
 }
 
 /// A function in the order of calls.
@@ -28,24 +23,12 @@ pub(crate) struct Callee {
 
 impl<'m> Calls<'m> {
     pub(crate) fn of(functions: &'m [Function]) -> Self {
-        let key = |function: &'m Function| {
-            let domain = canonical_domain(function.domain.as_bytes());
-            (domain, function.name.as_bytes(), function.overload.as_bytes())
-        };
-        let mut places = HashMap::new();
-        for (place, function) in functions.iter().enumerate() {
-            places.entry(key(function)).or_insert(place);
-        }
-        Self { functions, places }
+        Self { callables: Callables::of(functions) }
     }
 
     /// The function that a node calls.
     pub(crate) fn of_node(&self, node: &Node) -> Option<usize> {
-        if self.places.is_empty() {
-            return None;
-        }
-        let key = (node.canonical_domain(), node.op_type.as_bytes(), node.overload.as_bytes());
-        self.places.get(&key).copied()
+        self.callables.called_by(node)
     }
 
     /// The functions that a graph and its subgraphs call, one entry a call.
@@ -61,7 +44,7 @@ impl<'m> Calls<'m> {
         let mut waiting = self.in_graph(graph);
         while let Some(place) = waiting.pop() {
             if reached.insert(place) {
-                waiting.extend(self.in_graph(&self.functions[place].body));
+                waiting.extend(self.in_graph(&self.callables.functions()[place].body));
             }
         }
         reached
@@ -70,8 +53,8 @@ impl<'m> Calls<'m> {
     /// All functions, each after those that it calls.
     pub(crate) fn callees_first(&self) -> Vec<Callee> {
         let mut graph = DiGraph::<usize, ()>::new();
-        let nodes: Vec<_> = (0..self.functions.len()).map(|place| graph.add_node(place)).collect();
-        for (caller, function) in self.functions.iter().enumerate() {
+        let nodes: Vec<_> = (0..self.callables.functions().len()).map(|place| graph.add_node(place)).collect();
+        for (caller, function) in self.callables.functions().iter().enumerate() {
             for callee in self.in_graph(&function.body).into_iter().collect::<BTreeSet<_>>() {
                 graph.add_edge(nodes[caller], nodes[callee], ());
             }

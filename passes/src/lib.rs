@@ -23,4 +23,4 @@ pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;
 pub use eliminate_dead::EliminateDead;
 pub use infer_shapes::InferShapes;
-pub use inline_functions::{InlineFunctions, When};
+pub use inline_functions::{InlineFunctions, When, inlined};

@@ -70,8 +70,9 @@ fn table(summary: &Summary) -> String {
         bytes => format!(" and {}B of external data", human(bytes)),
     };
     let size = &summary.size;
-    let other =
-        if size.other_macs > 0 { format!(", {} in other operators", human(size.other_macs)) } else { String::new() };
+    let more =
+        |count: u64, place: &str| if count > 0 { format!(", {} in {place}", human(count)) } else { String::new() };
+    let other = more(size.other_macs, "other operators") + &more(size.function_macs, "functions, each call counted");
     let types: Vec<_> = summary.weight_types.iter().map(|(name, bytes)| format!("{}B {name}", human(*bytes))).collect();
     facts.add_row(["format", &format!("IR version {}, {}", summary.ir_version, imports.join(", "))]);
     facts.add_row(["producer", &summary.producer]);

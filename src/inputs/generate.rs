@@ -67,7 +67,7 @@ impl Generator {
     /// Where an input is of a type that nothing can be made for, or `dims` names what is not there.
     pub fn new(model: &Model, dims: &[(String, i64)]) -> Result<Self, GenerateError> {
         let mut annotated = model.clone();
-        infer::graph(&mut annotated.graph);
+        infer::graph(&mut annotated.graph, &annotated.functions);
         let fixed = fixed(&annotated, dims)?;
         let graph = &annotated.graph;
         for &id in graph.inputs() {

@@ -7,7 +7,6 @@
 mod choose;
 mod cost;
 #[cfg(feature = "tract")]
-mod dense;
 mod interpreter;
 #[cfg(feature = "ort")]
 mod onnxruntime;

@@ -28,7 +28,7 @@ pub(crate) fn at_types(model: &Model, types: &[Option<Type>]) -> (Model, Inferre
         graph.input_mut(id).declared = ty.clone();
         graph.set_fact(id.port(0), ty, None);
     }
-    let inferred = infer::graph(graph);
+    let inferred = infer::graph(graph, &model.functions);
     (model, inferred)
 }
 

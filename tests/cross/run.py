@@ -165,14 +165,7 @@ def shapes(binary, path, own, folder):
     for name, known in reference.items():
         if name not in values:
             continue
-        # Types do not go through calls of a model's own functions yet; what is said all the same must not be wrong.
-        found = ours.get(name, (0, None))
-        if model.functions:
-            shape = known[1] if found[1] is None else found[1]
-            if known[1] is not None and len(shape) == len(known[1]):
-                shape = [k if f is None else f for k, f in zip(known[1], shape)]
-            found = (found[0] or known[0], shape)
-        if what := shortfall(known, found):
+        if what := shortfall(known, found := ours.get(name, (0, None))):
             yield f"infer-shapes, {name}: {what}: onnx says {known[1]}, we say {found[1]}"
 
 

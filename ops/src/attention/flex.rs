@@ -39,7 +39,7 @@ fn score_type(attrs: &Attrs<'_>, operand: Option<DType>) -> Result<Option<DType>
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     for index in 0..3 {
         if let Some(rank) = cx.rank(index).filter(|&rank| rank != 4) {

@@ -66,7 +66,7 @@ fn rotate(cx: &EvalCx<'_>, cosines: &Tensor, sines: &Tensor, row: Rows<'_>) -> R
     let width = cosines.dims().last().copied().unwrap_or(0);
     let turned = count("rotary_embedding_dim")?;
     let heads = match (count("num_heads")?, x.dims()) {
-        (None, [_, _, hidden]) if turned.is_none() && width > 0 => Some(hidden / (2 * width)),
+        (None, [_, _, hidden]) if turned.is_none() && width > 0 => Some(hidden / width.saturating_mul(2)),
         (heads, _) => heads,
     };
     let mut x4 = Heads::of(x, heads)?;

@@ -30,7 +30,7 @@ pub(crate) static BEAM_SEARCH: Operator = Operator {
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     for body in bodies.iter_mut() {
         // Inputs grow from token to token, so no more is known of them than ranks and element types.

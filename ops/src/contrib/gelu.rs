@@ -40,8 +40,10 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
 }
 
 fn biased(cx: &EvalCx<'_>, f: fn(f64) -> f64) -> Result<Vec<Value>, EvalError> {
-    if cx.optional(1).is_none() {
-        return unary_float(cx, f);
+    let Some(bias) = cx.optional_tensor(1)? else { return unary_float(cx, f) };
+    let dims = cx.tensor(0)?.dims();
+    if bias.rank() != 1 || dims.is_empty() || bias.len() != 1 && dims.last() != Some(&bias.len()) {
+        return Err(EvalError::invalid(format!("a bias {:?} for {dims:?}", bias.dims())));
     }
     binary(cx, |_, _| None, |x, bias| f(x + bias))
 }

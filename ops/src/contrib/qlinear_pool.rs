@@ -54,7 +54,9 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     }
     let (from, to) = if cx.attrs().flag("channels_last")? { (1, rank - 1) } else { (2, rank) };
     let mut dims = x.dims().to_vec();
-    let means = Lanes::along(&dims, from, to).fold(&x.to_f64s()?, |lane| lane.iter().sum::<f64>() / lane.len() as f64);
     dims[from..to].fill(1);
+    cx.room_for(&dims)?;
+    let means =
+        Lanes::along(x.dims(), from, to).fold(&x.to_f64s()?, |lane| lane.iter().sum::<f64>() / lane.len() as f64);
     codes(cx, &means, &dims, 3)
 }

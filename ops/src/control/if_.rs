@@ -28,7 +28,7 @@ pub(crate) static IF: Operator = Operator {
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     let mut branches = Vec::new();
     for body in bodies.iter_mut() {

@@ -36,7 +36,7 @@ fn scalar_dims(body: &Graph, input: usize) -> &'static [usize] {
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     let [body] = bodies else { return Err(Undecided::invalid(format!("{} bodies instead of one", bodies.len()))) };
     let carried = cx.operand_count().saturating_sub(2);

@@ -104,7 +104,7 @@ fn sharper(a: Dim, b: Dim) -> Dim {
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     let [body] = bodies else { return Err(Undecided::invalid(format!("{} bodies instead of one", bodies.len()))) };
     let layout = Layout::of(&cx.attrs(), cx.version, cx.operand_count(), cx.node.port_count())?;

@@ -73,7 +73,7 @@ impl Builder {
 
     fn inferred(self) -> (Graph, String) {
         let mut graph = self.graph.build().unwrap();
-        let found = infer::graph(&mut graph);
+        let found = infer::graph(&mut graph, &[]);
         assert_eq!((found.invalid.len(), found.contradicted.len()), (0, 0), "{found:?}");
         let types = graph.outputs().iter().map(|&id| graph.ty(graph.operand(id, 0).unwrap()).to_string());
         let types = types.collect::<Vec<_>>().join(", ");

@@ -82,8 +82,7 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let value = value(&cx.attrs())?;
     if let AttrValue::SparseTensor(sparse) = value {
-        cx.room_for(&sparse.dims)?;
-        return Ok(vec![densify(sparse)?.into()]);
+        return Ok(vec![densify(sparse, cx.limit)?.into()]);
     }
     let tensor = dense(value)?.ok_or_else(|| EvalError::invalid("no value"))?;
     Ok(vec![tensor.into_owned().into()])

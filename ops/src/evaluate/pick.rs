@@ -84,25 +84,32 @@ pub fn repeat(element: &Tensor, dims: &[usize]) -> Result<Tensor, EvalError> {
     pick(element, dims, std::iter::repeat_n(0, count))
 }
 
-/// The tensor with all elements stored, for which the caller has made sure that there is room.
+/// The tensor with all elements stored, if there are no more than `limit`: a sparse tensor may claim any extents.
 ///
 /// # Errors
-/// Where the indices are none, or outside of the tensor.
-pub fn densify(sparse: &SparseTensor) -> Result<Tensor, EvalError> {
+/// Where there are more, or the indices are none, or outside of the tensor.
+pub fn densify(sparse: &SparseTensor, limit: usize) -> Result<Tensor, EvalError> {
     let fail = || EvalError::invalid("indices of a sparse tensor that are none");
-    let count = element_count(&sparse.dims).ok_or_else(fail)?;
+    let elements = sparse.dims.iter().fold(1u128, |product, &dim| product.saturating_mul(dim as u128));
+    let count = usize::try_from(elements).ok().filter(|&count| count <= limit);
+    let count = count.ok_or(EvalError::TooLarge { elements, limit })?;
     let indices = sparse.indices.to_i64s()?;
-    let strides = strides(&sparse.dims);
-    let steps = if sparse.indices.rank() == 2 { strides.as_slice() } else { &[1] };
+    let (strides, linear) = (strides(&sparse.dims), ([1], [count]));
+    let (steps, extents) = match sparse.indices.rank() {
+        2 => (strides.as_slice(), sparse.dims.as_slice()),
+        _ => (&linear.0[..], &linear.1[..]),
+    };
     if indices.len() != sparse.values.len().saturating_mul(steps.len()) {
         return Err(fail());
     }
     let mut places = vec![None; count];
     for (stored, coordinates) in indices.chunks(steps.len().max(1)).enumerate() {
-        let along = |(&index, &step): (&i64, &usize)| usize::try_from(index).ok()?.checked_mul(step);
-        let place = coordinates.iter().zip(steps).map(along).try_fold(0usize, |sum, step| sum.checked_add(step?));
-        let slot = place.and_then(|place| places.get_mut(place)).ok_or_else(fail)?;
-        *slot = Some(stored);
+        let along = |((&index, &step), &extent): ((&i64, &usize), &usize)| {
+            usize::try_from(index).ok().filter(|&index| index < extent).map(|index| index * step)
+        };
+        let offsets = coordinates.iter().zip(steps).zip(extents).map(along);
+        let place = offsets.sum::<Option<usize>>().and_then(|place| places.get_mut(place)).ok_or_else(fail)?;
+        *place = Some(stored);
     }
     pick_or(&sparse.values, &zero(sparse.dtype()), &sparse.dims, places.into_iter())
 }
@@ -110,7 +117,32 @@ pub fn densify(sparse: &SparseTensor) -> Result<Tensor, EvalError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use onnxpress_ir::Carried;
+
     use super::*;
+
+    fn sparse(indices: Tensor) -> SparseTensor {
+        SparseTensor { values: Tensor::vector(vec![5i16, 7]), indices, dims: vec![2, 3], carried: Carried::none() }
+    }
+
+    #[test]
+    fn both_forms_of_indices_lead_to_the_same_tensor() {
+        let linear = densify(&sparse(Tensor::vector(vec![1i64, 5])), 6).unwrap();
+        assert_eq!(linear.to_i64s().unwrap(), [0, 5, 0, 0, 0, 7]);
+        let coordinates = Tensor::from_values(&[2, 2], vec![0i64, 1, 1, 2]).unwrap();
+        assert_eq!(densify(&sparse(coordinates), 6).unwrap(), linear);
+    }
+
+    #[test]
+    fn indices_outside_and_huge_claims_are_refused() {
+        for indices in [vec![1i64, 6], vec![1, -1], vec![1]] {
+            assert!(densify(&sparse(Tensor::vector(indices)), 6).is_err());
+        }
+        assert!(densify(&sparse(Tensor::from_values(&[2, 2], vec![0i64, 1, 0, 3]).unwrap()), 6).is_err());
+        let claim = SparseTensor { dims: vec![1 << 40], ..sparse(Tensor::vector(vec![1i64, 2])) };
+        assert!(matches!(densify(&claim, 6), Err(EvalError::TooLarge { .. })));
+        assert!(matches!(densify(&sparse(Tensor::vector(vec![1i64, 2])), 5), Err(EvalError::TooLarge { .. })));
+    }
 
     #[test]
     fn elements_of_any_width_are_picked() {

@@ -3,24 +3,29 @@
 use onnxpress_ir::{Dim, Fact, Graph, NodeId, Shape, Symbol, TensorType, Type};
 
 use super::Undecided;
-use super::driver::{Inferred, annotate, fresh, minted};
+use super::driver::{Walk, annotate, fresh, minted};
 use super::either::either;
 use crate::node::NodeCx;
 
 /// Infers the bodies of a node: hands the types of captured values in and collects what comes out.
-pub struct BodyInference<'a> {
+pub struct BodyInference<'a, 'm> {
     captured: Vec<Fact>,
-    found: &'a mut Inferred,
+    walk: &'a mut Walk<'m>,
 }
 
-impl<'a> BodyInference<'a> {
-    pub(super) fn new(cx: &NodeCx<'_>, found: &'a mut Inferred) -> Self {
+impl<'a, 'm> BodyInference<'a, 'm> {
+    pub(super) fn new(cx: &NodeCx<'_>, walk: &'a mut Walk<'m>) -> Self {
         let captured = cx
             .graph
             .implicit_operands(cx.id)
             .map(|value| value.map_or_else(Fact::default, |value| fact_of(cx.graph, value)))
             .collect();
-        Self { captured, found }
+        Self { captured, walk }
+    }
+
+    /// For the body of a function, which captures nothing.
+    pub(super) fn of_call(walk: &'a mut Walk<'m>) -> Self {
+        Self { captured: Vec::new(), walk }
     }
 
     /// Annotates `body`, whose inputs are known as `inputs` says; answers what is known of its outputs.
@@ -54,7 +59,7 @@ impl<'a> BodyInference<'a> {
             let ty = map_dims(&ty, &|dim| if dim.is_unknown() { fresh() } else { dim.clone() });
             body.set_fact(id.port(0), ty, fact.elements.clone());
         }
-        annotate(body, self.found);
+        annotate(body, self.walk);
         Ok(body
             .outputs()
             .iter()
@@ -68,10 +73,10 @@ impl<'a> BodyInference<'a> {
     /// # Errors
     /// Where the branch has inputs.
     pub fn infer_branch(&mut self, body: &mut Graph) -> Result<Vec<Fact>, Undecided> {
-        let (invalid, contradicted) = (self.found.invalid.len(), self.found.contradicted.len());
+        let (invalid, contradicted) = (self.walk.found.invalid.len(), self.walk.found.contradicted.len());
         let mut outputs = self.infer(body, &[])?;
-        self.found.invalid.truncate(invalid);
-        self.found.contradicted.truncate(contradicted);
+        self.walk.found.invalid.truncate(invalid);
+        self.walk.found.contradicted.truncate(contradicted);
         for (index, fact) in outputs.iter_mut().enumerate() {
             fact.ty = as_declared(body, index, &fact.ty);
         }
@@ -93,7 +98,7 @@ impl<'a> BodyInference<'a> {
     ) -> Result<(Vec<Fact>, Vec<Fact>), Undecided> {
         // A later turn must not take for declared what an earlier one found.
         let declared = body.clone();
-        let (invalid, contradicted) = (self.found.invalid.len(), self.found.contradicted.len());
+        let (invalid, contradicted) = (self.walk.found.invalid.len(), self.walk.found.contradicted.len());
         loop {
             let outputs = self.infer(body, &inputs)?;
             let mut weakened = false;
@@ -109,8 +114,8 @@ impl<'a> BodyInference<'a> {
             if !weakened {
                 return Ok((inputs, outputs));
             }
-            self.found.invalid.truncate(invalid);
-            self.found.contradicted.truncate(contradicted);
+            self.walk.found.invalid.truncate(invalid);
+            self.walk.found.contradicted.truncate(contradicted);
             *body = declared.clone();
         }
     }

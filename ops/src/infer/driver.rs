@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use onnxpress_ir::{Dim, Fact, Graph, InferError, Model, NodeId, Semantics, Shape, Symbol, Type, ValueId, Vertex};
+use onnxpress_ir::{
+    Callables, Dim, Fact, Function, Graph, InferError, Model, NodeId, Semantics, Shape, Symbol, Type, ValueId, Vertex,
+};
 
 use super::{BodyInference, InferCx, Undecided};
 use crate::node::NodeCx;
@@ -18,6 +20,54 @@ pub struct Inferred {
     pub contradicted: Vec<String>,
     /// Where [`readers_of`] found more than was known: each node of whose outputs it did, once.
     pub sharpened: Vec<NodeId>,
+}
+
+/// How deep calls of functions are followed; inlining follows them all.
+const MAX_CALLS: usize = 32;
+
+/// How many nodes of functions are looked at, counted for each call: functions that call functions twice double with every
+/// level.
+const MAX_CALLED_NODES: usize = 1 << 20;
+
+/// A walk over a model: the functions that its nodes may call, and what was found so far.
+pub(super) struct Walk<'m> {
+    callables: Callables<'m>,
+    /// The functions that are being called, by their places in the list.
+    calls: Vec<usize>,
+    /// Nodes of functions that may still be looked at.
+    left: usize,
+    pub(super) found: Inferred,
+}
+
+impl<'m> Walk<'m> {
+    fn over(functions: &'m [Function]) -> Self {
+        let callables = Callables::of(functions);
+        Self { callables, calls: Vec::new(), left: MAX_CALLED_NODES, found: Inferred::default() }
+    }
+
+    /// What a call gives: the body of the function, inferred for these operands. Which nodes stand in the model's own body
+    /// of it learns nothing from that, since another call may have operands of other types.
+    fn call(&mut self, graph: &Graph, id: NodeId, place: usize) -> Result<Vec<Fact>, Undecided> {
+        let (Some(function), Some(cx)) = (self.callables.functions().get(place), NodeCx::new(graph, id)) else {
+            return Err(Undecided::Unknown);
+        };
+        let left = self.left.checked_sub(function.body.node_count());
+        let (Some(left), false) = (left, self.calls.contains(&place) || self.calls.len() >= MAX_CALLS) else {
+            return Err(Undecided::Unknown);
+        };
+        self.left = left;
+        let inputs: Vec<Fact> = (0..function.body.inputs().len()).map(|index| cx.fact(index)).collect();
+        let mut body = function.body_at(cx.node);
+        let known = self.found.invalid.len();
+        self.calls.push(place);
+        let outputs = BodyInference::of_call(self).infer(&mut body, &inputs);
+        self.calls.pop();
+        for error in self.found.invalid.get_mut(known..).unwrap_or_default() {
+            let reason = format!("in function `{}`, {error}", function.name);
+            *error = InferError { node: graph.describe(id), reason };
+        }
+        outputs
+    }
 }
 
 /// Numbers for extents that nobody named. They are compared, never printed, so one counter serves all models.
@@ -44,8 +94,8 @@ impl Semantics for Standard {
             Infer::Bodies(infer) => {
                 // The bodies stay as they are: whoever adds a node with subgraphs has annotated them.
                 let mut copies: Vec<Graph> = cx.node.subgraphs().cloned().collect();
-                let mut found = Inferred::default();
-                infer(&cx, &mut copies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, &mut found))
+                let mut walk = Walk::over(&[]);
+                infer(&cx, &mut copies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, &mut walk))
             }
             other => outputs(&cx, other),
         };
@@ -97,41 +147,41 @@ fn settle(graph: &Graph, node: NodeId, mut facts: Vec<Fact>) -> Vec<Fact> {
 }
 
 /// Annotates a graph whose inputs and captures are annotated already.
-pub(super) fn annotate(graph: &mut Graph, found: &mut Inferred) {
+pub(super) fn annotate(graph: &mut Graph, walk: &mut Walk<'_>) {
     let Ok(order) = graph.topological() else { return };
     for id in order {
-        annotate_node(graph, id, found);
+        annotate_node(graph, id, walk);
     }
 }
 
-fn annotate_node(graph: &mut Graph, id: NodeId, found: &mut Inferred) {
+fn annotate_node(graph: &mut Graph, id: NodeId, walk: &mut Walk<'_>) {
     let Some(cx) = NodeCx::new(graph, id) else { return };
-    let facet = facet(&cx);
-    let inferred = match facet {
+    let inferred = match (walk.callables.called_by(cx.node), facet(&cx)) {
+        (Some(place), _) => walk.call(graph, id, place),
         // Bodies may be optional, so there may be none.
-        Infer::Bodies(_) => with_bodies(graph, id, facet, found),
-        _ => outputs(&cx, facet),
+        (None, facet @ Infer::Bodies(_)) => with_bodies(graph, id, facet, walk),
+        (None, facet) => outputs(&cx, facet),
     };
     let facts = match inferred {
         Ok(facts) => facts,
         Err(Undecided::Unknown) => Vec::new(),
         Err(Undecided::Invalid(reason)) => {
-            found.invalid.push(InferError { node: graph.describe(id), reason });
+            walk.found.invalid.push(InferError { node: graph.describe(id), reason });
             Vec::new()
         }
     };
     let facts = settle(graph, id, facts);
     for (port, fact) in (0u32..).zip(facts) {
-        accept(graph, id.port(port), fact, found);
+        accept(graph, id.port(port), fact, &mut walk.found);
     }
 }
 
 /// Takes the bodies out of the node, so that they can be annotated while the graph around them is read.
-fn with_bodies(graph: &mut Graph, id: NodeId, facet: Infer, found: &mut Inferred) -> Result<Vec<Fact>, Undecided> {
+fn with_bodies(graph: &mut Graph, id: NodeId, facet: Infer, walk: &mut Walk<'_>) -> Result<Vec<Fact>, Undecided> {
     let mut bodies: Vec<Graph> = graph.annotating_subgraphs(id).map(std::mem::take).collect();
     let result = match (facet, NodeCx::new(graph, id)) {
         (Infer::Bodies(infer), Some(cx)) => {
-            infer(&cx, &mut bodies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, found))
+            infer(&cx, &mut bodies.iter_mut().collect::<Vec<_>>(), &mut BodyInference::new(&cx, walk))
         }
         _ => Err(Undecided::Unknown),
     };
@@ -155,9 +205,14 @@ fn accept(graph: &mut Graph, value: ValueId, fact: Fact, found: &mut Inferred) {
     graph.set_fact(value, ty, elements);
 }
 
-/// Infers one graph, from what is declared of its inputs.
-pub fn graph(graph: &mut Graph) -> Inferred {
-    let mut found = Inferred::default();
+/// Infers one graph, whose nodes may call these functions, from what is declared of its inputs.
+pub fn graph(graph: &mut Graph, functions: &[Function]) -> Inferred {
+    let mut walk = Walk::over(functions);
+    from_inputs(graph, &mut walk);
+    walk.found
+}
+
+fn from_inputs(graph: &mut Graph, walk: &mut Walk<'_>) {
     let inputs: Vec<NodeId> = graph.inputs().to_vec();
     for id in inputs {
         let value = id.port(0);
@@ -172,15 +227,16 @@ pub fn graph(graph: &mut Graph) -> Inferred {
         };
         graph.set_fact(value, ty, None);
     }
-    annotate(graph, &mut found);
-    found
+    annotate(graph, walk);
 }
 
-/// Infers the main graph and, as far as that goes without the types of a call, the bodies of functions.
+/// Infers the main graph, through its calls of functions, and, as far as that goes without the types of a call, the bodies of
+/// functions themselves.
 pub fn model(model: &mut Model) -> Inferred {
-    let mut found = graph(&mut model.graph);
+    let mut found = graph(&mut model.graph, &model.functions);
     for function in &mut model.functions {
-        let inside = graph(&mut function.body);
+        // Calls in the bodies of functions are left alone: what goes in is hardly ever known.
+        let inside = graph(&mut function.body, &[]);
         found.invalid.extend(inside.invalid);
     }
     found
@@ -188,7 +244,7 @@ pub fn model(model: &mut Model) -> Inferred {
 
 /// Infers again what depends on these vertices, as far as something new follows.
 pub fn readers_of(graph: &mut Graph, changed: &[NodeId]) -> Inferred {
-    let mut found = Inferred::default();
+    let mut walk = Walk::over(&[]);
     let mut queue: std::collections::VecDeque<NodeId> = changed.iter().copied().collect();
     while let Some(id) = queue.pop_front() {
         if !matches!(graph.get(id), Some(Vertex::Node(_))) {
@@ -196,17 +252,17 @@ pub fn readers_of(graph: &mut Graph, changed: &[NodeId]) -> Inferred {
         }
         let before: Vec<_> =
             graph.vertex(id).ports().iter().map(|port| (port.ty.clone(), port.elements.clone())).collect();
-        annotate_node(graph, id, &mut found);
+        annotate_node(graph, id, &mut walk);
         for (port, (ty, elements)) in (0u32..).zip(before) {
             let value = id.port(port);
             let now = graph.port(value);
             if now.ty != ty || now.elements != elements {
                 queue.extend(graph.readers(value).map(|reading| reading.node));
-                found.sharpened.push(id);
+                walk.found.sharpened.push(id);
             }
         }
     }
-    found.sharpened.sort_unstable();
-    found.sharpened.dedup();
-    found
+    walk.found.sharpened.sort_unstable();
+    walk.found.sharpened.dedup();
+    walk.found
 }

@@ -43,6 +43,10 @@ fn is_held(dtype: DType, dim: &Dim) -> bool {
     if dim.is_unknown() {
         return true;
     }
+    // Powers of two alone: neither 0 nor a sign.
+    if dtype == DType::Float8e8m0 {
+        return dim.as_const() == Some(1);
+    }
     let precision = match dtype {
         DType::Float => 24,
         DType::Double => 53,

@@ -65,6 +65,9 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (&[batch, channels, length], &[_, _, kernel]) = (x.dims(), w.dims()) else {
         return Err(EvalError::invalid(format!("an input {:?} and a weight {:?}, not of rank 3", x.dims(), w.dims())));
     };
+    if w.dims()[0] != channels {
+        return Err(EvalError::invalid(format!("the input has {channels} channels, the weight {}", w.dims()[0])));
+    }
     let kept = kernel.checked_sub(1).ok_or_else(|| EvalError::invalid("a kernel of no elements"))?;
     let state_dims = [batch, channels, kept];
     let past = match cx.optional_tensor(3)? {

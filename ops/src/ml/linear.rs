@@ -53,7 +53,8 @@ fn infer_regressor(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 fn products(cx: &EvalCx<'_>, outputs: Option<usize>) -> Result<Vec<Vec<f64>>, EvalError> {
     let (rows, columns) = rows(cx)?;
     let coefficients = cx.attrs().floats("coefficients")?.unwrap_or_default();
-    let outputs = outputs.or_else(|| coefficients.len().checked_div(columns)).unwrap_or(0);
+    let outputs = outputs.or_else(|| coefficients.len().checked_div(columns).filter(|&outputs| outputs > 0));
+    let outputs = outputs.ok_or_else(|| EvalError::invalid(format!("{} coefficients", coefficients.len())))?;
     if outputs.checked_mul(columns) != Some(coefficients.len()) {
         return Err(EvalError::invalid(format!("{} coefficients for {columns} columns", coefficients.len())));
     }
@@ -87,6 +88,10 @@ fn classify(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             && labels.len() == 2
         {
             *row = vec![-score, score];
+        }
+        let classes = labels.len().max(cx.attrs().floats("intercepts")?.unwrap_or_default().len());
+        if classes != 0 && row.len() != classes {
+            return Err(EvalError::invalid(format!("scores of {} classes, not {classes}", row.len())));
         }
         transform.apply(row);
         chosen.push(match row.as_slice() {

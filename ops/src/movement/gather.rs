@@ -77,7 +77,10 @@ fn contiguous(cx: &NodeCx<'_>, extent: &Dim) -> Option<(i64, usize)> {
     let indices = cx.ints(1)?;
     let from_front = |index: i64| if index < 0 { index.checked_add(extent.as_const()?) } else { Some(index) };
     let first = from_front(*indices.first()?)?;
-    let in_order = indices.iter().zip(first..).all(|(&index, expected)| from_front(index) == Some(expected));
+    let in_order = indices
+        .iter()
+        .zip(0i64..)
+        .all(|(&index, offset)| first.checked_add(offset).is_some_and(|expected| from_front(index) == Some(expected)));
     (in_order && first >= 0).then_some((first, indices.len()))
 }
 

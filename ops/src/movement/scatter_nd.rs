@@ -10,7 +10,7 @@ use super::gather_nd::tuple_places;
 use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::infer::{InferCx, Undecided};
+use crate::infer::{InferCx, MAX_ELEMENTS, Undecided};
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -35,8 +35,8 @@ fn tuple(data: &Shape, indices: &Shape) -> Result<usize, Undecided> {
     usize::try_from(tuple).ok().filter(|&tuple| tuple <= data.rank()).ok_or_else(invalid)
 }
 
-/// Where each update goes in data of these extents.
-fn targets(p: &dyn Parameters, data: &[usize]) -> Result<Vec<usize>, Undecided> {
+/// Where each update goes in data of these extents; not decided for more than `limit` of them.
+fn targets(p: &dyn Parameters, data: &[usize], limit: usize) -> Result<Vec<usize>, Undecided> {
     let indices = p.extents(1)?;
     let tuple = tuple(&Shape::from_extents(data), &indices)?;
     let overflow = || Undecided::invalid(format!("extents {data:?} overflow"));
@@ -46,7 +46,11 @@ fn targets(p: &dyn Parameters, data: &[usize]) -> Result<Vec<usize>, Undecided> 
     }
     let numbers = p.numbers(1)?.ok_or_else(|| Undecided::invalid("operand 1 is missing"))?;
     let dims = indices.as_consts().ok_or(Undecided::Unknown)?;
+    // Tuples of no entries take no room, so there can be any number of them.
     let count = element_count(&dims[..dims.len() - 1]);
+    if count.and_then(|count| count.checked_mul(slice)).is_none_or(|updates| updates > limit) {
+        return Err(Undecided::Unknown);
+    }
     let starts = tuple_places(data, 0, tuple, 1, count, &numbers)?;
     Ok(starts.into_iter().flat_map(|start| start..start + slice).collect())
 }
@@ -62,13 +66,13 @@ fn check(p: &dyn Parameters) -> Result<(), Undecided> {
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let replaces = Reduction::of(&**cx)? == Reduction::Replace;
-    infer_copy(cx, 2, |cx, data| if replaces { targets(&**cx, data).ok() } else { None });
+    infer_copy(cx, 2, |cx, data| if replaces { targets(&**cx, data, MAX_ELEMENTS).ok() } else { None });
     check(&**cx)
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     check(cx)?;
-    let targets = targets(cx, cx.tensor(0)?.dims())?;
+    let targets = targets(cx, cx.tensor(0)?.dims(), cx.tensor(2)?.len())?;
     Ok(vec![write(cx.tensor(0)?, cx.tensor(2)?, &targets, Reduction::of(cx)?)?.into()])
 }
 

@@ -65,9 +65,16 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         return Err(EvalError::unsupported("training before opset 14"));
     }
     // How many parameters there are, and how many neighbours share one.
-    let (count, shared) =
-        if by_element(&cx.attrs(), cx.version)? { (channels.saturating_mul(inner), 1) } else { (channels, inner) };
-    let parameter = |index: usize| list(cx.tensor(index)?, count);
+    let by_element = by_element(&cx.attrs(), cx.version)?;
+    let (count, shared) = if by_element { (channels.saturating_mul(inner), 1) } else { (channels, inner) };
+    let parameter = |index: usize| {
+        let parameter = cx.tensor(index)?;
+        match by_element {
+            true if parameter.len() == count => Ok(parameter.to_f64s()?),
+            true => Err(EvalError::invalid(format!("operand {index} has {} entries, not {count}", parameter.len()))),
+            false => list(parameter, count),
+        }
+    };
     let (scale, bias, mean, var) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
     let epsilon = f64::from(cx.attrs().float_or("epsilon", 1e-5)?);
     let values = x.to_f64s()?;

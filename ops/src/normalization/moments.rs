@@ -46,14 +46,13 @@ pub(super) fn expect_list(cx: &InferCx<'_>, index: usize, count: &Dim) -> Result
     }
 }
 
-/// The elements of a list of so many numbers.
+/// The elements of a row of so many numbers.
 ///
 /// # Errors
-/// Where there are more or fewer.
+/// Where it is no row, or there are more or fewer.
 pub(super) fn list(tensor: &Tensor, count: usize) -> Result<Vec<f64>, EvalError> {
-    let values = tensor.to_f64s()?;
-    if values.len() != count {
-        return Err(EvalError::invalid(format!("a parameter of {} entries, not {count}", values.len())));
+    if tensor.dims() != [count] {
+        return Err(EvalError::invalid(format!("a parameter of the extents {:?}, not [{count}]", tensor.dims())));
     }
-    Ok(values)
+    Ok(tensor.to_f64s()?)
 }

@@ -96,9 +96,13 @@ pub(super) fn expect_scales(cx: &InferCx<'_>) -> Result<(), Undecided> {
     if cx.version < 13 || cx.attrs().int_or("block_size", 0)? != 0 || scales.as_const() == Some(1) {
         return Ok(());
     }
+    // One scale is for all elements, whatever the axis says; and how many there are may not be known.
+    if scales.as_const().is_none() {
+        return Ok(());
+    }
     let axis = cx.axis(cx.attrs().int_or("axis", 1)?, x.len())?;
-    match scales.as_const().and(Some(x[axis].equals(scales))) {
-        Some(Some(false)) => Err(Undecided::invalid(format!("{scales} scales along an axis of extent {}", x[axis]))),
+    match x[axis].equals(scales) {
+        Some(false) => Err(Undecided::invalid(format!("{scales} scales along an axis of extent {}", x[axis]))),
         _ => Ok(()),
     }
 }

@@ -39,14 +39,19 @@ pub(super) fn named_dtype(attrs: &Attrs<'_>, name: &str) -> Result<Option<DType>
     if attrs.int_or(name, 0)? == 0 { Ok(None) } else { attrs.dtype(name) }
 }
 
-fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
-    let named = named_dtype(&cx.attrs(), "output_dtype")?;
-    if let (Some(named), Some(found)) = (named, cx.dtype(2))
-        && named != found
-    {
-        return Err(Undecided::invalid(format!("a zero point of {found} for `output_dtype` {named}")));
+/// The type of the result, as far as attributes and the zero point's type, if it is known, say it.
+fn target(attrs: &Attrs<'_>, zero_point: Option<DType>) -> Result<Option<DType>, Undecided> {
+    let named = named_dtype(attrs, "output_dtype")?;
+    match (named, zero_point) {
+        (Some(named), Some(found)) if named != found => {
+            Err(Undecided::invalid(format!("a zero point of {found} for `output_dtype` {named}")))
+        }
+        _ => Ok(zero_point.or(named)),
     }
-    let dtype = cx.dtype(2).or(named).or((!cx.has(2)).then_some(DType::Uint8));
+}
+
+fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
+    let dtype = target(&cx.attrs(), cx.dtype(2))?.or((!cx.has(2)).then_some(DType::Uint8));
     expect_scales(cx)?;
     cx.set_tensor(0, dtype, cx.shape(0).cloned());
     Ok(())
@@ -55,10 +60,7 @@ fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let (x, scale) = (cx.tensor(0)?, cx.tensor(1)?);
     let zero_point = cx.optional_tensor(2)?;
-    let dtype = match zero_point {
-        Some(tensor) => tensor.dtype(),
-        None => named_dtype(&cx.attrs(), "output_dtype")?.unwrap_or(DType::Uint8),
-    };
+    let dtype = target(&cx.attrs(), zero_point.map(Tensor::dtype))?.unwrap_or(DType::Uint8);
     let precision = named_dtype(&cx.attrs(), "precision")?.unwrap_or(scale.dtype());
     let saturates = cx.attrs().int_or("saturate", 1)? != 0;
     let granularity = Granularity::of(cx, x.dims(), scale.dims())?;

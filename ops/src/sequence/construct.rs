@@ -39,6 +39,7 @@ fn infer_empty(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     Ok(())
 }
 
-fn empty(_: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
+fn empty(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
+    cx.attrs().dtype("dtype")?;
     Ok(vec![Value::Sequence(Vec::new())])
 }

@@ -27,7 +27,7 @@ pub(crate) static SEQUENCE_MAP: Operator = Operator {
 fn infer(
     cx: &NodeCx<'_>,
     bodies: &mut [&mut Graph],
-    inference: &mut BodyInference<'_>,
+    inference: &mut BodyInference<'_, '_>,
 ) -> Result<Vec<Fact>, Undecided> {
     let [body] = bodies else { return Err(Undecided::invalid(format!("{} bodies instead of one", bodies.len()))) };
     let inputs: Vec<Fact> = (0..cx.operand_count())

@@ -52,7 +52,8 @@ fn stretch(cx: &InferCx<'_>, extent: &Dim) -> Dim {
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let x = cx.tensor(0)?;
     let axis = cx.axis(cx.attrs().int_or("axis", 0)?, x.rank())?;
-    let extent = x.dims()[axis];
+    // Without elements an axis can have any extent.
+    let extent = cx.room_for(&x.dims()[axis..=axis])?;
     let Some(split) = cx.optional_tensor(1)? else {
         let keeps = cx.attrs().int_or("keepdims", 1)? != 0;
         let one = |index| if keeps { slice(x, axis, index, 1) } else { slice_at(x, axis, index) };

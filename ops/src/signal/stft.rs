@@ -64,7 +64,11 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         }
     };
     let step = positive(1)?.ok_or_else(|| EvalError::invalid("no step"))?;
-    let window = cx.optional_tensor(2)?.map(Tensor::to_f64s).transpose()?;
+    let window = cx.optional_tensor(2)?;
+    if let Some(window) = window.filter(|window| window.rank() != 1) {
+        return Err(EvalError::invalid(format!("a window {window:?}, which is no row")));
+    }
+    let window = window.map(Tensor::to_f64s).transpose()?;
     let length = positive(3)?.or(window.as_ref().map(Vec::len)).unwrap_or(samples);
     if length == 0 || length > samples {
         return Err(EvalError::invalid(format!("frames of {length} in a signal of {samples}")));

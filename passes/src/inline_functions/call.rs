@@ -8,7 +8,7 @@ use onnxpress_ir::{
 };
 use onnxpress_ops::infer::Standard;
 
-use super::attributes::{constant, substituted};
+use super::given_constant::given_constant;
 use super::node_names::NodeNames;
 use super::{InlineFunctions, Pass};
 use crate::imports::import;
@@ -118,7 +118,7 @@ fn inline(
             return Err("a subgraph reads an input that the call leaves out".to_owned());
         }
         let mut copy = node.clone();
-        copy.attrs = substituted(&node.attrs, &call, function);
+        copy.attrs = function.attrs_at(&node.attrs, &call);
         copy.name = node.name.as_ref().map(|own| names.derive(own, call.name.as_ref()));
         let ports =
             node.ports().iter().map(|port| Port { name: port.name.clone(), omitted: port.omitted, ..Port::default() });
@@ -126,7 +126,7 @@ fn inline(
         for attr in &mut copy.attrs {
             attr.value.graphs_mut().iter_mut().for_each(|body| import(body, &opsets));
         }
-        if let Some(tensor) = constant(&copy) {
+        if let Some(tensor) = given_constant(&copy) {
             let name = node.ports().first().and_then(|port| port.name.clone());
             here.insert(inner.port(0), add_constant(&mut edit, name, tensor));
             continue;

@@ -1,11 +1,12 @@
 //! `inline-functions`: puts what functions of the model do where they are called.
 
-mod attributes;
 mod call;
+mod given_constant;
 mod node_names;
 mod versions;
 mod worth;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use onnxpress_ir::{Function, Graph, Model};
@@ -84,6 +85,16 @@ impl Pass for InlineFunctions {
         cx.applied(Self::NAME, inlined);
         Ok(())
     }
+}
+
+/// The model without its functions, as far as they can be inlined: for whoever cannot follow calls.
+pub fn inlined(model: &Model) -> Cow<'_, Model> {
+    let mut copy = Cow::Borrowed(model);
+    if !model.functions.is_empty() {
+        // What is left alone is left as it is, and who asked sees it.
+        let _ = InlineFunctions::default().run(copy.to_mut(), &mut PassCx::default());
+    }
+    copy
 }
 
 impl InlineFunctions {

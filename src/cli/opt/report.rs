@@ -119,7 +119,7 @@ impl OptReport {
         };
         row("nodes", a.size.nodes as u64, b.size.nodes as u64, "");
         row("parameters", a.size.parameters, b.size.parameters, "");
-        row("MACs", a.size.macs + a.size.other_macs, b.size.macs + b.size.other_macs, "");
+        row("MACs", a.size.all_macs(), b.size.all_macs(), "");
         row("bytes", a.bytes, b.bytes, "B");
         for column in 1..4 {
             if let Some(column) = table.column_mut(column) {

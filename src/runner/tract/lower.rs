@@ -12,11 +12,15 @@ use onnxpress_ir::{
     Attr, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Edit, Graph, Input, Model, Name, NodeId, Port,
     Tensor, ValueId, Vertex, assign_names,
 };
-use onnxpress_ops::evaluate::Value;
+use onnxpress_ops::evaluate::pick::densify;
+use onnxpress_ops::evaluate::{EvalError, Value};
 use onnxpress_ops::infer::Standard;
 use onnxpress_proto::schema::{GraphProto, ModelProto, NodeProto};
 use onnxpress_proto::{Bytes, Message};
 use tract_onnx::pb;
+
+/// The most elements that a sparse tensor is written out to.
+const MAX_DENSE: usize = 1 << 28;
 
 /// Where an output of the model comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +84,7 @@ fn detach_outputs(graph: &mut Graph, inputs: &[Option<Value>]) -> Vec<Source> {
             }
             _ => None,
         };
-        let source = match (constant.and_then(dense), given.get(&value.node)) {
+        let source = match (constant.and_then(|value| dense(value).ok()), given.get(&value.node)) {
             (Some(tensor), _) => Source::Constant(tensor),
             (None, Some(&index)) => Source::Given(index),
             (None, None) => Source::Computed(known.unwrap_or(computed.len())),
@@ -122,8 +126,7 @@ fn plain(graph: &mut Graph) -> Result<(), String> {
     let constants: Vec<_> = graph.constants().map(|(id, _)| id).collect();
     for id in constants {
         let Some(Vertex::Constant(constant)) = graph.get(id) else { continue };
-        let tensor = dense(&constant.value)
-            .ok_or_else(|| format!("{}: a sparse tensor that is not what it says", graph.describe(id)))?;
+        let tensor = dense(&constant.value).map_err(|error| format!("{}: {error}", graph.describe(id)))?;
         graph.set_constant(id, tensor.with_carried(Carried::none()));
         graph.constant_mut(id).form = ConstantForm::Initializer;
     }
@@ -155,11 +158,11 @@ fn plain_attr(attr: &mut Attr) {
     }
 }
 
-/// The tensor with every element written out; `None` where the stored elements have no place in it.
-fn dense(value: &ConstantValue) -> Option<Tensor> {
+/// The tensor with every element written out.
+fn dense(value: &ConstantValue) -> Result<Tensor, EvalError> {
     match value {
-        ConstantValue::Dense(tensor) => Some(tensor.clone()),
-        ConstantValue::Sparse(sparse) => super::super::dense::dense(sparse),
+        ConstantValue::Dense(tensor) => Ok(tensor.clone()),
+        ConstantValue::Sparse(sparse) => densify(sparse, MAX_DENSE),
     }
 }
 

@@ -8,10 +8,12 @@ mod guard;
 mod lower;
 mod tensors;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use onnxpress_ir::{DType, Model, Type};
 use onnxpress_ops::evaluate::Value;
+use onnxpress_passes::inlined;
 use tract_onnx::prelude::{
     InferenceFact, InferenceModelExt, IntoRunnable, OutletId, TVec, TractResult, TypedRunnableModel,
 };
@@ -43,12 +45,13 @@ impl Runner for Tract {
     }
 
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Session + 'm>, RunnerError> {
-        Ok(Box::new(Planned { model, element_limit: self.element_limit, plan: None }))
+        Ok(Box::new(Planned { model: inlined(model), element_limit: self.element_limit, plan: None }))
     }
 }
 
 struct Planned<'m> {
-    model: &'m Model,
+    /// Without functions: tract takes a call for the standard's operator of that name.
+    model: Cow<'m, Model>,
     element_limit: usize,
     /// The types of the inputs it was made for (`None`: the default was taken), and the plan.
     plan: Option<(Vec<Option<Type>>, Plan)>,
@@ -71,7 +74,7 @@ impl Session for Planned<'_> {
         let types: Vec<_> = inputs.iter().map(|value| value.as_ref().map(crate::inputs::type_of)).collect();
         if self.plan.as_ref().is_none_or(|(planned, _)| *planned != types) {
             self.plan = None;
-            let plan = plan(self.model, inputs, self.element_limit).map_err(cannot)?;
+            let plan = plan(&self.model, inputs, self.element_limit).map_err(cannot)?;
             self.plan = Some((types, plan));
         }
         let Some((_, plan)) = &self.plan else { return Err(cannot("no plan")) };
