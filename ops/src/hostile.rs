@@ -24,7 +24,7 @@ use crate::schema::{self, OpSchema};
 use crate::table;
 
 /// Cases for each version of each operator.
-const CASES: u64 = 3000;
+const CASES: u64 = 400;
 
 /// Numbers that are not random enough for anything else.
 struct Choices(u64);

@@ -51,7 +51,7 @@ impl Pooling {
         // One plane has to fit even where there is none.
         cx.room_for(&sliding.positions)?;
         let (count, taps) = (cx.room_for(&dims)?, cx.room_for(&kernel)?);
-        cx.spend((count as u64).saturating_mul(taps as u64))?;
+        cx.spend((count.max(1) as u64).saturating_mul(taps as u64))?;
         Ok(Self { window, sliding, dims, kernel })
     }
 
@@ -60,6 +60,10 @@ impl Pooling {
     pub(super) fn gather<T: Clone>(&self, x: &[f64], start: T, mut f: impl FnMut(&mut T, usize, f64)) -> Vec<T> {
         let plane = volume(&self.sliding.extents);
         let positions = volume(&self.sliding.positions);
+        if positions == 0 {
+            // The extents along other axes can be anything then.
+            return Vec::new();
+        }
         let mut gathered = Vec::new();
         for x in x.chunks_exact(plane.max(1)) {
             let from = gathered.len();
@@ -87,6 +91,9 @@ impl Pooling {
             }
         }
         let mut counts = vec![0; volume(&sliding.positions)];
+        if counts.is_empty() {
+            return counts;
+        }
         for (_, offset) in Sliding::offsets(&self.kernel) {
             sliding.rows(&offset, |row| row.pairs().for_each(|(position, _)| counts[position] += 1));
         }
