@@ -81,6 +81,7 @@ fn transform(cx: &EvalCx<'_>) -> Result<Transform, EvalError> {
 fn classify(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let labels = labels(&cx.attrs(), "classlabels_ints", "classlabels_strings")?;
     let transform = transform(cx)?;
+    let classes = labels.len().max(cx.attrs().floats("intercepts")?.unwrap_or_default().len());
     let mut scores = products(cx, None)?;
     let mut chosen = Vec::with_capacity(scores.len());
     for row in &mut scores {
@@ -89,7 +90,6 @@ fn classify(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         {
             *row = vec![-score, score];
         }
-        let classes = labels.len().max(cx.attrs().floats("intercepts")?.unwrap_or_default().len());
         if classes != 0 && row.len() != classes {
             return Err(EvalError::invalid(format!("scores of {} classes, not {classes}", row.len())));
         }
@@ -100,7 +100,7 @@ fn classify(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
             row => Some(highest(row)),
         });
     }
-    let (rows, classes) = (scores.len(), scores.first().map_or(labels.len(), Vec::len));
+    let (rows, classes) = (scores.len(), scores.first().map_or(classes, Vec::len));
     let chosen = pick_or(&labels, &zero(labels.dtype()), &[rows], chosen.into_iter())?;
     let scores = Tensor::from_f64s(DType::Float, &[rows, classes], &scores.concat())?;
     Ok(vec![chosen.into(), scores.into()])
