@@ -218,13 +218,21 @@ impl Writer {
         Ok(())
     }
 
-    /// The file's list of types: entries of values that are still there, the type brought up to date where it was changed.
+    /// The file's list of types: entries of values that are still there, the type brought up to date where it was changed,
+    /// and entries of values that never were, as long as no value has got such a name.
     fn declared(&self, graph: &Graph) -> Vec<ValueInfoProto> {
+        let dangling = !self.untouched && graph.declared.iter().any(|entry| entry.value.is_none());
+        let names: HashSet<&Name> = match dangling {
+            true => {
+                graph.vertices().flat_map(|(_, vertex)| vertex.ports()).filter_map(|port| port.name.as_ref()).collect()
+            }
+            false => HashSet::new(),
+        };
         graph
             .declared
             .iter()
             .filter_map(|entry| match entry.value {
-                None => self.untouched.then(|| value_info(&entry.carried, &entry.name, &entry.ty)),
+                None => (!names.contains(&entry.name)).then(|| value_info(&entry.carried, &entry.name, &entry.ty)),
                 Some(value) => {
                     let port = graph.get(value.node)?.ports().get(value.port as usize)?;
                     let name = port.name.as_ref().filter(|_| !port.omitted)?;

@@ -75,7 +75,7 @@ fn a_model_that_nobody_can_run_is_checked_for_structure() {
     let nodes = vec![node("Identity", &["x"], &["a"]), node("Frobnicate", &["a"], &["y"])];
     let place = Workplace::with_model(&model(graph(nodes, Vec::new())));
     let args = ["opt", "model.onnx", "-o", "out.onnx", "-p", "eliminate-identity"];
-    assert_snapshot!(place.refused(1, [&args[..], &["--check", "strict"]].concat()), @"error: the result cannot be checked: no runner can run this model: interpreter: Frobnicate `y`: operator .Frobnicate is not supported by the interpreter; tract: Frobnicate `y`: no such operator");
+    assert_snapshot!(place.refused(1, [&args[..], &["--check", "strict"]].concat()), @"error: the result cannot be checked: no runner can run this model: interpreter: Frobnicate `y`: operator Frobnicate is not supported by the interpreter; tract: Frobnicate `y`: no such operator");
     let report = place.run([&args[..], &["--json"]].concat()).json();
     assert_eq!(report["check"]["mode"], "structure");
     let notices = report["notices"].as_array().unwrap().iter().filter_map(|notice| notice.as_str());

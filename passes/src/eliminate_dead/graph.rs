@@ -48,6 +48,15 @@ pub(super) fn clean(graph: &mut Graph, facts: &ModelFacts, cx: &mut PassCx<'_>, 
     }
     edit.commit();
     cx.applied("omit-output", unread.len());
+
+    let before = graph.declared.len();
+    let mut entries = std::mem::take(&mut graph.declared);
+    entries.retain(|entry| entry.value.is_some_and(|value| graph.contains(value.node)));
+    graph.declared = entries;
+    if graph.declared.len() < before {
+        graph.touch();
+        cx.applied("remove-declaration", before - graph.declared.len());
+    }
 }
 
 /// The vertices that are to go.

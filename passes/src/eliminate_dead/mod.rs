@@ -12,7 +12,8 @@ crate::options! {
     /// Removes what no output of the model depends on.
     ///
     /// Nodes and constants that nothing reads, in the main graph, in subgraphs and in functions, those included that draw
-    /// random numbers; values that subgraphs capture and do not read; functions that nothing calls; imports of operator sets
+    /// random numbers; values that subgraphs capture and do not read; entries in the list of types for values
+    /// that are not there; functions that nothing calls; imports of operator sets
     /// that nothing uses. Optional outputs that nothing reads are left out of their nodes. Inputs and outputs of graphs stay,
     /// and so do nodes whose operators are not known, since they may do more than compute.
     pub struct EliminateDead;
