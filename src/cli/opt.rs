@@ -1,5 +1,6 @@
 //! `opt`: a pipeline over a model, checked and written.
 
+mod html;
 mod report;
 mod watch;
 
@@ -53,7 +54,7 @@ pub(super) struct Opt {
     /// Exit with 0 even if a lossy pass found nothing to change.
     #[arg(long)]
     allow_unchanged: bool,
-    /// Write the report of the run into this file, as JSON.
+    /// Write the report of the run into this file: a page if it is called `.html`, JSON otherwise.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]

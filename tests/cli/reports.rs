@@ -118,3 +118,12 @@ fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() {
     let one = made("1");
     assert!(one == made("1") && one == made("2") && one == made("7"));
 }
+
+#[test]
+fn the_report_can_be_a_page() {
+    let place = Workplace::with_digits();
+    place.run(["opt", "model.onnx", "-o", "out<b>.onnx", "--report", "report.html"]).assert_done();
+    let page = String::from_utf8(place.read("report.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("fold-constants"), "{page}");
+    assert!(page.contains("out&lt;b&gt;.onnx") && !page.contains("out<b>"), "{page}");
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::html;
 use crate::cli::check::Proof;
 use crate::cli::failure::Failure;
 use crate::cli::{Global, output};
@@ -20,45 +21,45 @@ pub(in crate::cli) struct Made<'a> {
 }
 
 #[derive(Serialize)]
-struct File {
-    path: String,
-    bytes: u64,
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) bytes: u64,
     #[serde(flatten)]
-    size: Size,
+    pub(super) size: Size,
 }
 
 #[derive(Serialize)]
-struct Pass {
-    name: &'static str,
-    text: String,
-    applied: BTreeMap<&'static str, usize>,
+pub(super) struct Pass {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) applied: BTreeMap<&'static str, usize>,
     /// How often each reason was given.
-    declined: BTreeMap<String, usize>,
+    pub(super) declined: BTreeMap<String, usize>,
     /// The same, site by site.
-    sites: Vec<Site>,
-    nodes_before: usize,
-    nodes_after: usize,
-    seconds: f64,
+    pub(super) sites: Vec<Site>,
+    pub(super) nodes_before: usize,
+    pub(super) nodes_after: usize,
+    pub(super) seconds: f64,
 }
 
 #[derive(Serialize)]
-struct Site {
-    rule: &'static str,
-    site: String,
-    reason: String,
+pub(super) struct Site {
+    pub(super) rule: &'static str,
+    pub(super) site: String,
+    pub(super) reason: String,
 }
 
 /// What a run did and how it was proven.
 #[derive(Serialize)]
 pub(in crate::cli) struct OptReport {
-    schema: u32,
-    input: File,
-    output: File,
-    pipeline: String,
-    changed: bool,
-    passes: Vec<Pass>,
-    check: Proof,
-    notices: Vec<String>,
+    pub(super) schema: u32,
+    pub(super) input: File,
+    pub(super) output: File,
+    pub(super) pipeline: String,
+    pub(super) changed: bool,
+    pub(super) passes: Vec<Pass>,
+    pub(super) check: Proof,
+    pub(super) notices: Vec<String>,
 }
 
 impl OptReport {
@@ -82,9 +83,10 @@ impl OptReport {
         }
     }
 
-    /// Writes the report as JSON.
+    /// Writes the report: a page where the file is called `.html`, JSON otherwise.
     pub(in crate::cli) fn write(&self, path: &Path) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(self)?;
+        let is_page = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html"));
+        let text = if is_page { html::page(self) } else { serde_json::to_string_pretty(self)? };
         std::fs::write(path, text).map_err(|error| Failure::request(format!("{}: {error}", path.display())))
     }
 
