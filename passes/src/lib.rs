@@ -14,13 +14,16 @@ pub mod simplify;
 mod builtin;
 mod calls;
 mod dedupe_initializers;
+mod eliminate_common_subexpressions;
 mod eliminate_dead;
 mod imports;
 mod infer_shapes;
 mod inline_functions;
+mod reading_across;
 
 pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;
+pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
 pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};

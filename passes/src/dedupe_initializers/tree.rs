@@ -2,10 +2,8 @@
 
 use onnxpress_ir::{Constant, ConstantForm, Graph, NodeId, Order, Slot, Tensor, ValueId, Vertex};
 
+use crate::reading_across::Path;
 use crate::rewrite::file_size;
-
-/// The way from a graph to one inside of it: the node that holds the next graph, and which of the node's subgraphs that is.
-pub(super) type Path = Vec<(NodeId, usize)>;
 
 /// A dense constant somewhere in the tree.
 #[derive(Clone, Copy, Debug)]
