@@ -237,6 +237,10 @@ fn settle(graph: &mut Graph, around: &Surroundings<'_>, touched: Touched, root: 
         list.changed(id);
     }
     for &id in touched.orphaned.iter().chain(&swept.orphaned) {
+        // Who reads it now may be what a rule that starts there waits for.
+        if graph.node(id).is_some() {
+            list.push(id);
+        }
         list.lost_readers(graph, id);
     }
 }

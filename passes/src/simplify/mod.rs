@@ -1,19 +1,15 @@
 //! Rules that make a graph smaller and compute the same, one a file, and the passes made of them.
 
-mod batch_norm;
 mod drop_cast;
 mod drop_dropout;
 mod drop_identity;
-mod fuse_batch_norm_into_conv;
-mod fuse_batch_norm_into_conv_transpose;
-mod fuse_batch_norm_into_gemm;
+mod weights;
 
 pub use drop_cast::DropCast;
 pub use drop_dropout::DropDropout;
 pub use drop_identity::DropIdentity;
-pub use fuse_batch_norm_into_conv::FuseBatchNormIntoConv;
-pub use fuse_batch_norm_into_conv_transpose::FuseBatchNormIntoConvTranspose;
-pub use fuse_batch_norm_into_gemm::FuseBatchNormIntoGemm;
+
+pub use weights::{FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer, MergeIntoBatchNorm};
 
 use onnxpress_ir::Model;
 
@@ -39,17 +35,16 @@ impl Pass for EliminateIdentity {
 }
 
 crate::options! {
-    /// Folds batch normalization into the layer before it.
+    /// Folds batch normalization, and what else scales and shifts channels, into weights.
     ///
-    /// `BatchNormalization` in inference mode into the weights of `Conv`, `ConvTranspose` and `Gemm`, where nothing else
-    /// reads what the layer gives.
+    /// `BatchNormalization` in inference mode, and arithmetic with constants, into the weights of `Conv`, `ConvTranspose`,
+    /// `Gemm` and `MatMul` before or behind it, or into each other.
     pub struct FuseConvBn;
 }
 
 impl Pass for FuseConvBn {
     const NAME: &'static str = "fuse-conv-bn";
-    const RULES: &'static [&'static dyn AnyRule] =
-        &[&FuseBatchNormIntoConv, &FuseBatchNormIntoConvTranspose, &FuseBatchNormIntoGemm];
+    const RULES: &'static [&'static dyn AnyRule] = weights::RULES;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         rewrite(model, Self::RULES, cx);

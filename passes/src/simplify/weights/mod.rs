@@ -1,0 +1,20 @@
+//! What scales and shifts channels goes into the weights of a linear layer before or behind it.
+
+mod affine;
+mod fuse_affine_into_readers;
+mod fuse_arithmetic_into_layer;
+mod fuse_batch_norm_into_layer;
+mod layer;
+mod merge_into_batch_norm;
+mod refit;
+
+pub use fuse_affine_into_readers::FuseAffineIntoReaders;
+pub use fuse_arithmetic_into_layer::FuseArithmeticIntoLayer;
+pub use fuse_batch_norm_into_layer::FuseBatchNormIntoLayer;
+pub use merge_into_batch_norm::MergeIntoBatchNorm;
+
+use crate::rewrite::AnyRule;
+
+/// The rules of this family. What is behind a layer goes into it first: there it meets no border.
+pub(super) const RULES: &[&dyn AnyRule] =
+    &[&FuseBatchNormIntoLayer, &FuseArithmeticIntoLayer, &FuseAffineIntoReaders, &MergeIntoBatchNorm];
