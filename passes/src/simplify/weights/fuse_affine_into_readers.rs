@@ -7,7 +7,7 @@
 //! Fires if every reader, of no more than 64, is such a layer and reads it as its operand 0; if constants are one number or one for each channel
 //! and make the result no larger; if weights, and biases where there is a shift, are constant; and if the file does not grow.
 //! A shift needs a `Conv` without padding, since at the borders a padded one sees zeros that are not shifted, and a `MatMul`
-//! with an `Add`. Weights must be of float or double: halves are rounded at every node, which would show.
+//! with an `Add`. A weight that is scaled must be of float or double, since it would be rounded once more.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: one node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId, Slot};

@@ -4,8 +4,8 @@
 //! `Div` multiplies by `1 / c`; `Add` and `Sub` change the bias alone, or bring one; likewise for `ConvTranspose`, for
 //! `Gemm` (whose factor `beta` goes into `B'`) and for `MatMul`, whose bias is in an `Add` behind it and stays there.
 //! Fires if the constant is one number or one for each channel and makes the result no larger, weight and bias are constant,
-//! nothing else reads what the layer gives (graph outputs count), and the file does not grow. The weight must be
-//! of float or double: halves are rounded at every node, which would show.
+//! nothing else reads what the layer gives (graph outputs count), and the file does not grow. A weight that is scaled must
+//! be of float or double, since it would be rounded once more; a bias that is added may be of any type.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: one node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};

@@ -164,10 +164,9 @@ impl<'a> Layer<'a> {
     /// # Errors
     /// A decline where the layer has no place for it, or it is out of range.
     pub(super) fn and_then(&self, cx: &MatchCx<'_>, affine: &Affine) -> Found<Weights> {
-        self.is_wide(cx)?;
         let weight = match affine.only_shifts() {
             true => None,
-            false => Some(self.rescaled(|_, output| affine.at(output).0)?),
+            false => Some(self.rescaled(cx, |_, output| affine.at(output).0)?),
         };
         let bias = self.biases().into_iter().enumerate().map(|(output, bias)| {
             let (scale, shift) = affine.at(output);
@@ -181,10 +180,9 @@ impl<'a> Layer<'a> {
     /// # Errors
     /// A decline where borders see something else than what is shifted, the layer has no place for it, or it is out of range.
     pub(super) fn after(&self, cx: &MatchCx<'_>, affine: &Affine) -> Found<Weights> {
-        self.is_wide(cx)?;
         let weight = match affine.only_shifts() {
             true => None,
-            false => Some(self.rescaled(|input, _| affine.at(input).0)?),
+            false => Some(self.rescaled(cx, |input, _| affine.at(input).0)?),
         };
         if affine.only_scales() {
             return Ok(Weights { weight, bias: None });
@@ -197,13 +195,6 @@ impl<'a> Layer<'a> {
             bias[output] += alpha * affine.at(input).1 * values.iter().sum::<f64>();
         });
         Ok(Weights { weight, bias: self.new_bias(bias)? })
-    }
-
-    /// Halves are rounded at every node, so their results would show how many nodes there are.
-    fn is_wide(&self, cx: &MatchCx<'_>) -> Found<()> {
-        let dtype = self.weight.dtype();
-        let wide = matches!(dtype, DType::Float | DType::Double);
-        cx.require(wide, self.node, format!("its weight is of {dtype}, which would be rounded otherwise"))
     }
 
     fn biases(&self) -> Vec<f64> {
@@ -230,7 +221,10 @@ impl<'a> Layer<'a> {
     }
 
     /// The weight with each element times a factor that depends on its input and output channel.
-    fn rescaled(&self, factor: impl Fn(usize, usize) -> f64) -> Found<Tensor> {
+    fn rescaled(&self, cx: &MatchCx<'_>, factor: impl Fn(usize, usize) -> f64) -> Found<Tensor> {
+        let dtype = self.weight.dtype();
+        let wide = matches!(dtype, DType::Float | DType::Double);
+        cx.require(wide, self.node, format!("its weight is of {dtype}, which would be rounded once more"))?;
         let mut values = self.values()?;
         let mut at = 0;
         self.each(&self.values()?, |input, output, run| {
@@ -312,6 +306,7 @@ impl Kind {
 pub(super) fn in_range(site: NodeId, dtype: DType, dims: &[usize], values: &[f64]) -> Found<Tensor> {
     let widest = match dtype {
         DType::Double => f64::MAX,
+        DType::Float16 => 65504.0,
         _ => f64::from(f32::MAX),
     };
     let tensor = Tensor::from_f64s(dtype, dims, values).ok().filter(|_| values.iter().all(|v| v.abs() <= widest));
