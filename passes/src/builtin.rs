@@ -6,8 +6,7 @@ use crate::pipeline::RegistryError;
 /// Each pass makes work for the others: what is inlined folds, what is folded can be fused, what is fused leaves constants
 /// unread, and with them functions uncalled.
 const SIMPLIFY: &str = "fixpoint(inline-functions{when=no-larger},eliminate-identity,fold-constants,fuse-conv-bn,\
-                        dedupe-initializers,\
-                        eliminate-common-subexpressions,eliminate-dead)";
+                        fuse-operators,dedupe-initializers,eliminate-common-subexpressions,eliminate-dead)";
 
 /// Every pass and preset that comes with onnxpress, for [`Passes::pipeline`] to resolve text with. Add your own to it.
 ///
@@ -20,6 +19,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::simplify::EliminateIdentity>()?;
     passes.register::<crate::fold_constants::FoldConstants>()?;
     passes.register::<crate::simplify::FuseConvBn>()?;
+    passes.register::<crate::simplify::FuseOperators>()?;
     passes.register::<crate::DedupeInitializers>()?;
     passes.register::<crate::EliminateCommonSubexpressions>()?;
     passes.register::<crate::InlineFunctions>()?;

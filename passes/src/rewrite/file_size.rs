@@ -5,7 +5,8 @@
 //! [`NEW_NAME`] where something comes, so that on balance no more is promised than is kept.
 
 use onnxpress_ir::{
-    AttrValue, Constant, ConstantForm, ConstantValue, DType, Graph, Model, Name, NodeId, SparseTensor, Tensor, Vertex,
+    AttrValue, Constant, ConstantForm, ConstantValue, DType, Graph, Model, Name, Node, NodeId, SparseTensor, Tensor,
+    Vertex,
 };
 
 /// What a name is taken to have, in bytes, that is given when the file is written.
@@ -155,8 +156,14 @@ pub fn node(graph: &Graph, id: NodeId) -> usize {
     let Some(node) = graph.node(id) else { return 0 };
     let operands = graph.operands(id).map(|value| {
         let name = value.and_then(|value| graph.port(value).name.as_ref());
-        field(name.map_or(0, |name| name.as_bytes().len()))
+        name.map_or(0, |name| name.as_bytes().len())
     });
+    node_reading(node, operands)
+}
+
+/// A node that reads values with names of so many bytes.
+pub fn node_reading(node: &Node, operands: impl Iterator<Item = usize>) -> usize {
+    let operands = operands.map(field);
     let outputs = node.ports().iter().map(|port| field(port.name.as_ref().map_or(0, |name| name.as_bytes().len())));
     let attrs = node.attrs.iter().map(|attr| field(name_field(Some(&attr.name)) + 3 + attribute(&attr.value)));
     let own = [node.name.as_ref(), Some(&node.op_type), Some(&node.domain), Some(&node.overload)];

@@ -3,12 +3,14 @@
 mod drop_cast;
 mod drop_dropout;
 mod drop_identity;
+mod fusion;
 mod weights;
 
 pub use drop_cast::DropCast;
 pub use drop_dropout::DropDropout;
 pub use drop_identity::DropIdentity;
 
+pub use fusion::FuseElementwise;
 pub use weights::{FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer, MergeIntoBatchNorm};
 
 use onnxpress_ir::Model;
@@ -45,6 +47,23 @@ crate::options! {
 impl Pass for FuseConvBn {
     const NAME: &'static str = "fuse-conv-bn";
     const RULES: &'static [&'static dyn AnyRule] = weights::RULES;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        rewrite(model, Self::RULES, cx);
+        Ok(())
+    }
+}
+
+crate::options! {
+    /// Puts operators of the standard in the place of the nodes that compute them.
+    ///
+    /// Only operators that the model's version of the standard has; `opt --upgrade-opset` raises it.
+    pub struct FuseOperators;
+}
+
+impl Pass for FuseOperators {
+    const NAME: &'static str = "fuse-operators";
+    const RULES: &'static [&'static dyn AnyRule] = fusion::RULES;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         rewrite(model, Self::RULES, cx);
