@@ -3,6 +3,7 @@
 mod drop_cast;
 mod drop_dropout;
 mod drop_identity;
+mod fused;
 mod fusion;
 mod weights;
 
@@ -11,7 +12,10 @@ pub use drop_dropout::DropDropout;
 pub use drop_identity::DropIdentity;
 
 pub use fusion::FuseElementwise;
-pub use weights::{FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer, MergeIntoBatchNorm};
+pub use weights::{
+    AbsorbTransposeIntoGemm, FuseAddIntoGemm, FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer,
+    MergeIntoBatchNorm, MoveScalarIntoLayer,
+};
 
 use onnxpress_ir::Model;
 

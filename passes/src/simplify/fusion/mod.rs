@@ -7,7 +7,6 @@ mod elementwise;
 mod expression;
 mod function;
 mod fuse_elementwise;
-mod fused;
 
 pub use fuse_elementwise::FuseElementwise;
 
