@@ -107,6 +107,8 @@ pub struct Touched {
     pub orphaned: Vec<NodeId>,
     /// Nodes removed.
     pub removed: usize,
+    /// Which they were. Nothing has these ids any more.
+    pub gone: Vec<NodeId>,
 }
 
 impl<'g> Edit<'g> {
@@ -309,6 +311,30 @@ impl<'g> Edit<'g> {
         self.infer(id)
     }
 
+    /// Infers the outputs of a node anew whose operator, operands or attributes were changed so that it gives the same as
+    /// before. What was known of them holds on.
+    ///
+    /// # Errors
+    /// Where the node contradicts its operator's definition now, or gives something that it cannot have given before.
+    pub fn restate(&mut self, id: NodeId) -> Result<(), EditError> {
+        let before: Vec<Fact> = self.facts(id);
+        self.infer(id)?;
+        for (port, (old, new)) in (0u32..).zip(before.into_iter().zip(self.facts(id))) {
+            let value = id.port(port);
+            let merged = old.ty.merge(&new.ty).map_err(|conflict| {
+                let label = self.graph.label(value);
+                EditError::Incompatible { old: label.clone(), new: label, conflict }
+            })?;
+            self.graph.set_fact(value, merged, new.elements.or(old.elements));
+        }
+        Ok(())
+    }
+
+    fn facts(&self, id: NodeId) -> Vec<Fact> {
+        let fact = |port: &Port| Fact { ty: port.ty.clone(), elements: port.elements.clone() };
+        self.graph.vertex(id).ports().iter().map(fact).collect()
+    }
+
     /// Puts another tensor in the place of a constant's, for every reader of it.
     pub fn set_constant(&mut self, id: NodeId, tensor: Tensor) {
         if let Vertex::Constant(constant) = self.graph.vertex(id) {
@@ -401,6 +427,7 @@ impl<'g> Edit<'g> {
                 let operands: Vec<_> = self.graph.reads(id).map(|value| value.node).collect();
                 self.graph.remove(id);
                 self.touched.removed += 1;
+                self.touched.gone.push(id);
                 self.touched.orphaned.extend(operands);
             }
         }

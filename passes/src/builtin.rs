@@ -3,10 +3,10 @@
 use crate::pass::Passes;
 use crate::pipeline::RegistryError;
 
-/// Each pass makes work for the others: what is inlined folds, what is folded can be fused, what is fused leaves constants
-/// unread, and with them functions uncalled.
-const SIMPLIFY: &str = "fixpoint(inline-functions{when=no-larger},eliminate-identity,fold-constants,fuse-conv-bn,\
-                        fuse-operators,dedupe-initializers,eliminate-common-subexpressions,eliminate-dead)";
+/// All rules with one worklist; around it what is not made of rules and makes work for them: bodies of functions where they
+/// are called, what is there twice, and constants, functions and imports that nothing reads any more.
+const SIMPLIFY: &str = "fixpoint(inline-functions{when=no-larger},canonicalize,dedupe-initializers,\
+                        eliminate-common-subexpressions,eliminate-dead)";
 
 /// Every pass and preset that comes with onnxpress, for [`Passes::pipeline`] to resolve text with. Add your own to it.
 ///
@@ -16,6 +16,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     let mut passes = Passes::default();
     passes.register::<crate::InferShapes>()?;
     passes.register::<crate::EliminateDead>()?;
+    passes.register::<crate::simplify::Canonicalize>()?;
     passes.register::<crate::simplify::EliminateIdentity>()?;
     passes.register::<crate::fold_constants::FoldConstants>()?;
     passes.register::<crate::simplify::FuseConvBn>()?;

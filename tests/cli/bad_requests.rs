@@ -50,7 +50,7 @@ fn a_pipeline_with_a_typo() {
     1 | simplify{depth=2}
       |          ^^^^^
       |
-      = help: it stands for `fixpoint(inline-functions{when=no-larger},eliminate-identity,fold-constants,fuse-conv-bn,fuse-operators,dedupe-initializers,eliminate-common-subexpressions,eliminate-dead)`, whose options can be set where they are written out
+      = help: it stands for `fixpoint(inline-functions{when=no-larger},canonicalize,dedupe-initializers,eliminate-common-subexpressions,eliminate-dead)`, whose options can be set where they are written out
     ");
 }
 

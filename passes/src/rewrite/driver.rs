@@ -110,6 +110,24 @@ struct State {
     declined: BTreeMap<(NodeId, usize), (NodeId, String)>,
     /// What was declined inside of nodes.
     inside: BTreeMap<NodeId, Vec<Decline>>,
+    /// How many bytes of the file each vertex takes.
+    bytes: HashMap<NodeId, usize>,
+}
+
+impl State {
+    /// Counts the bytes of vertices that an edit touched, and of those that are gone.
+    fn account(&mut self, graph: &Graph, around: &Surroundings<'_>, touched: &[NodeId], gone: &[NodeId]) {
+        let (mut before, mut after) = (0, 0);
+        for id in gone {
+            before += self.bytes.remove(id).unwrap_or(0);
+        }
+        for &id in touched {
+            let now = around.bytes(graph, id);
+            after += now;
+            before += self.bytes.insert(id, now).unwrap_or(0);
+        }
+        around.model.account(before, after);
+    }
 }
 
 impl Driver<'_> {
@@ -118,6 +136,7 @@ impl Driver<'_> {
         let mut fuel = LEAST_FUEL + FUEL_PER_VERTEX * graph.vertex_count();
         let mut state = State::default();
         graph.topological().unwrap_or_default().into_iter().for_each(|id| state.list.push(id));
+        state.bytes = graph.vertices().map(|(id, _)| (id, around.bytes(graph, id))).collect();
         while let Some(id) = state.list.pop() {
             if !graph.contains(id) {
                 continue;
@@ -149,7 +168,7 @@ impl Driver<'_> {
                     *applied.entry(rule.name()).or_default() += 1;
                     *fuel = fuel.saturating_sub(1);
                     state.list.push(id);
-                    settle(graph, around, touched, id, &mut state.list);
+                    settle(graph, around, touched, id, state);
                     return;
                 }
                 Outcome::Missed(miss) => {
@@ -198,7 +217,9 @@ impl Driver<'_> {
             let after: BTreeSet<ValueId> = graph.implicit_operands(holder).flatten().collect();
             let orphaned = before.into_iter().filter(|value| !after.contains(value)).map(|value| value.node).collect();
             let touched = Touched { changed: vec![holder], orphaned, ..Touched::default() };
-            settle(graph, around, touched, holder, &mut state.list);
+            // What went inside has been counted there.
+            state.bytes.insert(holder, around.bytes(graph, holder));
+            settle(graph, around, touched, holder, state);
         }
     }
 
@@ -217,7 +238,7 @@ impl Driver<'_> {
 }
 
 /// After an edit: sweeps what it left unread, infers what follows from it, and queues whom it concerns.
-fn settle(graph: &mut Graph, around: &Surroundings<'_>, touched: Touched, root: NodeId, list: &mut Worklist) {
+fn settle(graph: &mut Graph, around: &Surroundings<'_>, touched: Touched, root: NodeId, state: &mut State) {
     if around.written() == Written::Node {
         write_as_nodes(graph, &touched.added);
     }
@@ -226,6 +247,9 @@ fn settle(graph: &mut Graph, around: &Surroundings<'_>, touched: Touched, root: 
     let swept = sweep(graph, &candidates, around.model);
     let mut changed: Vec<NodeId> = touched.added.iter().chain(&touched.changed).copied().collect();
     changed.retain(|&id| graph.contains(id));
+    let gone: Vec<NodeId> = touched.gone.iter().chain(&swept.gone).copied().collect();
+    state.account(graph, around, &changed, &gone);
+    let list = &mut state.list;
     let mut stale = changed.clone();
     for &id in &changed {
         if matches!(graph.get(id), Some(Vertex::Constant(_))) {

@@ -170,6 +170,17 @@ pub fn node_reading(node: &Node, operands: impl Iterator<Item = usize>) -> usize
     field(operands.chain(outputs).chain(attrs).chain(own.into_iter().map(name_field)).sum())
 }
 
+/// A vertex, with names for values that have none yet.
+pub fn vertex(graph: &Graph, id: NodeId, list_all: bool) -> usize {
+    let own = match graph.get(id) {
+        Some(Vertex::Node(_)) => node(graph, id),
+        Some(Vertex::Constant(value)) => constant(value, list_all),
+        _ => return 0,
+    };
+    let unnamed = graph.vertex(id).ports().iter().filter(|port| port.name.is_none() && !port.omitted);
+    own + NEW_NAME * unnamed.count()
+}
+
 /// The content of a graph, at least: nodes, constants, and the names of its interface.
 pub fn graph(graph: &Graph) -> usize {
     let vertices = graph.vertices().map(|(id, vertex)| match vertex {

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use onnxpress_ir::{Constant, ConstantForm, Dim, Graph, Name, Node, NodeId, Port, Tensor, Type, Use, ValueId, Vertex};
+use onnxpress_ir::{
+    Constant, ConstantForm, Dim, Graph, Name, Node, NodeId, Port, Shape, Tensor, Type, Use, ValueId, Vertex,
+};
 use onnxpress_ops::infer::Undecided;
 use onnxpress_ops::node::NodeCx;
 
@@ -99,6 +101,13 @@ impl<'a> MatchCx<'a> {
         ))
     }
 
+    /// Whether exactly one reading of a value is there, graph outputs and captures included. Unlike
+    /// [`sole_reader`](Self::sole_reader), silent where not.
+    pub fn is_read_once(&self, value: ValueId) -> bool {
+        self.watched.borrow_mut().push(Watch::Readers(value));
+        self.graph.sole_reader(value).is_some()
+    }
+
     /// Whether anything reads a value.
     pub fn is_read(&self, value: ValueId) -> bool {
         self.watched.borrow_mut().push(Watch::Readers(value));
@@ -121,6 +130,42 @@ impl<'a> MatchCx<'a> {
     pub fn constant(&self, value: ValueId) -> Option<&'a Tensor> {
         self.watch(value.node);
         self.around.constant(self.graph, value)
+    }
+
+    /// The extents of a value, where its rank is known.
+    pub fn shape(&self, value: ValueId) -> Option<&'a Shape> {
+        self.ty(value).shape()
+    }
+
+    /// Whether two values have the same extents for certain.
+    pub fn same_shape(&self, one: ValueId, other: ValueId) -> bool {
+        match (self.shape(one), self.shape(other)) {
+            (Some(one), Some(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.equals(b) == Some(true))
+            }
+            _ => false,
+        }
+    }
+
+    /// The elements of a value, where all are whole numbers that are known ahead.
+    pub fn ints(&self, value: ValueId) -> Option<Vec<i64>> {
+        match self.elements(value).map(|elements| elements.iter().map(Dim::as_const).collect::<Option<Vec<_>>>()) {
+            Some(Some(known)) => Some(known),
+            _ => self.constant(value).filter(|tensor| tensor.dtype().is_integer())?.to_i64s().ok(),
+        }
+    }
+
+    /// The elements of operand `index` of a node, where all are whole numbers that are known ahead; `None` within for an
+    /// operand that is left out.
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] where they are not known.
+    pub fn int_operand(&self, id: NodeId, index: usize) -> Found<Option<Vec<i64>>> {
+        self.watch(id);
+        match self.graph.operand(id, index) {
+            None => Ok(None),
+            Some(value) => self.ints(value).map(Some).ok_or(Miss::NotHere),
+        }
     }
 
     /// The tensor that operand `index` of a node is.
@@ -213,6 +258,11 @@ impl<'a> MatchCx<'a> {
     /// The nodes and constants that go when nothing reads the outputs of `root` any more, `root` first. No more than
     /// `limit` are looked for.
     pub fn goes_with(&self, root: NodeId, limit: usize) -> Vec<NodeId> {
+        self.goes_but(root, &[], limit)
+    }
+
+    /// The same, for a `root` in whose place something comes that reads the values `kept`.
+    pub fn goes_but(&self, root: NodeId, kept: &[ValueId], limit: usize) -> Vec<NodeId> {
         let mut gone = vec![root];
         let mut members = BTreeSet::from([root]);
         let mut at = 0;
@@ -220,7 +270,8 @@ impl<'a> MatchCx<'a> {
             at += 1;
             for value in self.graph.reads(reader) {
                 let producer = value.node;
-                if gone.len() >= limit || members.contains(&producer) {
+                let stays = kept.iter().any(|kept| kept.node == producer);
+                if gone.len() >= limit || stays || members.contains(&producer) {
                     continue;
                 }
                 let ports = 0..self.graph.vertex(producer).ports().len() as u32;
@@ -277,13 +328,13 @@ impl<'a> MatchCx<'a> {
     }
 
     /// Goes on only if the file does not grow on balance: if what is made takes no more than what goes, or not more than
-    /// `limit` beyond that, and no more than other passes have saved already.
+    /// `limit` beyond that, and no more than the run has saved already.
     ///
     /// # Errors
     /// A decline if not.
     pub fn pays(&self, site: NodeId, made: usize, freed: usize, limit: usize) -> Found<()> {
         let grown = made.saturating_sub(freed);
-        let pays = grown == 0 || grown <= limit && self.around.model.afford(grown);
+        let pays = grown == 0 || grown <= limit && self.around.model.affords(grown);
         self.require(pays, site, format!("the file would grow by {grown} bytes"))
     }
 

@@ -5,6 +5,7 @@
 //! or not at all. [`rewrite`] works through a model with a list of nodes to look at, main graph, subgraphs and functions alike.
 
 mod bypass;
+mod change;
 pub mod contract;
 mod driver;
 mod effects;
@@ -16,6 +17,7 @@ mod sweep;
 mod worklist;
 
 pub use bypass::Bypass;
+pub use change::{Change, Reads};
 pub use driver::rewrite;
 pub use effects::Effect;
 pub use match_cx::MatchCx;

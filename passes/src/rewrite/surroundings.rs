@@ -49,7 +49,7 @@ impl ModelFacts {
     }
 
     /// The same, with most of what the run has saved so far as credit: what `came`, about so many bytes, shall not leave
-    /// larger.
+    /// larger. The driver goes on counting.
     #[must_use]
     pub fn with_credit(self, came: Option<usize>, model: &Model) -> Self {
         let saved = came.map_or(0, |came| came.saturating_sub(file_size::model(model)));
@@ -58,11 +58,15 @@ impl ModelFacts {
         self
     }
 
-    /// Takes so many bytes off the credit, if there are as many.
-    pub(super) fn afford(&self, bytes: usize) -> bool {
-        let left = self.credit.get().checked_sub(bytes);
-        self.credit.set(left.unwrap_or(self.credit.get()));
-        left.is_some()
+    /// Whether the file may grow by so many bytes.
+    pub(super) fn affords(&self, bytes: usize) -> bool {
+        bytes <= self.credit.get()
+    }
+
+    /// Takes down that something of so many bytes is in the place of something of others.
+    pub(super) fn account(&self, before: usize, after: usize) {
+        let saved = before.saturating_sub(after) / 8 * 7;
+        self.credit.set((self.credit.get() + saved).saturating_sub(after.saturating_sub(before)));
     }
 
     /// What the function does beside computing, if the node calls one.
@@ -115,6 +119,11 @@ impl<'a> Surroundings<'a> {
             (Place::Main, ..4) => Written::Listed,
             _ => Written::Initializer,
         }
+    }
+
+    /// How many bytes of the file a vertex of `graph`, which stands here, takes.
+    pub(super) fn bytes(&self, graph: &Graph, id: NodeId) -> usize {
+        file_size::vertex(graph, id, self.place == Place::Main && self.model.ir_version < 4)
     }
 
     /// The tensor that a value of `graph`, which stands here, is, whoever calls the model: its own constant or one around it.

@@ -29,6 +29,7 @@ pub fn sweep(graph: &mut Graph, candidates: &[NodeId], model: &ModelFacts) -> To
         }
         let touched = edit.commit();
         swept.removed += touched.removed;
+        swept.gone.extend(&touched.gone);
         swept.orphaned.extend(&touched.orphaned);
         candidates = touched.orphaned;
     }

@@ -1,17 +1,22 @@
 //! Rules that make a graph smaller and compute the same, one a file, and the passes made of them.
+//!
+//! Rules stand in a folder for each family. [`Canonicalize`] applies all families with one worklist; the other passes here are
+//! for whoever wants less.
 
-mod drop_cast;
-mod drop_dropout;
-mod drop_identity;
+mod chain;
+mod families;
+mod forms;
 mod fused;
 mod fusion;
+mod noop;
+mod shape;
 mod weights;
 
-pub use drop_cast::DropCast;
-pub use drop_dropout::DropDropout;
-pub use drop_identity::DropIdentity;
-
+pub use chain::*;
+pub use families::Canonicalize;
 pub use fusion::FuseElementwise;
+pub use noop::*;
+pub use shape::*;
 pub use weights::{
     AbsorbTransposeIntoGemm, FuseAddIntoGemm, FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer,
     MergeIntoBatchNorm, MoveScalarIntoLayer,
@@ -32,7 +37,7 @@ crate::options! {
 
 impl Pass for EliminateIdentity {
     const NAME: &'static str = "eliminate-identity";
-    const RULES: &'static [&'static dyn AnyRule] = &[&DropIdentity, &DropDropout, &DropCast];
+    const RULES: &'static [&'static dyn AnyRule] = noop::RULES;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         rewrite(model, Self::RULES, cx);

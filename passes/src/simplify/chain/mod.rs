@@ -1,0 +1,51 @@
+//! Nodes that do one thing in several steps, and can do it in one.
+
+mod absorb_pad;
+mod gather_one_index;
+mod join_parts;
+mod merge_cast;
+mod merge_concat;
+mod merge_concat_constants;
+mod merge_gather;
+mod merge_limits;
+mod merge_pad;
+mod merge_regrouping;
+mod merge_slice;
+mod merge_transpose;
+mod reduce_keepdims;
+mod slice_of_concat;
+
+pub use absorb_pad::AbsorbPad;
+pub use gather_one_index::GatherOneIndex;
+pub use join_parts::JoinParts;
+pub use merge_cast::MergeCast;
+pub use merge_concat::MergeConcat;
+pub use merge_concat_constants::MergeConcatConstants;
+pub use merge_gather::MergeGather;
+pub use merge_limits::MergeLimits;
+pub use merge_pad::MergePad;
+pub use merge_regrouping::MergeRegrouping;
+pub use merge_slice::MergeSlice;
+pub use merge_transpose::MergeTranspose;
+pub use reduce_keepdims::ReduceKeepdims;
+pub use slice_of_concat::SliceOfConcat;
+
+use crate::rewrite::AnyRule;
+
+/// The rules of this family.
+pub(super) const RULES: &[&dyn AnyRule] = &[
+    &AbsorbPad,
+    &GatherOneIndex,
+    &JoinParts,
+    &MergeCast,
+    &MergeConcat,
+    &MergeConcatConstants,
+    &MergeGather,
+    &MergeLimits,
+    &MergePad,
+    &MergeRegrouping,
+    &MergeSlice,
+    &MergeTranspose,
+    &ReduceKeepdims,
+    &SliceOfConcat,
+];

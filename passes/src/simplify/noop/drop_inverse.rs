@@ -1,0 +1,32 @@
+//! Drops two operators that undo each other.
+//!
+//! Before `y = Neg(Neg(x))`, or `Not(Not(x))`, `BitwiseNot(BitwiseNot(x))`; after, every reader of `y` reads `x`.
+//! Fires if `x` can have the name of a graph output that gives `y` out. What is between may have other readers.
+//! Exact: each is its own inverse, of the lowest whole number too. Ends: one node fewer each time.
+
+use onnxpress_ir::{Edit, EditError, NodeId};
+
+use crate::rewrite::{Bypass, Found, MatchCx, Roots, Rule};
+
+/// The module's doc is its contract; `passes NAME` prints it.
+#[derive(Debug, Clone, Copy)]
+pub struct DropInverse;
+
+impl Rule for DropInverse {
+    const NAME: &'static str = "drop-inverse";
+    const CONTRACT: &'static str = crate::contract!("drop_inverse.rs");
+    const ROOTS: Roots = Roots::Operators(&["Neg", "Not", "BitwiseNot"]);
+    type Match = Bypass;
+
+    fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Bypass> {
+        let op = cx.node(root)?.node.op_type.to_str();
+        let inner = cx.producer(root, 0, &op)?.id;
+        let bypass = Bypass { old: root.port(0), new: cx.operand(inner, 0)? };
+        cx.can_take_over(bypass.old, bypass.new)?;
+        Ok(bypass)
+    }
+
+    fn apply(&self, found: Bypass, edit: &mut Edit<'_>) -> Result<(), EditError> {
+        found.apply(edit)
+    }
+}
