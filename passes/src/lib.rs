@@ -20,6 +20,7 @@ mod imports;
 mod infer_shapes;
 mod inline_functions;
 mod reading_across;
+mod transplant;
 
 pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;

@@ -1,11 +1,7 @@
 //! One call: the body's nodes in its place.
 
-use std::collections::HashMap;
-
 use onnxpress_ir::graph::canonical_domain;
-use onnxpress_ir::{
-    Carried, ConstantForm, Edit, EditError, Function, Graph, Name, Node, NodeId, Port, Tensor, ValueId, Vertex,
-};
+use onnxpress_ir::{Carried, ConstantForm, Edit, EditError, Function, Graph, Name, Node, NodeId, Tensor, Vertex};
 use onnxpress_ops::infer::Standard;
 
 use super::given_constant::given_constant;
@@ -14,6 +10,7 @@ use super::{InlineFunctions, Pass};
 use crate::imports::import;
 use crate::rewrite::file_size::Written;
 use crate::rewrite::{Place, Surroundings};
+use crate::transplant::{Copied, Transplant};
 
 /// Whether a body can be copied at all.
 ///
@@ -87,10 +84,9 @@ fn inline(
     let Vertex::Node(call) = graph.vertex(id).clone() else { return Ok(()) };
     let body = &function.body;
     let opsets = graph.opsets.clone();
-    // Values of the body in the caller; `None` where the call leaves an input out.
-    let mut here: HashMap<ValueId, Option<ValueId>> = HashMap::new();
+    let mut transplant = Transplant::new(body);
     for (index, input) in body.inputs().iter().enumerate() {
-        here.insert(input.port(0), graph.operand(id, index));
+        transplant.give(input.port(0), graph.operand(id, index));
     }
     let mut edit = Edit::new(graph, &Standard, InlineFunctions::NAME, &[id]);
     let add_constant = |edit: &mut Edit<'_>, name: Option<Name>, tensor: Tensor| {
@@ -98,52 +94,30 @@ fn inline(
         if around.written() == Written::Node {
             edit.set_form(value.node, ConstantForm::Node { name: None, carried: Carried::none() });
         }
-        Some(value)
+        value
     };
-    let mut constants: Vec<_> = body.constants().collect();
-    constants.sort_by_key(|(id, constant)| (constant.order, *id));
-    for (inner, value) in constants {
-        if let Some(tensor) = value.value.dense() {
-            here.insert(inner.port(0), add_constant(&mut edit, value.port.name.clone(), tensor.clone()));
-        }
-    }
-    for inner in body.topological().unwrap_or_default() {
-        let Some(node) = body.node(inner) else { continue };
-        let of_caller = |value: Option<ValueId>| value.and_then(|value| here.get(&value).copied().flatten());
-        let mut operands: Vec<_> = body.operands(inner).map(of_caller).collect();
-        let named = operands.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        operands.truncate(named);
-        let implicit: Vec<_> = body.implicit_operands(inner).map(of_caller).collect();
-        if implicit.contains(&None) {
-            return Err("a subgraph reads an input that the call leaves out".to_owned());
-        }
+    let copied = |node: &Node| {
         let mut copy = node.clone();
         copy.attrs = function.attrs_at(&node.attrs, &call);
         copy.name = node.name.as_ref().map(|own| names.derive(own, call.name.as_ref()));
-        let ports =
-            node.ports().iter().map(|port| Port { name: port.name.clone(), omitted: port.omitted, ..Port::default() });
-        let mut copy = copy.with_ports(ports.collect::<Vec<_>>());
         for attr in &mut copy.attrs {
             attr.value.graphs_mut().iter_mut().for_each(|body| import(body, &opsets));
         }
-        if let Some(tensor) = given_constant(&copy) {
-            let name = node.ports().first().and_then(|port| port.name.clone());
-            here.insert(inner.port(0), add_constant(&mut edit, name, tensor));
-            continue;
+        match given_constant(&copy) {
+            Some(tensor) => Copied::Constant(tensor),
+            None => Copied::Node(Box::new(copy)),
         }
-        let ports = 0..copy.port_count() as u32;
-        let added = edit.add_holder(copy, &operands, &implicit).map_err(refused)?;
-        here.extend(ports.map(|port| (inner.port(port), Some(added.port(port)))));
+    };
+    if !transplant.carry_out(&mut edit, copied, add_constant).map_err(refused)? {
+        return Err("a subgraph reads an input that the call leaves out".to_owned());
     }
-    let inputs: Vec<_> = body.inputs().iter().map(|input| here.get(&input.port(0)).copied().flatten()).collect();
     let mut named = Vec::new();
-    for (port, &output) in (0u32..).zip(body.outputs()).take(call.port_count()) {
+    for (index, port) in (0u32..).take(call.port_count().min(body.outputs().len())).enumerate() {
         let old = id.port(port);
-        let new = body.operand(output, 0).and_then(|value| here.get(&value).copied().flatten());
-        match new {
+        match transplant.output(index) {
             Some(new) => {
                 // What the call gave keeps its name, unless it is what the call was given.
-                if !inputs.contains(&Some(new)) && !named.contains(&new) {
+                if transplant.is_computed(index) && !named.contains(&new) {
                     let name = edit.graph().port(old).name.clone();
                     edit.rename(new, name);
                     named.push(new);

@@ -6,7 +6,7 @@
 
 use onnxpress_ir::Model;
 
-use super::{chain, fusion, noop, shape, weights};
+use super::{chain, control, fusion, noop, shape, weights};
 use crate::fold_constants::{ConstantToInitializer, FoldConstant};
 use crate::options::ByteSize;
 use crate::pass::{Pass, PassCx, PassError};
@@ -20,6 +20,8 @@ const FOLDING: &[&dyn AnyRule] =
 const FAMILIES: &[&[&dyn AnyRule]] = &[
     // What does nothing.
     noop::RULES,
+    // What runs once, or never.
+    control::RULES,
     // What can be done in one step.
     chain::RULES,
     // What is the same for all sizes.

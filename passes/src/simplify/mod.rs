@@ -4,6 +4,7 @@
 //! for whoever wants less.
 
 mod chain;
+mod control;
 mod families;
 mod forms;
 mod fused;
@@ -13,6 +14,7 @@ mod shape;
 mod weights;
 
 pub use chain::*;
+pub use control::*;
 pub use families::Canonicalize;
 pub use fusion::FuseElementwise;
 pub use noop::*;

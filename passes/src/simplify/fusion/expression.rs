@@ -52,7 +52,8 @@ pub(super) enum Function {
 
 /// Whether two numbers are taken for equal.
 pub(super) fn near(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= DIGITS * a.abs().max(b.abs())
+    // What is infinite is near to nothing else.
+    a == b || (a - b).is_finite() && (a - b).abs() <= DIGITS * a.abs().max(b.abs())
 }
 
 fn same_factors(a: &[(Atom, i32)], b: &[(Atom, i32)]) -> bool {
