@@ -28,6 +28,7 @@ impl Cone {
     pub(super) fn of(cx: &MatchCx<'_>, root: NodeId) -> Found<Self> {
         let mut cone = Self { nodes: Vec::new() };
         cone.collect(cx, root, &mut BTreeSet::new())?;
+        cx.note_ahead(root);
         Ok(cone)
     }
 
@@ -40,6 +41,9 @@ impl Cone {
         }
         for value in cx.graph().operands(id).flatten() {
             if known(cx, value).is_none() {
+                if !cx.may_be_ahead(value.node) {
+                    return Err(Miss::NotHere);
+                }
                 is_plain(cx, &cx.node(value.node)?)?;
                 self.collect(cx, value.node, seen)?;
             }

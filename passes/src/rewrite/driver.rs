@@ -6,6 +6,7 @@
 //!
 //! Nothing here depends on the order of a hash table: roots are queued in the order of the graph and of the edits.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onnxpress_ir::{Carried, ConstantForm, Edit, Graph, Model, NodeId, Touched, ValueId, Vertex};
@@ -135,6 +136,8 @@ impl Driver<'_> {
     fn graph(&mut self, graph: &mut Graph, around: &Surroundings<'_>) -> Vec<Decline> {
         let mut fuel = LEAST_FUEL + FUEL_PER_VERTEX * graph.vertex_count();
         let mut state = State::default();
+        let ahead = RefCell::default();
+        let around = &around.noting(&ahead);
         graph.topological().unwrap_or_default().into_iter().for_each(|id| state.list.push(id));
         state.bytes = graph.vertices().map(|(id, _)| (id, around.bytes(graph, id))).collect();
         while let Some(id) = state.list.pop() {

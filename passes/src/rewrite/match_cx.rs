@@ -250,6 +250,17 @@ impl<'a> MatchCx<'a> {
         }
     }
 
+    /// Whether a node may depend on constants alone. Producers are looked at before their readers, so of one that was not
+    /// [found](Self::note_ahead) to do so it is known.
+    pub fn may_be_ahead(&self, id: NodeId) -> bool {
+        self.around.is_ahead(id) != Some(false)
+    }
+
+    /// Takes down that a node depends on constants alone, and is not replaced by one.
+    pub fn note_ahead(&self, id: NodeId) {
+        self.around.note_ahead(id);
+    }
+
     /// How a constant that a rule adds to this graph is written.
     pub fn written(&self) -> Written {
         self.around.written()

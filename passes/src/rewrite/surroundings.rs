@@ -1,7 +1,7 @@
 //! What stands around a graph: the graphs that it is nested in, and what rules ask of the model.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
 
 use onnxpress_ir::graph::canonical_domain;
 use onnxpress_ir::{Graph, Model, Node, NodeId, Tensor, ValueId, Vertex};
@@ -88,6 +88,8 @@ pub struct Surroundings<'a> {
     /// What kind of graph it is.
     pub place: Place,
     outer: Option<Outer<'a>>,
+    /// The nodes of the graph that were found to depend on constants alone.
+    ahead: Option<&'a RefCell<HashSet<NodeId>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,13 +104,30 @@ struct Outer<'a> {
 impl<'a> Surroundings<'a> {
     /// Of the model's own graph, or of a function's body.
     pub fn outermost(model: &'a ModelFacts, place: Place) -> Self {
-        Self { model, place, outer: None }
+        Self { model, place, outer: None, ahead: None }
     }
 
     /// Of the subgraphs of `holder`, a node of `graph`. `captured` counts, for each implicit operand, the captures inside.
     pub(super) fn inside(&'a self, graph: &'a Graph, holder: NodeId, captured: &'a [u32]) -> Self {
         let outer = Some(Outer { graph, holder, around: self, captured });
-        Self { model: self.model, place: Place::Subgraph, outer }
+        Self { model: self.model, place: Place::Subgraph, outer, ahead: None }
+    }
+
+    /// The same, with a list of the nodes that are found to depend on constants alone.
+    pub(super) fn noting<'b>(&'b self, ahead: &'b RefCell<HashSet<NodeId>>) -> Surroundings<'b> {
+        Surroundings { ahead: Some(ahead), ..*self }
+    }
+
+    /// Whether a node was found to depend on constants alone. `None` where nobody takes it down.
+    pub(super) fn is_ahead(&self, id: NodeId) -> Option<bool> {
+        self.ahead.map(|ahead| ahead.borrow().contains(&id))
+    }
+
+    /// Takes down that a node depends on constants alone.
+    pub(super) fn note_ahead(&self, id: NodeId) {
+        if let Some(ahead) = self.ahead {
+            ahead.borrow_mut().insert(id);
+        }
     }
 
     /// How a constant that is added to the graph is written. A function has no initializers, and before version 4 of the

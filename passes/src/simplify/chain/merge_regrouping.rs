@@ -2,8 +2,8 @@
 //!
 //! Before `y = R(S(x))` with `R` and `S` of `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, and `Transpose` that only moves axes of one
 //! index; after `y = Reshape(x, shape)`, or one `Squeeze` or `Unsqueeze` of all axes where both are that.
-//! Fires if nothing else reads what is between, or a `Reshape` has a known shape that does not ask what came in; otherwise if
-//! the extents of `x` and `y` are known so far that a shape can be written which is right for all sizes, with 0 for an extent that
+//! Fires if nothing else reads what is between; and if a last `Reshape` has a known shape that does not ask what came in, or the
+//! extents of `x` and `y` are known so far that a shape can be written which is right for all sizes, with 0 for an extent that
 //! stays and at most one -1.
 //! Exact: elements keep their order. Where there are none, a -1 has no meaning, and runtimes refuse it. Ends: one node
 //! fewer on the way from `x` to `y` each time.
@@ -31,12 +31,12 @@ impl Rule for MergeRegrouping {
         }
         let between = cx.operand(root, 0)?;
         let (inner, data) = regrouping::source(cx, between)?;
+        if !cx.is_read_once(between) {
+            return Err(Miss::NotHere);
+        }
         if node.node.is("Reshape") && node.version >= 5 && is_told_everything(cx, &node)? {
             let shape = cx.operand(root, 1)?;
             return Change::operands(cx, root, [data.into(), shape.into()]);
-        }
-        if !cx.is_read_once(between) {
-            return Err(Miss::NotHere);
         }
         match all_axes(cx, &node, &inner) {
             Ok(axes) => {

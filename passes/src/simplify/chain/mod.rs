@@ -14,6 +14,7 @@ mod merge_slice;
 mod merge_transpose;
 mod reduce_keepdims;
 mod slice_of_concat;
+mod widen_gemm;
 
 pub use absorb_pad::AbsorbPad;
 pub use gather_one_index::GatherOneIndex;
@@ -29,6 +30,7 @@ pub use merge_slice::MergeSlice;
 pub use merge_transpose::MergeTranspose;
 pub use reduce_keepdims::ReduceKeepdims;
 pub use slice_of_concat::SliceOfConcat;
+pub use widen_gemm::WidenGemm;
 
 use crate::rewrite::AnyRule;
 
@@ -48,4 +50,5 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &MergeTranspose,
     &ReduceKeepdims,
     &SliceOfConcat,
+    &WidenGemm,
 ];

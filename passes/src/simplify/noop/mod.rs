@@ -20,6 +20,7 @@ mod drop_resize;
 mod drop_slice;
 mod drop_transpose;
 mod drop_where;
+mod omit_default;
 
 pub use drop_cast::DropCast;
 pub use drop_dropout::DropDropout;
@@ -41,6 +42,7 @@ pub use drop_resize::DropResize;
 pub use drop_slice::DropSlice;
 pub use drop_transpose::DropTranspose;
 pub use drop_where::DropWhere;
+pub use omit_default::OmitDefault;
 
 use crate::rewrite::AnyRule;
 
@@ -66,4 +68,5 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &DropSlice,
     &DropTranspose,
     &DropWhere,
+    &OmitDefault,
 ];
