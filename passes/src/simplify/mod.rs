@@ -16,13 +16,10 @@ mod weights;
 pub use chain::*;
 pub use control::*;
 pub use families::Canonicalize;
-pub use fusion::FuseElementwise;
+pub use fusion::*;
 pub use noop::*;
 pub use shape::*;
-pub use weights::{
-    AbsorbTransposeIntoGemm, FuseAddIntoGemm, FuseAffineIntoReaders, FuseArithmeticIntoLayer, FuseBatchNormIntoLayer,
-    MergeIntoBatchNorm, MoveScalarIntoLayer,
-};
+pub use weights::*;
 
 use onnxpress_ir::Model;
 

@@ -7,10 +7,19 @@ mod elementwise;
 mod expression;
 mod function;
 mod fuse_elementwise;
+mod fuse_into_reduction;
+mod fuse_layer_normalization;
+mod fuse_softmax;
+mod normalized;
+mod pattern;
 
 pub use fuse_elementwise::FuseElementwise;
+pub use fuse_into_reduction::FuseIntoReduction;
+pub use fuse_layer_normalization::FuseLayerNormalization;
+pub use fuse_softmax::FuseSoftmax;
 
 use crate::rewrite::AnyRule;
 
 /// The rules of this family.
-pub(super) const RULES: &[&dyn AnyRule] = &[&FuseElementwise];
+pub(super) const RULES: &[&dyn AnyRule] =
+    &[&FuseElementwise, &FuseLayerNormalization, &FuseSoftmax, &FuseIntoReduction];

@@ -1,0 +1,133 @@
+//! What is divided by the root of its mean square, whose mean may have been taken off before.
+
+use onnxpress_ir::{DType, NodeId, ValueId};
+
+use super::pattern::{Reduced, either_way, giver, scalar, square};
+use crate::rewrite::{Found, MatchCx, Miss};
+
+/// `(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon)`, or `x / sqrt(mean(x^2) + epsilon)`.
+#[derive(Debug)]
+pub(super) struct Normalized {
+    pub(super) x: ValueId,
+    /// Along which axes means are taken, and of which rank `x` is.
+    pub(super) over: Reduced,
+    pub(super) epsilon: f64,
+    /// Whether the mean was taken off.
+    pub(super) centered: bool,
+    /// The nodes that compute it.
+    pub(super) nodes: Vec<NodeId>,
+    /// What it gives.
+    pub(super) value: ValueId,
+}
+
+impl Normalized {
+    /// What `root`, a `Div` or `Mul`, gives.
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] where it is nothing of the kind.
+    pub(super) fn at(cx: &MatchCx<'_>, root: NodeId) -> Found<Self> {
+        let mut nodes = vec![root];
+        let is_div = cx.operator(root, "Div").is_ok();
+        let (top, variance) = match is_div {
+            true => (cx.operand(root, 0)?, under_root(cx, cx.operand(root, 1)?, &mut nodes)?),
+            false => {
+                let way = |(top, inverse)| Some((top, under_inverse_root(cx, inverse, &mut nodes).ok()?));
+                either_way(cx, root)?.into_iter().find_map(way).ok_or(Miss::NotHere)?
+            }
+        };
+        let add = giver(cx, variance, "Add")?;
+        nodes.push(add);
+        let way = |(mean, epsilon)| Some((mean, scalar(cx, epsilon)?));
+        let (mean, epsilon) = either_way(cx, add)?.into_iter().find_map(way).ok_or(Miss::NotHere)?;
+        let found = Self { x: top, over: placeholder(root), epsilon, centered: false, nodes, value: root.port(0) };
+        found.of_variance(cx, top, mean)
+    }
+
+    /// Given what is divided and the variance.
+    fn of_variance(mut self, cx: &MatchCx<'_>, top: ValueId, variance: ValueId) -> Found<Self> {
+        if let Ok(over) = Reduced::keeping(cx, variance, "ReduceMean") {
+            let (base, node) = square(cx, over.data)?;
+            self.nodes.extend([over.node, node]);
+            if base == top && centered(cx, top).is_err() {
+                return Ok(Self { over, ..self });
+            }
+            let (x, mean, sub) = centered(cx, top)?;
+            self.nodes.extend([sub, mean.node]);
+            if base != top {
+                let (again, its_mean, sub) = centered(cx, base)?;
+                self.nodes.extend([sub, its_mean.node]);
+                if again != x || its_mean.axes != mean.axes {
+                    return Err(Miss::NotHere);
+                }
+            }
+            let fits = mean.axes == over.axes;
+            return if fits { Ok(Self { x, over, centered: true, ..self }) } else { Err(Miss::NotHere) };
+        }
+        // The mean of the squares less the square of the mean.
+        let sub = giver(cx, variance, "Sub")?;
+        let over = Reduced::keeping(cx, cx.operand(sub, 0)?, "ReduceMean")?;
+        let (base, squared) = square(cx, over.data)?;
+        let (mean, mean_squared) = square(cx, cx.operand(sub, 1)?)?;
+        let (x, subtracted, center) = centered(cx, top)?;
+        self.nodes.extend([sub, over.node, squared, mean_squared, center, subtracted.node]);
+        let fits = base == x && mean == subtracted.node.port(0) && subtracted.axes == over.axes;
+        if fits { Ok(Self { x, over, centered: true, ..self }) } else { Err(Miss::NotHere) }
+    }
+
+    /// The value before a conversion to float, where what is normalized was converted, and is converted back by `after`.
+    pub(super) fn before_cast(&self, cx: &MatchCx<'_>, after: NodeId) -> Found<(ValueId, NodeId)> {
+        let cast = giver(cx, self.x, "Cast")?;
+        let narrow = cx.operand(cast, 0)?;
+        let types = (cx.ty(narrow).dtype(), cx.ty(self.x).dtype(), cx.ty(after.port(0)).dtype());
+        match types {
+            (Some(before), Some(DType::Float), Some(back)) if before == back && before.bits() == 16 => {
+                Ok((narrow, cast))
+            }
+            _ => Err(Miss::NotHere),
+        }
+    }
+}
+
+fn placeholder(node: NodeId) -> Reduced {
+    Reduced { node, data: node.port(0), axes: Vec::new(), rank: 0, keeps: true }
+}
+
+/// The `x` of `x - ReduceMean(x)`, the mean, and the node.
+fn centered(cx: &MatchCx<'_>, value: ValueId) -> Found<(ValueId, Reduced, NodeId)> {
+    let sub = giver(cx, value, "Sub")?;
+    let mean = Reduced::keeping(cx, cx.operand(sub, 1)?, "ReduceMean")?;
+    let x = cx.operand(sub, 0)?;
+    if mean.data == x { Ok((x, mean, sub)) } else { Err(Miss::NotHere) }
+}
+
+/// The `v` of `sqrt(v)`.
+fn under_root(cx: &MatchCx<'_>, value: ValueId, nodes: &mut Vec<NodeId>) -> Found<ValueId> {
+    let is_power = giver(cx, value, "Pow").is_ok() && scalar(cx, cx.operand(value.node, 1)?) == Some(0.5);
+    if !is_power && giver(cx, value, "Sqrt").is_err() {
+        return Err(Miss::NotHere);
+    }
+    nodes.push(value.node);
+    cx.operand(value.node, 0)
+}
+
+/// The `v` of `1 / sqrt(v)`.
+fn under_inverse_root(cx: &MatchCx<'_>, value: ValueId, nodes: &mut Vec<NodeId>) -> Found<ValueId> {
+    let node = value.node;
+    if giver(cx, value, "Pow").is_ok() && scalar(cx, cx.operand(node, 1)?) == Some(-0.5) {
+        nodes.push(node);
+        return cx.operand(node, 0);
+    }
+    let root = match giver(cx, value, "Reciprocal") {
+        Ok(reciprocal) => cx.operand(reciprocal, 0)?,
+        Err(_) => {
+            let div = giver(cx, value, "Div")?;
+            if scalar(cx, cx.operand(div, 0)?) != Some(1.0) {
+                return Err(Miss::NotHere);
+            }
+            cx.operand(div, 1)?
+        }
+    };
+    let variance = under_root(cx, root, nodes)?;
+    nodes.push(node);
+    Ok(variance)
+}
