@@ -6,20 +6,33 @@
 mod elementwise;
 mod expression;
 mod function;
+mod fuse_clip;
+mod fuse_comparison;
 mod fuse_elementwise;
 mod fuse_into_reduction;
 mod fuse_layer_normalization;
 mod fuse_softmax;
 mod normalized;
 mod pattern;
+mod reduce_without_kept_axes;
 
+pub use fuse_clip::FuseClip;
+pub use fuse_comparison::FuseComparison;
 pub use fuse_elementwise::FuseElementwise;
 pub use fuse_into_reduction::FuseIntoReduction;
 pub use fuse_layer_normalization::FuseLayerNormalization;
 pub use fuse_softmax::FuseSoftmax;
+pub use reduce_without_kept_axes::ReduceWithoutKeptAxes;
 
 use crate::rewrite::AnyRule;
 
 /// The rules of this family.
-pub(super) const RULES: &[&dyn AnyRule] =
-    &[&FuseElementwise, &FuseLayerNormalization, &FuseSoftmax, &FuseIntoReduction];
+pub(super) const RULES: &[&dyn AnyRule] = &[
+    &FuseElementwise,
+    &FuseLayerNormalization,
+    &FuseSoftmax,
+    &FuseIntoReduction,
+    &ReduceWithoutKeptAxes,
+    &FuseComparison,
+    &FuseClip,
+];
