@@ -1,6 +1,6 @@
 //! One node in the place of several.
 
-use onnxpress_ir::{DType, Edit, EditError, Node, NodeId, Tensor, ValueId};
+use onnxpress_ir::{DType, Edit, EditError, Node, NodeId, Port, Tensor, ValueId};
 use onnxpress_ops::schema;
 
 use crate::rewrite::{Found, MatchCx, Miss, file_size};
@@ -25,7 +25,7 @@ pub(super) struct Fused {
     node: Node,
     reads: Vec<Reads>,
     /// What each of its outputs is given instead of; `None` for one that is left out.
-    outputs: Vec<ValueId>,
+    outputs: Vec<Option<ValueId>>,
     saved: usize,
 }
 
@@ -40,9 +40,27 @@ impl Fused {
         root: NodeId,
         gone: &[NodeId],
         node: Node,
+        reads: Vec<Reads>,
+        dtype: DType,
+    ) -> Found<Self> {
+        Self::giving(cx, vec![Some(root.port(0))], gone, node, reads, dtype)
+    }
+
+    /// The same for a node whose outputs come in the place of several values, the first of which is there.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(super) fn giving(
+        cx: &MatchCx<'_>,
+        outputs: Vec<Option<ValueId>>,
+        gone: &[NodeId],
+        mut node: Node,
         mut reads: Vec<Reads>,
         dtype: DType,
     ) -> Found<Self> {
+        let root = outputs.first().copied().flatten().ok_or(Miss::NotHere)?.node;
+        let ports = outputs.iter().map(|output| Port { omitted: output.is_none(), ..Port::default() });
+        node = node.with_ports(ports);
         let version = cx.node(root)?.version;
         if !is_there(&node.op_type.to_str(), version, dtype) {
             return Err(Miss::NotHere);
@@ -50,7 +68,7 @@ impl Fused {
         while matches!(reads.last(), Some(Reads::Nothing)) {
             reads.pop();
         }
-        let left: Vec<NodeId> = sole_members(cx, root, gone);
+        let left = sole_members(cx, outputs.iter().flatten().map(|value| value.node).collect(), gone);
         if left.len() < 2 {
             return Err(Miss::NotHere);
         }
@@ -73,7 +91,7 @@ impl Fused {
         freed.retain(|id| !reads.iter().any(|reads| matches!(reads, Reads::Value(value) if value.node == *id)));
         freed.extend(&left);
         cx.pays(root, made, cx.bytes_of(&freed), GROWTH)?;
-        Ok(Self { node, reads, outputs: vec![root.port(0)], saved: left.len() - 1 })
+        Ok(Self { node, reads, outputs, saved: left.len() - 1 })
     }
 
     /// How many nodes fewer there will be.
@@ -86,7 +104,8 @@ impl Fused {
     /// # Errors
     /// Where the node makes no sense, or gives something of another type.
     pub(super) fn apply(self, edit: &mut Edit<'_>) -> Result<(), EditError> {
-        let name = edit.graph().node(self.outputs[0].node).and_then(|node| node.name.clone());
+        let first = self.outputs.first().copied().flatten();
+        let name = first.and_then(|value| edit.graph().node(value.node)?.name.clone());
         let mut operands = Vec::new();
         for reads in self.reads {
             operands.push(match reads {
@@ -96,7 +115,8 @@ impl Fused {
             });
         }
         let id = edit.add_node(self.node.named(name), &operands)?;
-        (0u32..).zip(self.outputs).try_for_each(|(port, old)| edit.replace(old, id.port(port)))
+        let old = (0u32..).zip(self.outputs).filter_map(|(port, old)| Some((port, old?)));
+        old.into_iter().try_for_each(|(port, old)| edit.replace(old, id.port(port)))
     }
 }
 
@@ -109,9 +129,8 @@ pub(super) fn is_there(op_type: &str, version: i64, dtype: DType) -> bool {
     formal.and_then(|formal| schema.constraint(formal)).is_none_or(|allowed| allowed.types.tensors.contains(dtype))
 }
 
-/// Those of `nodes` that go when nothing reads `root` any more, `root` first: all of whose readers go.
-fn sole_members(cx: &MatchCx<'_>, root: NodeId, nodes: &[NodeId]) -> Vec<NodeId> {
-    let mut left = vec![root];
+/// `left`, and those of `nodes` that go when nothing reads these any more: all of whose readers go.
+fn sole_members(cx: &MatchCx<'_>, mut left: Vec<NodeId>, nodes: &[NodeId]) -> Vec<NodeId> {
     loop {
         let before = left.len();
         for &id in nodes {

@@ -3,9 +3,11 @@
 //! Exporters write out what their version of the standard had no operator for, or what they have none for. No operator is
 //! brought in that the model's version of the standard does not have.
 
+mod attention_of_packed_heads;
 mod elementwise;
 mod expression;
 mod function;
+mod fuse_attention;
 mod fuse_clip;
 mod fuse_comparison;
 mod fuse_elementwise;
@@ -16,6 +18,8 @@ mod normalized;
 mod pattern;
 mod reduce_without_kept_axes;
 
+pub use attention_of_packed_heads::AttentionOfPackedHeads;
+pub use fuse_attention::FuseAttention;
 pub use fuse_clip::FuseClip;
 pub use fuse_comparison::FuseComparison;
 pub use fuse_elementwise::FuseElementwise;
@@ -34,5 +38,7 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &FuseIntoReduction,
     &ReduceWithoutKeptAxes,
     &FuseComparison,
+    &FuseAttention,
+    &AttentionOfPackedHeads,
     &FuseClip,
 ];
