@@ -1,23 +1,12 @@
 //! One node in the place of several.
 
-use onnxpress_ir::{DType, Edit, EditError, Node, NodeId, Port, Tensor, ValueId};
+use onnxpress_ir::{DType, Edit, EditError, Node, NodeId, Port, ValueId};
 use onnxpress_ops::schema;
 
-use crate::rewrite::{Found, MatchCx, Miss, file_size};
+use crate::rewrite::{Found, MatchCx, Miss, Reads, file_size};
 
 /// Bytes that the file may grow by for a constant that several nodes did without, as long as it stays smaller than it came.
 const GROWTH: usize = 1024;
-
-/// What a fused node reads.
-#[derive(Clone, Debug)]
-pub(super) enum Reads {
-    /// A value of the graph.
-    Value(ValueId),
-    /// A constant that is made for it.
-    New(Tensor),
-    /// Nothing: an optional operand that is left out.
-    Nothing,
-}
 
 /// A node that gives what several gave.
 #[derive(Debug)]

@@ -9,8 +9,8 @@
 use onnxpress_ir::{Edit, EditError, Node, NodeId};
 
 use super::pattern::{either_way, giver};
-use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
-use crate::simplify::fused::{Fused, Reads};
+use crate::rewrite::{Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::simplify::fused::Fused;
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]

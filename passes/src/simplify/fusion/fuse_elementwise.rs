@@ -14,8 +14,8 @@ use onnxpress_ir::{DType, Edit, EditError, NodeId, Tensor};
 
 use super::elementwise::{Group, beginnings};
 use super::function::calls;
-use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
-use crate::simplify::fused::{Fused, Reads};
+use crate::rewrite::{Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::simplify::fused::Fused;
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]

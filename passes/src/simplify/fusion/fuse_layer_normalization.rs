@@ -12,8 +12,8 @@ use onnxpress_ir::{Attr, DType, Edit, EditError, Node, NodeId, ValueId};
 
 use super::normalized::Normalized;
 use super::pattern::{either_way, equal, only_reader, shape};
-use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
-use crate::simplify::fused::{Fused, Reads};
+use crate::rewrite::{Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::simplify::fused::Fused;
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]

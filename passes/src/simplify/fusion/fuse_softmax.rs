@@ -10,8 +10,8 @@
 use onnxpress_ir::{Attr, Edit, EditError, Node, NodeId, ValueId};
 
 use super::pattern::{Reduced, giver};
-use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
-use crate::simplify::fused::{Fused, Reads};
+use crate::rewrite::{Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::simplify::fused::Fused;
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]

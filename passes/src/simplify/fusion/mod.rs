@@ -16,7 +16,7 @@ mod fuse_layer_normalization;
 mod fuse_softmax;
 mod normalized;
 mod pattern;
-mod reduce_without_kept_axes;
+mod reduce_pooled_axes;
 
 pub use attention_of_packed_heads::AttentionOfPackedHeads;
 pub use fuse_attention::FuseAttention;
@@ -26,7 +26,7 @@ pub use fuse_elementwise::FuseElementwise;
 pub use fuse_into_reduction::FuseIntoReduction;
 pub use fuse_layer_normalization::FuseLayerNormalization;
 pub use fuse_softmax::FuseSoftmax;
-pub use reduce_without_kept_axes::ReduceWithoutKeptAxes;
+pub use reduce_pooled_axes::ReducePooledAxes;
 
 use crate::rewrite::AnyRule;
 
@@ -36,7 +36,7 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &FuseLayerNormalization,
     &FuseSoftmax,
     &FuseIntoReduction,
-    &ReduceWithoutKeptAxes,
+    &ReducePooledAxes,
     &FuseComparison,
     &FuseAttention,
     &AttentionOfPackedHeads,
