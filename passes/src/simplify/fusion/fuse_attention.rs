@@ -8,10 +8,13 @@
 //! axes; if nothing else reads what is on the way (graph outputs count); if the model's version of the standard has the
 //! operator for the type; and if rows that are masked throughout give zeros, as they do in the operator: since the nodes say
 //! so, or since there are none.
+//! Where the transposition of `K` is one with that of its heads, `Q`, `K` and `V` are read as they are before heads are split, and
+//! the result is given as it is after they are joined.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: several nodes fewer each time.
 
 use onnxpress_ir::{Attr, DType, Edit, EditError, Node, NodeId, Tensor, ValueId};
 
+use super::heads::{Packed, joined};
 use super::pattern::{either_way, equal, giver, scalar, shape};
 use crate::rewrite::{Found, MatchCx, Miss, Reads, Roots, Rule};
 use crate::simplify::fused::Fused;
@@ -20,9 +23,9 @@ use crate::simplify::fused::Fused;
 #[derive(Debug, Clone, Copy)]
 pub struct FuseAttention;
 
-/// The operator.
+/// The operator, and the last of the nodes in whose place it comes.
 #[derive(Debug)]
-pub struct Match(Fused);
+pub struct Match(Fused, NodeId);
 
 impl Rule for FuseAttention {
     const NAME: &'static str = "fuse-attention";
@@ -55,14 +58,35 @@ impl Rule for FuseAttention {
         let (q, of_q) = scaled(cx, cx.operand(product, 0)?, &mut gone);
         let (k, of_k) = scaled(cx, cx.operand(product, 1)?, &mut gone);
         let turned = giver(cx, k, "Transpose")?;
-        if cx.attribute(turned, cx.node(turned)?.attrs().ints("perm"))? != Some(vec![0, 1, 3, 2]) {
-            return Err(Miss::NotHere);
-        }
+        // Another transposition that was there may be part of this one.
+        let is_packed = match cx.attribute(turned, cx.node(turned)?.attrs().ints("perm"))?.as_deref() {
+            Some([0, 1, 3, 2]) => false,
+            Some([0, 2, 3, 1]) => true,
+            _ => return Err(Miss::NotHere),
+        };
         gone.push(turned);
         let (k, again) = scaled(cx, cx.operand(turned, 0)?, &mut gone);
         scale *= of_q * of_k * again;
-        let (k, v) = (repeated(cx, k, &mut gone), repeated(cx, cx.operand(root, 1)?, &mut gone));
-        fit(cx, q, k, v)?;
+        let v = cx.operand(root, 1)?;
+        let (mut last, mut heads) = (root, None);
+        let (q, k, v) = match is_packed {
+            true => {
+                let (q, k, v) = (
+                    Packed::turned(cx, q, &mut gone)?,
+                    Packed::split(cx, k, &mut gone)?,
+                    Packed::turned(cx, v, &mut gone)?,
+                );
+                last = joined(cx, root.port(0), &mut gone)?;
+                heads = Some((q.heads, k.heads));
+                fit_packed(cx, &q, &k, &v)?;
+                (q.value, k.value, v.value)
+            }
+            false => {
+                let (k, v) = (repeated(cx, k, &mut gone), repeated(cx, v, &mut gone));
+                fit(cx, q, k, v)?;
+                (q, k, v)
+            }
+        };
         let mask = match mask {
             Some(mask) => Some(mask.operand(cx, product, &mut gone)?),
             None => None,
@@ -71,14 +95,21 @@ impl Rule for FuseAttention {
         if let Some(softcap) = softcap {
             node = node.with(Attr::float("softcap", softcap as f32));
         }
+        if let Some((of_q, of_k)) = heads {
+            node = node.with(Attr::int("q_num_heads", of_q)).with(Attr::int("kv_num_heads", of_k));
+        }
         let dtype = cx.ty(q).dtype().ok_or(Miss::NotHere)?;
         let mut reads = vec![Reads::Value(q), Reads::Value(k), Reads::Value(v)];
         reads.extend(mask.flatten().map(Reads::Value));
-        Ok(Match(Fused::new(cx, root, &gone, node, reads, dtype)?))
+        Ok(Match(Fused::new(cx, last, &gone, node, reads, dtype)?, last))
     }
 
-    fn apply(&self, Match(fused): Match, edit: &mut Edit<'_>) -> Result<(), EditError> {
+    fn apply(&self, Match(fused, _): Match, edit: &mut Edit<'_>) -> Result<(), EditError> {
         fused.apply(edit)
+    }
+
+    fn sources(&self, root: NodeId, found: &Match) -> Vec<NodeId> {
+        vec![found.1, root]
     }
 }
 
@@ -280,4 +311,13 @@ fn fit(cx: &MatchCx<'_>, q: ValueId, k: ValueId, v: ValueId) -> Found<()> {
         _ => hq.equals(hk) == Some(true),
     };
     if same && groups { Ok(()) } else { Err(Miss::NotHere) }
+}
+
+/// The same where heads are packed, of which there are as many in each: the products show that the rest fits.
+fn fit_packed(cx: &MatchCx<'_>, q: &Packed, k: &Packed, v: &Packed) -> Found<()> {
+    let of = |value: ValueId| shape(cx, value).ok_or(Miss::NotHere);
+    let (of_q, of_k, of_v) = (of(q.value)?, of(k.value)?, of(v.value)?);
+    let ([bq, _, _], [bk, sk, _], [bv, sv, _]) = (&of_q[..], &of_k[..], &of_v[..]) else { return Err(Miss::NotHere) };
+    let same = equal([bq, bk, sk].into_iter(), [bk, bv, sv].into_iter());
+    if same && q.heads == k.heads && k.heads == v.heads { Ok(()) } else { Err(Miss::NotHere) }
 }

@@ -6,6 +6,8 @@
 //! Fires if the means are taken along the last axes and these are kept; if `scale` and `B` have the extents of `x` along these
 //! axes; if `x` is of float or halves, the latter also where they are converted to float before and back before `scale`;
 //! if the model's version of the standard has the operator; and if nothing else reads what the nodes give on the way.
+//! The standard's own way of writing it is known too, where `x` is flattened before and the result brought back to the extents of
+//! `x`, and mean and inverse deviation are given as well.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: several nodes fewer each time.
 
 use onnxpress_ir::{Attr, DType, Edit, EditError, Node, NodeId, ValueId};
@@ -31,6 +33,9 @@ impl Rule for FuseLayerNormalization {
 
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Match> {
         let found = Normalized::at(cx, root)?;
+        if let Ok((fused, last)) = super::flattened::normalization(cx, &found) {
+            return Ok(Match(fused, last));
+        }
         let axis = found.over.first_of_last().ok_or(Miss::NotHere)?;
         let mut gone = found.nodes.clone();
         let (mut x, mut value) = (found.x, found.value);

@@ -6,6 +6,7 @@
 mod attention_of_packed_heads;
 mod elementwise;
 mod expression;
+mod flattened;
 mod function;
 mod fuse_attention;
 mod fuse_clip;
@@ -14,6 +15,7 @@ mod fuse_elementwise;
 mod fuse_into_reduction;
 mod fuse_layer_normalization;
 mod fuse_softmax;
+mod heads;
 mod normalized;
 mod pattern;
 mod reduce_pooled_axes;

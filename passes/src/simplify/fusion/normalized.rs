@@ -18,6 +18,10 @@ pub(super) struct Normalized {
     pub(super) nodes: Vec<NodeId>,
     /// What it gives.
     pub(super) value: ValueId,
+    /// The mean that is taken off.
+    pub(super) mean: Option<ValueId>,
+    /// The root.
+    pub(super) deviation: Option<ValueId>,
 }
 
 impl Normalized {
@@ -27,9 +31,13 @@ impl Normalized {
     /// [`Miss::NotHere`] where it is nothing of the kind.
     pub(super) fn at(cx: &MatchCx<'_>, root: NodeId) -> Found<Self> {
         let mut nodes = vec![root];
+        let mut deviation = None;
         let is_div = cx.operator(root, "Div").is_ok();
         let (top, variance) = match is_div {
-            true => (cx.operand(root, 0)?, under_root(cx, cx.operand(root, 1)?, &mut nodes)?),
+            true => {
+                deviation = Some(cx.operand(root, 1)?);
+                (cx.operand(root, 0)?, under_root(cx, cx.operand(root, 1)?, &mut nodes)?)
+            }
             false => {
                 let way = |(top, inverse)| Some((top, under_inverse_root(cx, inverse, &mut nodes).ok()?));
                 either_way(cx, root)?.into_iter().find_map(way).ok_or(Miss::NotHere)?
@@ -39,7 +47,16 @@ impl Normalized {
         nodes.push(add);
         let way = |(mean, epsilon)| Some((mean, scalar(cx, epsilon)?));
         let (mean, epsilon) = either_way(cx, add)?.into_iter().find_map(way).ok_or(Miss::NotHere)?;
-        let found = Self { x: top, over: placeholder(root), epsilon, centered: false, nodes, value: root.port(0) };
+        let found = Self {
+            x: top,
+            over: placeholder(root),
+            epsilon,
+            centered: false,
+            nodes,
+            value: root.port(0),
+            mean: None,
+            deviation,
+        };
         found.of_variance(cx, top, mean)
     }
 
@@ -61,7 +78,12 @@ impl Normalized {
                 }
             }
             let fits = mean.axes == over.axes;
-            return if fits { Ok(Self { x, over, centered: true, ..self }) } else { Err(Miss::NotHere) };
+            let taken_off = Some(mean.node.port(0));
+            return if fits {
+                Ok(Self { x, over, centered: true, mean: taken_off, ..self })
+            } else {
+                Err(Miss::NotHere)
+            };
         }
         // The mean of the squares less the square of the mean.
         let sub = giver(cx, variance, "Sub")?;
@@ -71,7 +93,7 @@ impl Normalized {
         let (x, subtracted, center) = centered(cx, top)?;
         self.nodes.extend([sub, over.node, squared, mean_squared, center, subtracted.node]);
         let fits = base == x && mean == subtracted.node.port(0) && subtracted.axes == over.axes;
-        if fits { Ok(Self { x, over, centered: true, ..self }) } else { Err(Miss::NotHere) }
+        if fits { Ok(Self { x, over, centered: true, mean: Some(mean), ..self }) } else { Err(Miss::NotHere) }
     }
 
     /// The value before a conversion to float, where what is normalized was converted, and is converted back by `after`.
