@@ -9,6 +9,8 @@ mod expression;
 mod flattened;
 mod function;
 mod fuse_attention;
+mod fuse_block_moves;
+mod fuse_channel_normalization;
 mod fuse_clip;
 mod fuse_comparison;
 mod fuse_elementwise;
@@ -22,6 +24,8 @@ mod reduce_pooled_axes;
 
 pub use attention_of_packed_heads::AttentionOfPackedHeads;
 pub use fuse_attention::FuseAttention;
+pub use fuse_block_moves::FuseBlockMoves;
+pub use fuse_channel_normalization::FuseChannelNormalization;
 pub use fuse_clip::FuseClip;
 pub use fuse_comparison::FuseComparison;
 pub use fuse_elementwise::FuseElementwise;
@@ -35,6 +39,8 @@ use crate::rewrite::AnyRule;
 /// The rules of this family.
 pub(super) const RULES: &[&dyn AnyRule] = &[
     &FuseElementwise,
+    &FuseBlockMoves,
+    &FuseChannelNormalization,
     &FuseLayerNormalization,
     &FuseSoftmax,
     &FuseIntoReduction,
