@@ -17,6 +17,9 @@ const CHEAP: u64 = 1 << 20;
 /// Steps beyond which the interpreter is not asked unless the user does: minutes.
 const AFFORDABLE: u64 = 1 << 31;
 
+/// Steps after which the interpreter gives up where loops might turn very often, or might not: seconds.
+const TRIAL: u64 = 1 << 22;
+
 /// Who is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunnerKind {
@@ -85,9 +88,15 @@ pub fn choose(
         RunnerKind::Tract => Ok(vec![tract().ok_or_else(|| left_out("tract"))?]),
         RunnerKind::Ort => Ok(vec![ort(choice)?]),
         RunnerKind::Auto => {
-            let steps = cost::steps(&at_inputs(model, inputs));
-            let limits = Limits { steps: AFFORDABLE, ..Limits::default() };
-            let interpreter = (steps <= AFFORDABLE).then(|| Box::new(Interpreter { limits }) as Box<dyn Runner>);
+            let special = at_inputs(model, inputs);
+            let steps = cost::steps(&special, cost::ROUNDS);
+            let limit = match steps {
+                ..=AFFORDABLE => Some(AFFORDABLE),
+                _ => (cost::steps(&special, 1) <= TRIAL).then_some(TRIAL),
+            };
+            let interpreter = limit.map(|steps| {
+                Box::new(Interpreter { limits: Limits { steps, ..Limits::default() } }) as Box<dyn Runner>
+            });
             let mut runners: Vec<_> = tract().into_iter().chain(interpreter).collect();
             if steps <= CHEAP {
                 runners.reverse();

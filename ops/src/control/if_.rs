@@ -48,8 +48,9 @@ fn infer(
     // Which attribute comes first in the file says nothing.
     let then_first = cx.node.attrs.iter().find(|attr| !attr.value.graphs().is_empty());
     let then_first = then_first.is_some_and(|attr| attr.name == "then_branch");
-    match cx.constant(0).and_then(|condition| condition.values::<bool>().ok()?.first().copied()) {
-        Some(holds) => Ok(if holds == then_first { one.clone() } else { other.clone() }),
+    // Exporters ask for ranks and extents, which are known where they are.
+    match cx.ints(0).and_then(|condition| condition.first().copied()) {
+        Some(holds) => Ok(if (holds != 0) == then_first { one.clone() } else { other.clone() }),
         None => Ok(one.iter().zip(other).map(|(a, b)| either(a, b)).collect()),
     }
 }
