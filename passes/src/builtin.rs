@@ -24,6 +24,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::DedupeInitializers>()?;
     passes.register::<crate::EliminateCommonSubexpressions>()?;
     passes.register::<crate::InlineFunctions>()?;
+    passes.register::<crate::UpgradeOpset>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

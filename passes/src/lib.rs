@@ -21,6 +21,7 @@ mod infer_shapes;
 mod inline_functions;
 mod reading_across;
 mod transplant;
+mod upgrade_opset;
 
 pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;
@@ -28,3 +29,4 @@ pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
 pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
+pub use upgrade_opset::{Opset, UpgradeOpset};

@@ -15,6 +15,8 @@ pub(super) enum Coordinates {
     PytorchHalfPixel,
     AlignCorners,
     Asymmetric,
+    /// Of opsets 11 and 12 only.
+    TfHalfPixelForNn,
     CropAndResize,
 }
 
@@ -58,6 +60,7 @@ impl Method {
             "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
             "align_corners" => Coordinates::AlignCorners,
             "asymmetric" => Coordinates::Asymmetric,
+            "tf_half_pixel_for_nn" => Coordinates::TfHalfPixelForNn,
             "tf_crop_and_resize" => Coordinates::CropAndResize,
             other => return Err(unknown("coordinate_transformation_mode", other)),
         };
@@ -103,6 +106,7 @@ impl AxisPlan {
             Coordinates::AlignCorners if length == 1.0 => 0.0,
             Coordinates::AlignCorners => x * (input - 1.0) / (length - 1.0),
             Coordinates::Asymmetric => x / self.scale,
+            Coordinates::TfHalfPixelForNn => (x + 0.5) / self.scale,
             Coordinates::CropAndResize => {
                 let (start, end) = self.region;
                 let within = if length == 1.0 {
