@@ -8,7 +8,7 @@ use onnxpress_ops::schema::{self, OpSchema};
 
 use super::compatible;
 use super::rules::{
-    attribute_to_operand as operand, batch_normalization, default, dropout, group_normalization, resize, scan, softmax,
+    attribute_to_operand as operand, batch_normalization, default, dropout, experimental, group_normalization, resize, scan, softmax,
 };
 use super::site::{Refusal, Site};
 
@@ -52,6 +52,7 @@ const NEGATIVE: &str = "counting from the end is new, and what counts so was an 
 
 /// By operator, then version.
 pub(super) const STEPS: &[Step] = &[
+    rule("Affine", 10, experimental::affine),
     same("ArgMax", 12, FIRST),
     same("ArgMin", 12, FIRST),
     same("Attention", 24, "without lengths every key is attended to, as before"),
@@ -70,6 +71,7 @@ pub(super) const STEPS: &[Step] = &[
     same("Constant", 11, "only adds ways to say the value"),
     same("Constant", 12, "only adds ways to say the value"),
     same("ConvTranspose", 11, "a formula for odd padding was mended that no runtime had taken at its word"),
+    rule("Crop", 10, experimental::crop),
     rule("DFT", 20, operand::dft_axis),
     same("DepthToSpace", 11, "the order that there was is the default"),
     same("DequantizeLinear", 13, "a scale of one element is for all, whatever the axis"),
@@ -83,6 +85,7 @@ pub(super) const STEPS: &[Step] = &[
     rule("GridSample", 20, default::grid_sample),
     rule("GroupNormalization", 21, group_normalization::for_channels),
     rule("Hardmax", 13, softmax::one_axis),
+    rule("ImageScaler", 10, experimental::image_scaler),
     same("LSTM", 14, LAYOUT),
     same("LayerNormalization", 17, "onnxruntime had it before under the same name"),
     rule("LogSoftmax", 13, softmax::one_axis),
