@@ -25,6 +25,9 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::EliminateCommonSubexpressions>()?;
     passes.register::<crate::InlineFunctions>()?;
     passes.register::<crate::UpgradeOpset>()?;
+    passes.register::<crate::specialize::SetDim>()?;
+    passes.register::<crate::specialize::SetInput>()?;
+    passes.register::<crate::specialize::InitializersAsConstants>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

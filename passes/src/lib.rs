@@ -10,6 +10,7 @@ pub mod pass;
 pub mod pipeline;
 pub mod rewrite;
 pub mod simplify;
+pub mod specialize;
 
 mod builtin;
 mod calls;

@@ -8,7 +8,7 @@ use onnxpress_ir::Model;
 use onnxpress_ops::verify::Severity;
 use onnxpress_ops::{infer, verify};
 
-use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said};
+use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said, Settled};
 use crate::pipeline::{PassStep, Pipeline, Step};
 use crate::rewrite::file_size;
 
@@ -93,6 +93,8 @@ pub struct Report {
     pub lossy: bool,
     /// Whether a pass ran whose result may be larger than what came in.
     pub may_grow: bool,
+    /// What passes have settled for the model's callers.
+    pub settled: Settled,
 }
 
 /// Why a run ended without a result.
@@ -230,8 +232,10 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let Said { applied, declined, notices, witness } = cx.into_said();
+        let Said { applied, declined, notices, witness, settled } = cx.into_said();
         self.report.notices.extend(notices);
+        self.report.settled.inputs.extend(settled.inputs);
+        self.report.settled.dims.extend(settled.dims);
         self.report.passes.push(PassRecord {
             name: step.pass.name(),
             text: text.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onnxpress_ir::Model;
+use onnxpress_ir::{Model, Tensor, Type};
 
 use crate::options::Options;
 use crate::pipeline::{PassSpec, Registry, RegistryError};
@@ -124,6 +124,7 @@ pub(crate) struct Said {
     pub(crate) declined: Vec<Decline>,
     pub(crate) notices: Vec<String>,
     pub(crate) witness: Option<Box<Model>>,
+    pub(crate) settled: Settled,
 }
 
 /// What holds for every pass of a run.
@@ -133,6 +134,33 @@ pub struct Request<'a> {
     pub dims: &'a [(String, i64)],
     /// About how many bytes the model took when the run began; `None` where no run is going on. The manager counts it.
     pub came: Option<usize>,
+    /// Where arrays come from that a pass is asked to read; `None` where there are none to be had.
+    pub arrays: Option<&'a dyn ArraySource>,
+}
+
+/// Reads arrays for passes, which open no files themselves.
+pub trait ArraySource {
+    /// The tensor in `file` for the value `name`, of the element type of `ty` where files have no such type.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as messages say it.
+    fn array(&self, file: &str, name: &str, ty: &Type) -> Result<Tensor, String>;
+}
+
+impl std::fmt::Debug for dyn ArraySource + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArraySource")
+    }
+}
+
+/// What passes have settled for the callers of a model: whoever compares the result with the model that came in has to give
+/// that one the same.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settled {
+    /// Inputs that are gone, with the value that they have now; `None` for the one that the model itself gave them.
+    pub inputs: Vec<(String, Option<Tensor>)>,
+    /// Dimensions that have a size now, by name, or by input and axis as in `x:0`.
+    pub dims: Vec<(String, i64)>,
 }
 
 impl<'a> PassCx<'a> {
@@ -162,6 +190,16 @@ impl<'a> PassCx<'a> {
     /// changed or fake quantization inserted.
     pub fn set_witness(&mut self, witness: Model) {
         self.said.witness = Some(Box::new(witness));
+    }
+
+    /// Says that an input is gone: it is this value now, or the one that the model itself gave it.
+    pub fn pinned(&mut self, input: &str, value: Option<Tensor>) {
+        self.said.settled.inputs.push((input.to_owned(), value));
+    }
+
+    /// Says that a dimension has a size now: by name, or by input and axis as in `x:0`.
+    pub fn sized(&mut self, dim: &str, size: i64) {
+        self.said.settled.dims.push((dim.to_owned(), size));
     }
 
     /// How often each rule was applied.

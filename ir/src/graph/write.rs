@@ -122,6 +122,25 @@ impl Graph {
         self.store.remove_node(NodeIndex::new(id.slot())).expect("the vertex is in the graph").vertex
     }
 
+    /// Makes one reading of a value read another.
+    ///
+    /// # Panics
+    /// If reader or value were removed.
+    pub fn read_instead(&mut self, reading: Use, value: ValueId) {
+        self.connect(reading.node, reading.slot, Some(value));
+    }
+
+    /// Takes away an input that nothing reads.
+    ///
+    /// # Panics
+    /// If it is read, or no input.
+    pub fn take_input(&mut self, id: NodeId) -> Input {
+        match self.remove(id) {
+            Vertex::Input(input) => *input,
+            _ => unreachable!("the vertex is no input"),
+        }
+    }
+
     fn vertex_mut(&mut self, id: NodeId) -> &mut Vertex {
         self.revision += 1;
         self.get_mut(id).expect("an id of a vertex that was removed")

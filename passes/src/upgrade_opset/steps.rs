@@ -8,7 +8,8 @@ use onnxpress_ops::schema::{self, OpSchema};
 
 use super::compatible;
 use super::rules::{
-    attribute_to_operand as operand, batch_normalization, default, dropout, experimental, group_normalization, resize, scan, softmax,
+    attribute_to_operand as operand, batch_normalization, default, dropout, experimental, group_normalization, resize,
+    scan, softmax,
 };
 use super::site::{Refusal, Site};
 

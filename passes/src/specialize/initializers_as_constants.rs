@@ -1,0 +1,54 @@
+//! `initializers-as-constants`: takes values that callers may override for the constants that they nearly always are.
+
+use onnxpress_ir::{Model, NodeId};
+
+use super::pin;
+use crate::pass::{Pass, PassCx, PassError};
+
+crate::options! {
+    /// Makes initializers that are also inputs constants, and nothing but that.
+    ///
+    /// From version 4 of the file format on such an initializer is what the input is unless a caller gives another value, so
+    /// passes have to leave it alone. Exporters write models so out of habit; callers that give no values run the result as
+    /// before.
+    pub struct InitializersAsConstants;
+}
+
+impl Pass for InitializersAsConstants {
+    const NAME: &'static str = "initializers-as-constants";
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let graph = &mut model.graph;
+        let ids: Vec<NodeId> = graph.inputs().iter().copied().filter(|&id| graph.input(id).default.is_some()).collect();
+        for &id in &ids {
+            let Some(value) = graph.input(id).default.clone() else { continue };
+            cx.pinned(&graph.label(id.port(0)), None);
+            pin(graph, id, value);
+        }
+        if !ids.is_empty() {
+            super::settle(model, "these constants")?;
+        }
+        cx.applied(Self::NAME, ids.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::super::tests::run;
+
+    #[test]
+    fn the_value_stays_and_the_input_goes() {
+        let text = run("initializers-as-constants", "g (float[2] x, float[2] w = {1, 2}) => (y) { y = Add(x, w) }");
+        insta::assert_snapshot!(text, @r#"
+        <ir_version: 10, opset_import: ["" : 21]>
+        g (float[2] x) => (float[2] y)
+        <float[2] w = {1, 2}>
+        {
+          y = Add(x, w)  # float[2]
+        }
+        settled: ["w"] []
+        "#);
+    }
+}
