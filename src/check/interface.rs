@@ -1,15 +1,20 @@
-//! What the outside sees of a model, which no pass may change: names, order and types of inputs and outputs.
+//! What the outside sees of a model: names, order and types of inputs and outputs. No pass may change it, but for inputs that
+//! it was asked to give a value.
 
 use onnxpress_ir::{Graph, Model, NodeId, Type};
+use onnxpress_passes::pass::Settled;
 
 /// Where two interfaces differ; `None` where a reader of the one can read the other.
 ///
 /// An output may be declared more precisely than before: a pass may have found out its shape.
-pub(super) fn conflict(original: &Model, result: &Model) -> Option<String> {
+pub(super) fn conflict(original: &Model, result: &Model, settled: &Settled) -> Option<String> {
     let (a, b) = (&original.graph, &result.graph);
     let inputs = |graph: &Graph| entries(graph, graph.inputs(), |graph, id| graph.input(id).declared.clone());
     let outputs = |graph: &Graph| entries(graph, graph.outputs(), |graph, id| graph.output(id).declared.clone());
-    differ("input", &inputs(a), &inputs(b)).or_else(|| differ("output", &outputs(a), &outputs(b)))
+    let (mut before, after) = (inputs(a), inputs(b));
+    let is_there = |name: &String| after.iter().any(|(other, _)| other == name);
+    before.retain(|(name, _)| is_there(name) || settled.inputs.iter().all(|(gone, _)| gone != name));
+    differ("input", &before, &after).or_else(|| differ("output", &outputs(a), &outputs(b)))
 }
 
 fn entries(graph: &Graph, ids: &[NodeId], declared: impl Fn(&Graph, NodeId) -> Type) -> Vec<(String, Type)> {
@@ -43,7 +48,7 @@ mod tests {
     use super::*;
 
     fn between(original: &str, result: &str) -> Option<String> {
-        conflict(&Model::from_text(original).unwrap(), &Model::from_text(result).unwrap())
+        conflict(&Model::from_text(original).unwrap(), &Model::from_text(result).unwrap(), &Settled::default())
     }
 
     #[test]
@@ -59,6 +64,16 @@ mod tests {
         assert_eq!(between(model, renamed).unwrap(), "output 0 is `w` instead of `y`");
         let double = "g (float[N] x, float[N] z) => (double[N] y) { y = Add(x, z) }";
         assert!(between(model, double).unwrap().starts_with("output `y` is double[N] instead of float[N]"));
+    }
+
+    #[test]
+    fn an_input_may_go_that_was_given_a_value() {
+        let before = Model::from_text("g (float[N] x, float[N] z) => (float[N] y) { y = Add(x, z) }").unwrap();
+        let after = Model::from_text("g (float[N] x) => (float[N] y) { y = Neg(x) }").unwrap();
+        let settled = |name: &str| Settled { inputs: vec![(name.to_owned(), None)], ..Settled::default() };
+        assert_eq!(conflict(&before, &after, &settled("z")), None);
+        assert_eq!(conflict(&before, &after, &settled("x")).unwrap(), "input `z` is gone");
+        assert_eq!(conflict(&after, &before, &settled("z")).unwrap(), "input `z` was not there before");
     }
 
     #[test]

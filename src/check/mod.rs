@@ -9,12 +9,15 @@ mod difference;
 mod interface;
 mod mode;
 mod numeric;
+mod settled;
 
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
+use onnxpress_passes::pass::Settled;
 
 pub use difference::{Difference, difference};
 pub use mode::{Mode, UnknownMode};
+pub use settled::asked_of;
 
 use crate::inputs::GenerateError;
 use crate::runner::{RunnerChoice, RunnerError};
@@ -37,12 +40,23 @@ pub struct CheckRequest<'a> {
     pub seeds: u64,
     /// The largest error that counts as agreement.
     pub tolerance: f64,
+    /// What passes have settled for the original's callers: it is given these sizes and values, and the result has no such
+    /// inputs any more.
+    pub settled: Settled,
 }
 
 impl Default for CheckRequest<'_> {
     fn default() -> Self {
         let (mode, runner) = (Mode::default(), RunnerChoice::default());
-        Self { mode, runner, inputs: Vec::new(), dims: &[], seeds: 2, tolerance: TOLERANCE }
+        Self {
+            mode,
+            runner,
+            inputs: Vec::new(),
+            dims: &[],
+            seeds: 2,
+            tolerance: TOLERANCE,
+            settled: Settled::default(),
+        }
     }
 }
 
@@ -169,7 +183,7 @@ pub fn check_models(
         return Ok(CheckReport::of(Done::Nothing, Vec::new()));
     }
     for model in std::iter::once(result).chain(witness) {
-        if let Some(conflict) = interface::conflict(original, model) {
+        if let Some(conflict) = interface::conflict(original, model, &request.settled) {
             return Err(CheckError::Interface(conflict));
         }
     }

@@ -9,8 +9,8 @@ use onnxpress_ops::evaluate::Value;
 
 use super::chance::random_outputs;
 use super::difference::{Difference, difference};
+use super::settled::{self, values_for};
 use super::{CheckError, CheckReport, CheckRequest, Done, OutputReport};
-use crate::inputs::Generator;
 use crate::runner::{Runner, RunnerError, choose};
 
 /// How many choices of sizes are tried before giving up on inputs that are made.
@@ -90,7 +90,7 @@ fn baseline(model: &Model, request: &CheckRequest<'_>, notices: &mut Vec<String>
     if !request.inputs.is_empty() {
         return run_original(model, request, request.inputs.clone()).map_err(cannot);
     }
-    let generator = Generator::new(model, request.dims)?;
+    let generator = settled::Generator::new(model, request)?;
     let mut first_error = None;
     let mut last_resort = None;
     for choice in 0..generator.choices().clamp(1, CHOICES) {
@@ -132,7 +132,7 @@ fn cannot(error: RunnerError) -> CheckError {
 fn more_seeds(
     model: &Model,
     request: &CheckRequest<'_>,
-    generator: &Generator,
+    generator: &settled::Generator,
     choice: usize,
     mut baseline: Baseline,
 ) -> Result<Baseline, CheckError> {
@@ -192,9 +192,11 @@ fn compare(
     inputs: &[Inputs],
     originals: &[Outputs],
 ) -> Result<CheckReport, CheckError> {
-    let results = run_all(runner, models.result, inputs).map_err(CheckError::Result)?;
+    let run =
+        |model: &Model| run_all(runner, model, &values_for(model, models.original, inputs)).map_err(CheckError::Result);
+    let results = run(models.result)?;
     let witnesses = match models.witness {
-        Some(witness) => Some(run_all(runner, witness, inputs).map_err(CheckError::Result)?),
+        Some(witness) => Some(run(witness)?),
         None => None,
     };
     let graph = &models.original.graph;

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use crate::check::{self, CheckError, CheckReport, CheckRequest, Mode};
 use crate::ir::Model;
 use crate::passes::manager::{Checkpoint, Report};
+use crate::passes::pass::Settled;
 use crate::runner::{RunnerChoice, RunnerKind};
 
 /// What runs models, and on what.
@@ -54,12 +55,34 @@ fn dimension(text: &str) -> Result<(String, i64), String> {
 impl Feeding {
     /// The request of a comparison.
     pub(super) fn request(&self, mode: Mode, running: &Running, model: &Model) -> Result<CheckRequest<'_>, Failure> {
+        self.request_settled(mode, running, model, model, &Settled::default())
+    }
+
+    /// The request of a comparison with a model for which passes have settled something.
+    fn request_settled(
+        &self,
+        mode: Mode,
+        running: &Running,
+        model: &Model,
+        result: &Model,
+        settled: &Settled,
+    ) -> Result<CheckRequest<'_>, Failure> {
         let mut inputs = Vec::new();
         for path in &self.inputs {
-            inputs.push(crate::inputs::bind(model, crate::npz::read(path)?)?.values);
+            let mut arrays = crate::npz::read(path)?;
+            // They are meant for the result, and must have its sizes.
+            crate::inputs::bind(result, arrays.clone())?;
+            let pinned = settled.inputs.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+            arrays.extend(pinned);
+            inputs.push(crate::inputs::bind(model, arrays)?.values);
+        }
+        for (dim, size) in &settled.dims {
+            if let Some((_, other)) = self.dims.iter().find(|(other, asked)| other == dim && asked != size) {
+                return Err(Failure::usage(format!("--dim {dim}={other}, but it was set to {size}")));
+            }
         }
         let (dims, seeds, tolerance) = (&self.dims[..], self.seeds, self.tolerance);
-        Ok(CheckRequest { mode, runner: running.choice()?, inputs, dims, seeds, tolerance })
+        Ok(CheckRequest { mode, runner: running.choice()?, inputs, dims, seeds, tolerance, settled: settled.clone() })
     }
 }
 
@@ -138,13 +161,15 @@ impl Check {
         _global: &Global,
     ) -> Result<Proof, Failure> {
         let mode: Mode = self.check.parse().map_err(Failure::usage)?;
-        let request = self.feeding.request(mode, &self.running, original)?;
+        let request = self.feeding.request_settled(mode, &self.running, original, result, &run.settled)?;
         // What lies between the ends is proven link by link; the last link also says how far the end is from the beginning.
         let (last, links) = match run.checkpoints.split_last() {
             Some((last, links)) => (Some(last), links),
             None => (None, &[][..]),
         };
         for link in links {
+            let (inputs, dims) = check::asked_of(&link.expected, original, &request);
+            let request = CheckRequest { inputs, dims: &dims, ..request.clone() };
             check::check_models(&link.expected, &link.actual, None, &request).map_err(|error| failure(&error, link))?;
         }
         let witness = last.filter(|last| last.is_witness || !links.is_empty()).map(|last| &last.expected);

@@ -1,5 +1,6 @@
 //! `opt`: a pipeline over a model, checked and written.
 
+mod first;
 mod html;
 mod report;
 mod watch;
@@ -11,7 +12,9 @@ use super::{Global, model, output};
 use crate::inspect;
 use crate::onnx::{self, DataPlacement, OnnxFile, OpenOptions};
 use crate::passes::manager::{self, RunOptions};
+use crate::passes::pass::Request;
 use crate::proto::schema::ModelProto;
+use first::{Files, First};
 use report::{Made, OptReport};
 use watch::Watch;
 
@@ -48,9 +51,8 @@ pub(super) struct Opt {
     /// Write all weights into the model.
     #[arg(long)]
     embed: bool,
-    /// Take initializers that are also inputs for constants, whatever the format's version says.
-    #[arg(long)]
-    initializers_as_constants: bool,
+    #[command(flatten)]
+    first: First,
     /// Exit with 0 even if a lossy pass found nothing to change.
     #[arg(long)]
     allow_unchanged: bool,
@@ -70,7 +72,7 @@ impl Opt {
                 Failure::usage(format!("there is no preset `{name}`")).with_help("`onnxpress passes` lists them")
             );
         }
-        let pipeline = passes.pipeline(text).map_err(|error| Failure::pipeline(&error, text))?;
+        let pipeline = self.first.and_then(&passes, text)?;
         for name in [&self.stop_after, &self.print_after].into_iter().flatten().filter(|name| *name != "*") {
             if passes.pass(name).is_none() {
                 return Err(
@@ -79,9 +81,9 @@ impl Opt {
             }
         }
 
-        let options = OpenOptions { initializers_as_constants: self.initializers_as_constants };
-        let mut file = model::open(&self.input, options)?;
+        let mut file = model::open(&self.input, OpenOptions::default())?;
         let mut notices: Vec<String> = file.notices.iter().map(|notice| notice.0.clone()).collect();
+        notices.extend(self.overridable(&file.model).filter(|_| !pipeline.steps.is_empty()));
         let watch = Watch::new(global, self.print_after.as_deref());
         // Sizes are counted of typed models, and the types of this one are inferred by the run.
         let original = file.model.clone();
@@ -93,10 +95,11 @@ impl Opt {
                 check_each: self.check.each(),
                 stop_after: self.stop_after.as_deref(),
                 observer: Some(&watch),
-                ..RunOptions::default()
+                request: Request { arrays: Some(&Files), ..Request::default() },
             },
         );
         watch.done();
+        let text = &pipeline.to_string();
         let mut run = ran
             .map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &file, &error)))?;
         notices.append(&mut run.notices);
@@ -138,6 +141,18 @@ impl Opt {
         }
         report.say(global);
         Ok(())
+    }
+
+    /// What the user should know of initializers that callers may override.
+    fn overridable(&self, model: &crate::ir::Model) -> Option<String> {
+        let graph = &model.graph;
+        let count = graph.inputs().iter().filter(|&&id| graph.input(id).default.is_some()).count();
+        (count > 0 && !self.first.takes_constants()).then(|| {
+            format!(
+                "{count} initializer(s) are also inputs, which callers may override, and are left alone; \
+                 --initializers-as-constants takes them for constants"
+            )
+        })
     }
 
     fn save(&self, file: &OnnxFile, message: ModelProto) -> Result<onnx::Saved, Failure> {

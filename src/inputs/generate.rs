@@ -61,7 +61,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// `dims` gives sizes to dimensions: by name, as the file has it, or by input and axis, as in `x.0`.
+    /// `dims` gives sizes to dimensions: by name, as the file has it, or by input and axis, as in `x:0`.
     ///
     /// # Errors
     /// Where an input is of a type that nothing can be made for, or `dims` names what is not there.
@@ -170,31 +170,41 @@ fn open_extents(model: &Model) -> usize {
 }
 
 fn fixed(model: &Model, dims: &[(String, i64)]) -> Result<Sizes, GenerateError> {
-    let graph = &model.graph;
     let mut fixed = Sizes::new();
     for (name, size) in dims {
         if *size < 0 {
             return Err(GenerateError::Size { name: name.clone(), size: *size });
         }
-        let mut found = false;
-        for &id in graph.inputs() {
-            let Some(shape) = graph.ty(id.port(0)).shape() else { continue };
-            let input = graph.label(id.port(0));
-            for (axis, dim) in shape.iter().enumerate() {
-                let here = *name == format!("{input}.{axis}");
-                for symbol in dim.symbols() {
-                    if here || matches!(&symbol, Symbol::Named(known) if **known == **name) {
-                        fixed.insert(symbol, *size);
-                        found = true;
-                    }
-                }
-            }
-        }
-        if !found {
+        let symbols = symbols_of(model, name);
+        if symbols.is_empty() {
             return Err(GenerateError::UnknownDim { name: name.clone(), wanted: super::describe(model) });
         }
+        fixed.extend(symbols.into_iter().map(|symbol| (symbol, *size)));
     }
     Ok(fixed)
+}
+
+/// The open extents that are meant by a name, or by input and axis as in `x:0` or `x.0`.
+fn symbols_of(model: &Model, name: &str) -> Vec<Symbol> {
+    let graph = &model.graph;
+    let mut symbols = Vec::new();
+    for &id in graph.inputs() {
+        let Some(shape) = graph.ty(id.port(0)).shape() else { continue };
+        let input = graph.label(id.port(0));
+        for (axis, dim) in shape.iter().enumerate() {
+            let here = name == format!("{input}.{axis}") || name == format!("{input}:{axis}");
+            let meant = |symbol: &Symbol| here || matches!(symbol, Symbol::Named(known) if **known == *name);
+            symbols.extend(dim.symbols().into_iter().filter(meant));
+        }
+    }
+    symbols
+}
+
+/// Whether an input of the model has an open extent that is meant by this name.
+pub(crate) fn has_dim(model: &Model, name: &str) -> bool {
+    let mut annotated = model.clone();
+    infer::graph(&mut annotated.graph);
+    !symbols_of(&annotated, name).is_empty()
 }
 
 /// The type at these sizes; what is still open then has extent 1, and an unknown rank is 0.

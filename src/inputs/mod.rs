@@ -6,6 +6,7 @@ mod random;
 mod ranges;
 mod sizes;
 
+pub(crate) use generate::has_dim;
 pub use generate::{GenerateError, Generator};
 pub use given::{Given, InputsError, bind, type_of};
 

@@ -17,6 +17,7 @@ mod external_data;
 mod pipes;
 mod proof;
 mod reports;
+mod settled;
 mod small_models;
 mod unwritable_output;
 mod workplace;

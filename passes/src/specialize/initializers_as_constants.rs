@@ -19,16 +19,17 @@ impl Pass for InitializersAsConstants {
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         let graph = &mut model.graph;
-        let ids: Vec<NodeId> = graph.inputs().iter().copied().filter(|&id| graph.input(id).default.is_some()).collect();
-        for &id in &ids {
-            let Some(value) = graph.input(id).default.clone() else { continue };
+        let default = |&id: &NodeId| Some((id, graph.input(id).default.clone()?));
+        let values: Vec<_> = graph.inputs().iter().filter_map(default).collect();
+        for (id, _) in &values {
             cx.pinned(&graph.label(id.port(0)), None);
-            pin(graph, id, value);
         }
-        if !ids.is_empty() {
+        let count = values.len();
+        if count > 0 {
+            pin(graph, values);
             super::settle(model, "these constants")?;
         }
-        cx.applied(Self::NAME, ids.len());
+        cx.applied(Self::NAME, count);
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ mod set_dim;
 mod set_input;
 mod sizes;
 
+use std::collections::HashMap;
+
 use onnxpress_ir::{Constant, ConstantForm, ConstantValue, Graph, Model, NodeId, Order, Port, Use};
 use onnxpress_ops::infer;
 
@@ -26,18 +28,21 @@ fn wanted(graph: &Graph) -> String {
     if list.is_empty() { "no inputs".to_owned() } else { list.join(", ") }
 }
 
-/// Puts a constant in the place of an input of the main graph. It keeps the input's name.
-fn pin(graph: &mut Graph, input: NodeId, value: ConstantValue) {
-    let name = graph.port(input.port(0)).name.clone();
-    let order = Order::default();
-    let port = Port { name, ..Port::default() };
-    let constant = graph.add_constant(Constant { value, port, form: ConstantForm::Initializer, order });
-    let readers: Vec<Use> = graph.readers(input.port(0)).collect();
-    readers.into_iter().for_each(|reading| graph.read_instead(reading, constant));
-    for entry in &mut graph.declared {
-        entry.value = entry.value.map(|value| if value == input.port(0) { constant } else { value });
+/// Puts constants in the place of inputs of the main graph. They keep the inputs' names.
+fn pin(graph: &mut Graph, values: Vec<(NodeId, ConstantValue)>) {
+    let mut constants = HashMap::new();
+    for (input, value) in values {
+        let port = Port { name: graph.port(input.port(0)).name.clone(), ..Port::default() };
+        let (form, order) = (ConstantForm::Initializer, Order::default());
+        let constant = graph.add_constant(Constant { value, port, form, order });
+        let readers: Vec<Use> = graph.readers(input.port(0)).collect();
+        readers.into_iter().for_each(|reading| graph.read_instead(reading, constant));
+        constants.insert(input.port(0), constant);
+        graph.take_input(input);
     }
-    graph.take_input(input);
+    for entry in &mut graph.declared {
+        entry.value = entry.value.map(|value| constants.get(&value).copied().unwrap_or(value));
+    }
 }
 
 /// Infers everything anew from what has been settled.

@@ -59,7 +59,7 @@ impl SetInput {
         if !sizes.is_empty() {
             substitute(&mut model.graph, sizes);
         }
-        pin(&mut model.graph, id, ConstantValue::Dense(value));
+        pin(&mut model.graph, vec![(id, ConstantValue::Dense(value))]);
     }
 }
 

@@ -1,9 +1,8 @@
 //! A size in the place of a symbol, wherever it stands.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use onnxpress_ir::{Dim, Graph, NodeId, Shape, Symbol, Type, ValueId};
+use onnxpress_ir::{Dim, Fact, Graph, NodeId, Shape, Symbol, Type, ValueId};
 
 /// Sizes of symbols.
 pub(super) type Sizes = BTreeMap<Symbol, i64>;
@@ -20,15 +19,15 @@ pub(super) fn substitute(graph: &mut Graph, sizes: &Sizes) {
     for entry in &mut graph.declared {
         entry.ty = at(&entry.ty, sizes);
     }
-    let mut facts: Vec<(ValueId, Type, Option<Arc<[Dim]>>)> = Vec::new();
+    let mut facts: Vec<(ValueId, Fact)> = Vec::new();
     for (id, vertex) in graph.vertices() {
         for (port, known) in (0u32..).zip(vertex.ports()) {
             let elements = known.elements.as_ref().map(|elements| elements.iter().map(|dim| of(dim, sizes)).collect());
-            facts.push((id.port(port), at(&known.ty, sizes), elements));
+            facts.push((id.port(port), Fact { ty: at(&known.ty, sizes), elements }));
         }
     }
-    for (value, ty, elements) in facts {
-        graph.set_fact(value, ty, elements);
+    for (value, fact) in facts {
+        graph.set_fact(value, fact.ty, fact.elements);
     }
     let holders: Vec<NodeId> = graph.nodes().filter(|(_, node)| node.has_subgraphs()).map(|(id, _)| id).collect();
     for id in holders {
