@@ -17,7 +17,7 @@ use onnxpress_passes::pass::Settled;
 
 pub use difference::{Difference, difference};
 pub use mode::{Mode, UnknownMode};
-pub use settled::asked_of;
+pub use settled::{Asked, asked_of};
 
 use crate::inputs::GenerateError;
 use crate::runner::{RunnerChoice, RunnerError};

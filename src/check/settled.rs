@@ -51,16 +51,20 @@ pub(super) fn values_for(model: &Model, original: &Model, inputs: &[Inputs]) -> 
     inputs.iter().map(pick).collect()
 }
 
-/// Of a request for the original, what is asked of a model in the middle of the run: inputs that it still has, and sizes of
-/// dimensions that it still leaves open.
-pub fn asked_of(
-    model: &Model,
-    original: &Model,
-    request: &CheckRequest<'_>,
-) -> (Vec<Vec<Option<Value>>>, Vec<(String, i64)>) {
+/// Of a request for the original, what is asked of a model in the middle of the run.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Sets of inputs, as far as the model still has them.
+    pub inputs: Vec<Vec<Option<Value>>>,
+    /// Sizes of dimensions that it still leaves open.
+    pub dims: Vec<(String, i64)>,
+}
+
+/// What a request for the original asks of another model of the same run.
+pub fn asked_of(model: &Model, original: &Model, request: &CheckRequest<'_>) -> Asked {
     let open = |(dim, _): &&(String, i64)| inputs::has_dim(model, dim);
     let dims = request.dims.iter().filter(open).cloned().collect();
-    (values_for(model, original, &request.inputs), dims)
+    Asked { inputs: values_for(model, original, &request.inputs), dims }
 }
 
 fn names(graph: &Graph) -> impl Iterator<Item = String> {

@@ -168,7 +168,7 @@ impl Check {
             None => (None, &[][..]),
         };
         for link in links {
-            let (inputs, dims) = check::asked_of(&link.expected, original, &request);
+            let check::Asked { inputs, dims } = check::asked_of(&link.expected, original, &request);
             let request = CheckRequest { inputs, dims: &dims, ..request.clone() };
             check::check_models(&link.expected, &link.actual, None, &request).map_err(|error| failure(&error, link))?;
         }

@@ -52,7 +52,7 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    Opt(opt::Opt),
+    Opt(Box<opt::Opt>),
     Inspect(inspect::Inspect),
     Run(run::Run),
     Compare(compare::Compare),
