@@ -35,6 +35,7 @@ from run import PATIENCE, TOLERANCE, accepted, distance, feed, session
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OLDEST = 7
 NOWHERE = pathlib.Path("/nonexistent")
+NEARER = (25, 22, 18, 13)  # Where nobody runs the newest version, the next of these is tried.
 
 
 def newest_that_runs():
@@ -147,7 +148,7 @@ def examine(job):
         before.write_bytes(model)
         was = onnx.load(before)
         if opset(was) is None or not OLDEST <= opset(was) < to:
-            return [], "not older", None
+            return [], "not older" if opset(was) else "no operators", None
         command = [binary, "opt", before, "-o", after, "-p", f"upgrade-opset{{to={to}}}", "--check", "structure", "--report", report]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode:
@@ -169,15 +170,18 @@ def examine(job):
         try:
             names, expected, actual = by_onnxruntime(before, after, given)
             who = "onnxruntime"
-        except Exception as first:
+        except Exception:
             try:
                 inputs = named(given, values(was)) if given is not NOWHERE else {}
                 expected, actual = (interpreted(binary, path, inputs, folder) for path in (before, after))
                 names = list(expected)
                 expected, actual = [expected[key] for key in names], [actual.get(key) for key in names]
                 who = "interpreter"
-            except Exception as error:
-                return [], "nobody runs it", stopped
+            except Exception:
+                # New versions of operators may have no kernel yet; what leads there is held against the ones before.
+                nearer = next((version for version in NEARER if version < to), None)
+                found = examine((*job[:-1], nearer)) if nearer and opset(was) < nearer else ([], "nobody runs it", None)
+                return (*found[:2], stopped)
         lines = []
         for index, (output, a, b) in enumerate(zip(names, expected, actual)):
             # Where a runtime mended something in a later version, what the standard's test expects is as good.
