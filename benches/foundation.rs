@@ -1,135 +1,23 @@
 //! Whole-process figures: opening, looking at, checking and writing models, beside `cp` and memcpy in the same run.
 //!
-//! A machine's speed drifts and its disk more so, so each figure is the median of alternating runs and is told as a ratio.
-//! Memory is what the process held beyond mapped files (`RssAnon`), sampled while it ran. Nothing here fails: figures are
-//! for people to read.
+//! Nothing here fails: figures are for people to read.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+
+mod generate;
+mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
-use onnxpress::proto::schema::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    tensor_shape_proto::{Dimension, dimension::Value as Extent},
-    type_proto,
-};
+use generate::{model, node};
+use onnxpress::proto::schema::TensorProto;
 use onnxpress::proto::{Bytes, write_atomically};
+use process::{RUNS, cp_synced, median, opt, paired, press};
 
-const RUNS: usize = 5;
 /// 113 weights of 16 MiB: 1.9 GB.
 const WEIGHTS: usize = 113;
-
-struct Figure {
-    seconds: f64,
-    anonymous_kb: u64,
-    resident_kb: u64,
-}
-
-/// Runs a command to its end and watches its memory.
-fn measure(command: &mut Command) -> Figure {
-    let clock = Instant::now();
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let (mut anonymous_kb, mut resident_kb) = (0, 0);
-    let seconds = loop {
-        let (anonymous, resident) = memory(&child);
-        anonymous_kb = anonymous_kb.max(anonymous);
-        resident_kb = resident_kb.max(resident);
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{command:?} failed");
-            break clock.elapsed().as_secs_f64();
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    };
-    Figure { seconds, anonymous_kb, resident_kb }
-}
-
-fn memory(child: &Child) -> (u64, u64) {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let field = |name: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
-    };
-    (field("RssAnon:"), field("VmHWM:"))
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-/// Runs two commands in turn; answers the median seconds of both, and the first one's memory.
-fn paired(mut a: impl FnMut() -> Command, mut b: impl FnMut() -> Command) -> (Figure, f64) {
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        first.push(measure(&mut a()));
-        second.push(measure(&mut b()).seconds);
-    }
-    let anonymous_kb = first.iter().map(|figure| figure.anonymous_kb).max().unwrap();
-    let resident_kb = first.iter().map(|figure| figure.resident_kb).max().unwrap();
-    (
-        Figure { seconds: median(first.iter().map(|figure| figure.seconds).collect()), anonymous_kb, resident_kb },
-        median(second),
-    )
-}
-
-fn press(args: &[&str], files: &[&Path]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
-    command.args(args).args(files);
-    command
-}
-
-fn opt(input: &Path, output: &Path, more: &[&str]) -> Command {
-    let mut command = press(&["opt", "-q"], &[input]);
-    command.arg("-o").arg(output).args(more);
-    command
-}
-
-fn float(extents: &[Option<i64>]) -> TypeProto {
-    let dim = extents
-        .iter()
-        .map(|extent| Dimension {
-            denotation: None,
-            value: Some(match extent {
-                Some(extent) => Extent::DimValue(*extent),
-                None => Extent::DimParam(Bytes::from_static(b"N")),
-            }),
-        })
-        .collect();
-    let tensor = type_proto::Tensor { elem_type: Some(1), shape: Some(TensorShapeProto { dim }) };
-    TypeProto { denotation: None, value: Some(type_proto::Value::TensorType(tensor)) }
-}
-
-fn value(name: &str, ty: TypeProto) -> ValueInfoProto {
-    ValueInfoProto { name: Some(name.to_owned().into()), r#type: Some(ty), ..ValueInfoProto::default() }
-}
-
-fn node(op: &'static str, inputs: &[String], output: String) -> NodeProto {
-    NodeProto {
-        op_type: Some(op.into()),
-        input: inputs.iter().cloned().map(Bytes::from).collect(),
-        output: vec![output.into()],
-        ..NodeProto::default()
-    }
-}
-
-fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>, width: i64, last: &str) -> ModelProto {
-    let graph = GraphProto {
-        name: Some("bench".into()),
-        node,
-        initializer,
-        input: vec![value("v0", float(&[None, Some(width)]))],
-        output: vec![value(last, float(&[None, Some(width)]))],
-        ..GraphProto::default()
-    };
-    ModelProto {
-        ir_version: Some(8),
-        opset_import: vec![OperatorSetIdProto { domain: Some("".into()), version: Some(17) }],
-        graph: Some(graph),
-        ..ModelProto::default()
-    }
-}
 
 /// A chain of matrix products with weights of 16 MiB.
 fn large(path: &Path) {
@@ -169,16 +57,10 @@ fn chain(path: &Path, nodes: usize) {
     write_atomically(path, &model(list.collect(), Vec::new(), 8, &format!("v{nodes}"))).unwrap();
 }
 
+/// A plain copy.
 fn cp(from: &Path, to: &Path) -> Command {
     let mut command = Command::new("cp");
     command.arg(from).arg(to);
-    command
-}
-
-/// `cp`, and the file on the disk before it ends, as `opt` has it.
-fn cp_synced(from: &Path, to: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg("cp \"$0\" \"$1\" && sync \"$1\"").arg(from).arg(to);
     command
 }
 
