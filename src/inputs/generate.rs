@@ -203,7 +203,7 @@ fn symbols_of(model: &Model, name: &str) -> Vec<Symbol> {
 /// Whether an input of the model has an open extent that is meant by this name.
 pub(crate) fn has_dim(model: &Model, name: &str) -> bool {
     let mut annotated = model.clone();
-    infer::graph(&mut annotated.graph);
+    infer::graph(&mut annotated.graph, &annotated.functions);
     !symbols_of(&annotated, name).is_empty()
 }
 

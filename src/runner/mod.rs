@@ -6,7 +6,6 @@
 
 mod choose;
 mod cost;
-#[cfg(feature = "tract")]
 mod interpreter;
 #[cfg(feature = "ort")]
 mod onnxruntime;
