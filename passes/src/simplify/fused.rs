@@ -120,6 +120,8 @@ pub(super) fn is_there(op_type: &str, version: i64, dtype: DType) -> bool {
 
 /// `left`, and those of `nodes` that go when nothing reads these any more: all of whose readers go.
 fn sole_members(cx: &MatchCx<'_>, mut left: Vec<NodeId>, nodes: &[NodeId]) -> Vec<NodeId> {
+    left.sort_unstable();
+    left.dedup();
     loop {
         let before = left.len();
         for &id in nodes {

@@ -28,7 +28,8 @@ impl Rule for AttentionOfPackedHeads {
 
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Match> {
         let old = cx.node(root)?;
-        if old.operand_count() > 4 || old.node.port_count() > 1 {
+        let is_packed = cx.attribute(root, old.attrs().int("q_num_heads"))?.is_some();
+        if is_packed {
             return Err(Miss::NotHere);
         }
         let mut gone = vec![root];
@@ -41,10 +42,14 @@ impl Rule for AttentionOfPackedHeads {
         let mut node = Node::new("Attention", 1);
         node.attrs.clone_from(&old.node.attrs);
         let node = node.with(Attr::int("q_num_heads", q.heads)).with(Attr::int("kv_num_heads", k.heads));
-        let mask = old.operand(3).map(Reads::Value);
-        let reads = [q.value, k.value, v.value].map(Reads::Value).into_iter().chain(mask).collect();
+        // Mask, and keys and values of before, which are over heads in any case, as are those that are given.
+        let rest = (3..old.operand_count()).map(|index| old.operand(index).map_or(Reads::Nothing, Reads::Value));
+        let reads = [q.value, k.value, v.value].map(Reads::Value).into_iter().chain(rest).collect();
+        let ports = (0u32..).zip(old.node.ports()).skip(1);
+        let given = ports.map(|(port, kept)| if kept.omitted { None } else { Some(root.port(port)) });
+        let outputs = std::iter::once(Some(last.port(0))).chain(given).collect();
         let dtype = cx.ty(q.value).dtype().ok_or(Miss::NotHere)?;
-        let fused = Fused::new(cx, last, &gone, node, reads, dtype)?;
+        let fused = Fused::giving(cx, outputs, &gone, node, reads, dtype)?;
         // With some of them left, the heads would be split twice.
         if fused.saved() + 1 == gone.len() { Ok(Match(fused, last)) } else { Err(Miss::NotHere) }
     }

@@ -8,6 +8,7 @@
 //! axes; if nothing else reads what is on the way (graph outputs count); if the model's version of the standard has the
 //! operator for the type; and if rows that are masked throughout give zeros, as they do in the operator: since the nodes say
 //! so, or since there are none.
+//! Where `K` and `V` are appended to what was before, the operator reads the two parts and gives the whole.
 //! Where the transposition of `K` is one with that of its heads, `Q`, `K` and `V` are read as they are before heads are split, and
 //! the result is given as it is after they are joined.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: several nodes fewer each time.
@@ -99,9 +100,20 @@ impl Rule for FuseAttention {
             node = node.with(Attr::int("q_num_heads", of_q)).with(Attr::int("kv_num_heads", of_k));
         }
         let dtype = cx.ty(q).dtype().ok_or(Miss::NotHere)?;
-        let mut reads = vec![Reads::Value(q), Reads::Value(k), Reads::Value(v)];
-        reads.extend(mask.flatten().map(Reads::Value));
-        Ok(Match(Fused::new(cx, last, &gone, node, reads, dtype)?, last))
+        let mask = mask.flatten().map_or(Reads::Nothing, Reads::Value);
+        let mut outputs = vec![Some(last.port(0))];
+        let mut reads = vec![Reads::Value(q), Reads::Value(k), Reads::Value(v), mask];
+        if heads.is_none()
+            && let (Ok(keys), Ok(values)) = (Appended::of(cx, k), Appended::of(cx, v))
+        {
+            reads[1] = Reads::Value(keys.new);
+            reads[2] = Reads::Value(values.new);
+            reads.extend([Reads::Value(keys.past), Reads::Value(values.past)]);
+            // Who reads them beside reads what the operator gives.
+            outputs.extend([Some(k), Some(v)]);
+            gone.extend([k.node, v.node]);
+        }
+        Ok(Match(Fused::giving(cx, outputs, &gone, node, reads, dtype)?, last))
     }
 
     fn apply(&self, Match(fused, _): Match, edit: &mut Edit<'_>) -> Result<(), EditError> {
@@ -110,6 +122,23 @@ impl Rule for FuseAttention {
 
     fn sources(&self, root: NodeId, found: &Match) -> Vec<NodeId> {
         vec![found.1, root]
+    }
+}
+
+/// Keys or values of a sequence that is appended to what was before.
+struct Appended {
+    past: ValueId,
+    new: ValueId,
+}
+
+impl Appended {
+    fn of(cx: &MatchCx<'_>, value: ValueId) -> Found<Self> {
+        let concat = cx.node(giver(cx, value, "Concat")?)?;
+        let axis = cx.attribute(concat.id, concat.attrs().int_or("axis", 0))?;
+        match concat.operand_count() == 2 && [2, -2].contains(&axis) {
+            true => Ok(Self { past: cx.operand(concat.id, 0)?, new: cx.operand(concat.id, 1)? }),
+            false => Err(Miss::NotHere),
+        }
     }
 }
 
