@@ -181,6 +181,11 @@ impl<'a> PassCx<'a> {
         self.said.declined.push(Decline { rule, site: site.into(), reason: reason.into() });
     }
 
+    /// Forgets what was said to be left alone: another attempt says it anew.
+    pub fn take_back_declines(&mut self) {
+        self.said.declined.clear();
+    }
+
     /// Tells the user something.
     pub fn notice(&mut self, text: impl Into<String>) {
         self.said.notices.push(text.into());

@@ -66,7 +66,12 @@ impl Change {
         operands: impl IntoIterator<Item = Reads>,
         attrs: Vec<Attr>,
     ) -> Found<Self> {
-        let mut operands: Vec<Reads> = operands.into_iter().collect();
+        // A list that is there already is not made again.
+        let known = |operand| match operand {
+            Reads::New(tensor) => cx.list(&tensor).map_or(Reads::New(tensor), Reads::Value),
+            other => other,
+        };
+        let mut operands: Vec<Reads> = operands.into_iter().map(known).collect();
         while matches!(operands.last(), Some(Reads::Nothing)) {
             operands.pop();
         }

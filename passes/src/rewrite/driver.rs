@@ -6,13 +6,13 @@
 //!
 //! Nothing here depends on the order of a hash table: roots are queued in the order of the graph and of the edits.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onnxpress_ir::{Carried, ConstantForm, Edit, Graph, Model, NodeId, Touched, ValueId, Vertex};
 use onnxpress_ops::infer::{self, Standard};
 
 use super::file_size::Written;
+use super::notes::Notes;
 use super::rule::{AnyRule, Miss, Outcome, Roots};
 use super::surroundings::{ModelFacts, Place, Surroundings};
 use super::sweep::sweep;
@@ -31,7 +31,13 @@ const LEAST_FUEL: usize = 256;
 ///
 /// What was applied, and what was declined in the end, is recorded in `cx`.
 pub fn rewrite(model: &mut Model, rules: &[&dyn AnyRule], cx: &mut PassCx<'_>) {
-    let facts = ModelFacts::of(model).with_credit(cx.request.came, model);
+    on_credit(model, rules, cx, 0);
+}
+
+/// The same, where the file may be larger by so many bytes in between. Answers whether something was left alone since the
+/// file would have grown by more.
+pub fn on_credit(model: &mut Model, rules: &[&dyn AnyRule], cx: &mut PassCx<'_>, loan: usize) -> bool {
+    let facts = ModelFacts::of(model).with_credit(cx.request.came, model).with_loan(loan);
     let mut driver = Driver { rules: Rules::new(rules), applied: BTreeMap::new(), out_of_fuel: Vec::new() };
     let mut declined = driver.graph(&mut model.graph, &Surroundings::outermost(&facts, Place::Main));
     for function in &mut model.functions {
@@ -48,6 +54,7 @@ pub fn rewrite(model: &mut Model, rules: &[&dyn AnyRule], cx: &mut PassCx<'_>) {
     for graph in driver.out_of_fuel {
         cx.notice(format!("the rules were stopped in {graph}: they seem to go in circles, which is a defect"));
     }
+    facts.was_short()
 }
 
 /// Rules by the operators they start from.
@@ -136,8 +143,8 @@ impl Driver<'_> {
     fn graph(&mut self, graph: &mut Graph, around: &Surroundings<'_>) -> Vec<Decline> {
         let mut fuel = LEAST_FUEL + FUEL_PER_VERTEX * graph.vertex_count();
         let mut state = State::default();
-        let ahead = RefCell::default();
-        let around = &around.noting(&ahead);
+        let notes = Notes::of(graph);
+        let around = &around.noting(&notes);
         graph.topological().unwrap_or_default().into_iter().for_each(|id| state.list.push(id));
         state.bytes = graph.vertices().map(|(id, _)| (id, around.bytes(graph, id))).collect();
         while let Some(id) = state.list.pop() {
@@ -252,6 +259,9 @@ fn settle(graph: &mut Graph, around: &Surroundings<'_>, touched: Touched, root: 
     changed.retain(|&id| graph.contains(id));
     let gone: Vec<NodeId> = touched.gone.iter().chain(&swept.gone).copied().collect();
     state.account(graph, around, &changed, &gone);
+    if let Some(notes) = around.notes() {
+        touched.added.iter().for_each(|&id| notes.constant(graph, id));
+    }
     let list = &mut state.list;
     let mut stale = changed.clone();
     for &id in &changed {

@@ -202,6 +202,17 @@ pub fn model(model: &Model) -> usize {
     graph(&model.graph) + functions.sum::<usize>()
 }
 
+/// A model, at least, its header aside, with names for values of its graphs that have none yet.
+pub fn named_model(model: &Model) -> usize {
+    fn unnamed(graph: &Graph) -> usize {
+        let ports = graph.vertices().flat_map(|(_, vertex)| vertex.ports());
+        let own = ports.filter(|port| port.name.is_none() && !port.omitted).count();
+        own + graph.nodes().flat_map(|(_, node)| node.subgraphs()).map(unnamed).sum::<usize>()
+    }
+    let functions = model.functions.iter().map(|function| unnamed(&function.body));
+    self::model(model) + NEW_NAME * (unnamed(&model.graph) + functions.sum::<usize>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -253,12 +253,19 @@ impl<'a> MatchCx<'a> {
     /// Whether a node may depend on constants alone. Producers are looked at before their readers, so of one that was not
     /// [found](Self::note_ahead) to do so it is known.
     pub fn may_be_ahead(&self, id: NodeId) -> bool {
-        self.around.is_ahead(id) != Some(false)
+        self.around.notes().is_none_or(|notes| notes.is_ahead(id))
     }
 
     /// Takes down that a node depends on constants alone, and is not replaced by one.
     pub fn note_ahead(&self, id: NodeId) {
-        self.around.note_ahead(id);
+        if let Some(notes) = self.around.notes() {
+            notes.note_ahead(id);
+        }
+    }
+
+    /// A constant that is there already and equal to a short list of whole numbers.
+    pub fn list(&self, tensor: &Tensor) -> Option<ValueId> {
+        self.around.notes()?.list(self.graph, tensor)
     }
 
     /// How a constant that a rule adds to this graph is written.

@@ -1,13 +1,14 @@
 //! What stands around a graph: the graphs that it is nested in, and what rules ask of the model.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use onnxpress_ir::graph::canonical_domain;
 use onnxpress_ir::{Graph, Model, Node, NodeId, Tensor, ValueId, Vertex};
 
 use super::effects::{self, Effect};
 use super::file_size::{self, Written};
+use super::notes::Notes;
 use crate::calls::{Callee, Calls};
 
 /// What kind of graph it is.
@@ -32,6 +33,8 @@ pub struct ModelFacts {
     functions: BTreeMap<Key, Effect>,
     /// Bytes that the file may still grow by.
     credit: Cell<usize>,
+    /// Whether something was left alone for want of credit.
+    short: Cell<bool>,
 }
 
 impl ModelFacts {
@@ -58,9 +61,23 @@ impl ModelFacts {
         self
     }
 
+    /// The same with more credit, which the whole must earn.
+    #[must_use]
+    pub(super) fn with_loan(self, loan: usize) -> Self {
+        self.credit.set(self.credit.get().saturating_add(loan));
+        self
+    }
+
     /// Whether the file may grow by so many bytes.
     pub(super) fn affords(&self, bytes: usize) -> bool {
-        bytes <= self.credit.get()
+        let affords = bytes <= self.credit.get();
+        self.short.set(self.short.get() || !affords);
+        affords
+    }
+
+    /// Whether something was left alone that was not affordable.
+    pub(super) fn was_short(&self) -> bool {
+        self.short.get()
     }
 
     /// Takes down that something of so many bytes is in the place of something of others.
@@ -88,8 +105,8 @@ pub struct Surroundings<'a> {
     /// What kind of graph it is.
     pub place: Place,
     outer: Option<Outer<'a>>,
-    /// The nodes of the graph that were found to depend on constants alone.
-    ahead: Option<&'a RefCell<HashSet<NodeId>>>,
+    /// What was taken down about the graph.
+    notes: Option<&'a Notes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,30 +121,23 @@ struct Outer<'a> {
 impl<'a> Surroundings<'a> {
     /// Of the model's own graph, or of a function's body.
     pub fn outermost(model: &'a ModelFacts, place: Place) -> Self {
-        Self { model, place, outer: None, ahead: None }
+        Self { model, place, outer: None, notes: None }
     }
 
     /// Of the subgraphs of `holder`, a node of `graph`. `captured` counts, for each implicit operand, the captures inside.
     pub(super) fn inside(&'a self, graph: &'a Graph, holder: NodeId, captured: &'a [u32]) -> Self {
         let outer = Some(Outer { graph, holder, around: self, captured });
-        Self { model: self.model, place: Place::Subgraph, outer, ahead: None }
+        Self { model: self.model, place: Place::Subgraph, outer, notes: None }
     }
 
-    /// The same, with a list of the nodes that are found to depend on constants alone.
-    pub(super) fn noting<'b>(&'b self, ahead: &'b RefCell<HashSet<NodeId>>) -> Surroundings<'b> {
-        Surroundings { ahead: Some(ahead), ..*self }
+    /// The same, with notes on the graph that stands here.
+    pub(super) fn noting<'b>(&'b self, notes: &'b Notes) -> Surroundings<'b> {
+        Surroundings { notes: Some(notes), ..*self }
     }
 
-    /// Whether a node was found to depend on constants alone. `None` where nobody takes it down.
-    pub(super) fn is_ahead(&self, id: NodeId) -> Option<bool> {
-        self.ahead.map(|ahead| ahead.borrow().contains(&id))
-    }
-
-    /// Takes down that a node depends on constants alone.
-    pub(super) fn note_ahead(&self, id: NodeId) {
-        if let Some(ahead) = self.ahead {
-            ahead.borrow_mut().insert(id);
-        }
+    /// What was taken down about the graph that stands here.
+    pub(super) fn notes(&self) -> Option<&'a Notes> {
+        self.notes
     }
 
     /// How a constant that is added to the graph is written. A function has no initializers, and before version 4 of the

@@ -9,8 +9,8 @@ use onnxpress_ir::Model;
 use super::{chain, control, fusion, noop, shape, weights};
 use crate::fold_constants::{ConstantToInitializer, FoldConstant};
 use crate::options::ByteSize;
-use crate::pass::{Pass, PassCx, PassError};
-use crate::rewrite::{AnyRule, rewrite};
+use crate::pass::{Decline, Pass, PassCx, PassError};
+use crate::rewrite::{AnyRule, file_size, on_credit};
 
 /// Folding, whose options the pass hands through.
 const FOLDING: &[&dyn AnyRule] =
@@ -53,10 +53,37 @@ impl Pass for Canonicalize {
         let fold = FoldConstant { limit: self.limit, growth: self.growth };
         let folding: [&dyn AnyRule; 2] = [&ConstantToInitializer, &fold];
         let rules: Vec<&dyn AnyRule> = folding.into_iter().chain(FAMILIES.concat()).collect();
-        rewrite(model, &rules, cx);
+        if on_credit(model, &rules, cx, 0) {
+            self.with_loan(model, &rules, cx);
+        }
         Ok(())
     }
 }
+
+impl Canonicalize {
+    /// Tries again what was left alone because the file would have grown. What two rules do together can free more than either
+    /// does alone; it is kept if the file is no larger in the end.
+    fn with_loan(&self, model: &mut Model, rules: &[&dyn AnyRule], cx: &mut PassCx<'_>) {
+        let (mut trial, mut said) = (model.clone(), PassCx::new(cx.request));
+        on_credit(&mut trial, rules, &mut said, LOAN);
+        let before = file_size::named_model(model);
+        // Sizes are estimates: not all that the run has saved may be spent.
+        let saved = cx.request.came.map_or(0, |came| came.saturating_sub(before)) / 8 * 7;
+        if trial.node_count() < model.node_count() && file_size::named_model(&trial) <= before + saved {
+            *model = trial;
+            for (&rule, &times) in said.applications() {
+                cx.applied(rule, times);
+            }
+            cx.take_back_declines();
+            for Decline { rule, site, reason } in said.declines() {
+                cx.declined(rule, site.clone(), reason.clone());
+            }
+        }
+    }
+}
+
+/// Bytes that the file may be larger by while a trial goes on.
+const LOAN: usize = 4096;
 
 /// How many rules there are.
 const fn count() -> usize {

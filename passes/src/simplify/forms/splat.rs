@@ -5,11 +5,11 @@ use onnxpress_ir::{Tensor, ValueId};
 use super::regrouping;
 use crate::rewrite::MatchCx;
 
-/// Nodes that only spread or regroup a number, which are looked through.
+/// Nodes that only spread, regroup or pick, which are looked through.
 const REACH: usize = 8;
 
 /// The number that all elements of a value are, as a scalar of its type: of a constant, a `ConstantOfShape`, or what only
-/// spreads or regroups one.
+/// spreads, regroups or picks from one.
 pub(in super::super) fn splat(cx: &MatchCx<'_>, mut value: ValueId) -> Option<Tensor> {
     for _ in 0..REACH {
         if let Some(tensor) = cx.constant(value) {
@@ -22,7 +22,9 @@ pub(in super::super) fn splat(cx: &MatchCx<'_>, mut value: ValueId) -> Option<Te
             return scalar.map_or_else(|| Some(zero()), |tensor| tensor.reshaped(&[]).ok());
         }
         let spreads = regrouping::is_one(cx, &node)
-            || ["Expand", "Tile", "Identity", "Transpose"].iter().any(|op| node.node.is(op));
+            || ["Expand", "Tile", "Identity", "Transpose", "Slice", "Gather", "Split"]
+                .iter()
+                .any(|op| node.node.is(op));
         if !spreads {
             return None;
         }
