@@ -18,7 +18,7 @@ struct Line {
 }
 
 /// How many kinds of lines there are.
-const KINDS: usize = 14;
+const KINDS: usize = 21;
 
 /// The lines that make value `v{n}` of `a` and `b`, and the initializers that they need.
 fn written(n: usize, line: &Line, a: &str, b: &str, initializers: &mut Vec<String>) -> String {
@@ -67,6 +67,57 @@ fn written(n: usize, line: &Line, a: &str, b: &str, initializers: &mut Vec<Strin
                  Neg(i{n}) }}, else_branch = no{n} () => (float[2,3,4,4] e{n}) {{ e{n} = Add({a}, {b}) }}>"
             )
         }
+        14 => {
+            let (zero, first) = (weight("int64", "i", "{0}"), weight("int64[1]", "f", "{0}"));
+            let rest = weight("int64[2]", "g", if seed % 2 == 0 { "{3, 16}" } else { "{12, 4}" });
+            format!(
+                "s{n} = Shape({a})\n  e{n} = Gather(s{n}, {zero})\n  u{n} = Unsqueeze(e{n}, {first})\n  t{n} = Concat<axis = \
+                 0>(u{n}, {rest})\n  r{n} = Reshape({a}, t{n})\n  n{n} = Neg(r{n})\n  v{n} = Reshape(n{n}, s{n})"
+            )
+        }
+        15 => {
+            let mut list = |name: &str, value: i64| weight("int64[1]", name, &format!("{{{value}}}"));
+            let (zero, axis, max) = (list("z", 0), list("h", 3), list("j", i64::MAX));
+            let middle = list("k", i64::from(seed % 4));
+            let (first, second) = if seed % 3 == 0 { ("q", "p") } else { ("p", "q") };
+            format!(
+                "p{n} = Slice({a}, {zero}, {middle}, {axis})\n  q{n} = Slice({a}, {middle}, {max}, {axis})\n  v{n} = \
+                 Concat<axis = 3>({first}{n}, {second}{n})"
+            )
+        }
+        16 => {
+            let low = weight("float", "low", &format!("{{{}}}", f32::from(seed % 5) / 4.0 - 0.5));
+            let high = weight("float", "high", "{1.5}");
+            format!("p{n} = Relu({a})\n  q{n} = Clip(p{n}, {low}, {high})\n  v{n} = Relu(q{n})")
+        }
+        17 => {
+            let pads = weight("int64[8]", "pads", &format!("{{0, 0, 0, {}, 0, 0, 1, 0}}", seed % 2));
+            let (w, mut list) = (weight("float[3,3,2,1]", "w", &format!("normal(seed={seed})")), Vec::new());
+            for (name, value) in [("from", 0), ("to", 4), ("over", 3)] {
+                list.push(weight("int64[1]", name, &format!("{{{value}}}")));
+            }
+            let [from, to, over] = [&list[0], &list[1], &list[2]];
+            format!("p{n} = Pad({a}, {pads})\n  q{n} = Conv(p{n}, {w})\n  v{n} = Slice(q{n}, {from}, {to}, {over})")
+        }
+        18 => {
+            let middle = if seed % 2 == 0 { format!("Sigmoid(p{n})") } else { format!("Softmax<axis = 3>(p{n})") };
+            format!(
+                "p{n} = Transpose<perm = [0, 2, 3, 1]>({a})\n  q{n} = {middle}\n  v{n} = Transpose<perm = [0, 3, 1, 2]>(q{n})"
+            )
+        }
+        19 => {
+            let axis = weight("int64[1]", "axis", &format!("{{{}}}", 1 + seed % 3));
+            format!(
+                "p{n} = ReduceMean<keepdims = 0>({a}, {axis})\n  q{n} = Unsqueeze(p{n}, {axis})\n  v{n} = Sub({a}, q{n})"
+            )
+        }
+        20 => {
+            let (index, axis) = (weight("int64", "index", "{1}"), weight("int64[1]", "axis", "{2}"));
+            format!(
+                "p{n} = Gather<axis = 2>({a}, {index})\n  q{n} = Unsqueeze(p{n}, {axis})\n  s{n} = Shape({b})\n  r{n} = \
+                 Expand(q{n}, s{n})\n  v{n} = Mul(r{n}, {b})"
+            )
+        }
         _ => format!("l{n}, d{n} = Split<axis = 3, num_outputs = 2>({a})\n  v{n} = Concat<axis = 3>(l{n}, d{n})"),
     }
 }
@@ -96,6 +147,22 @@ pub(crate) fn any_model(size: usize) -> impl Strategy<Value = String> {
             initializers.join(", ")
         )
     })
+}
+
+/// The same model for batches of any size.
+pub(crate) fn with_open_batch(text: &str) -> String {
+    text.replace("float[2,3,4,4]", "float[N,3,4,4]")
+}
+
+/// The same model with its nodes in another order.
+pub(crate) fn reordered(text: &str, seed: usize) -> String {
+    let (head, rest) = text.split_once("\n{\n").unwrap();
+    let (body, tail) = rest.rsplit_once("\n}\n").unwrap();
+    let mut lines: Vec<&str> = body.lines().collect();
+    lines.reverse();
+    let count = lines.len();
+    lines.rotate_left(seed % count);
+    format!("{head}\n{{\n{}\n}}\n{tail}", lines.join("\n"))
 }
 
 /// The model of a text that is right by construction.

@@ -7,7 +7,7 @@ use onnxpress::runner::{RunnerChoice, RunnerKind};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::random_models::{any_model, read};
+use crate::random_models::{any_model, read, reordered, with_open_batch};
 
 /// Runs a pipeline, verified after every pass.
 fn run(pipeline: &str, model: &mut Model) -> Report {
@@ -39,7 +39,8 @@ proptest! {
 
     /// Whatever `simplify` does: the model stays valid and computes the same, has no more nodes, and nothing is left to do.
     #[test]
-    fn simplify_is_sound_and_final(text in any_model(14)) {
+    fn simplify_is_sound_and_final((text, open) in (any_model(14), any::<bool>())) {
+        let text = if open { with_open_batch(&text) } else { text };
         let before = read(&text);
         let mut once = before.clone();
         run("simplify", &mut once);
@@ -48,6 +49,19 @@ proptest! {
         let mut twice = once.clone();
         let again = run("simplify", &mut twice);
         prop_assert!(!again.changed, "{}\nstill became\n{}", once.to_text(), twice.to_text());
+    }
+
+    /// It does not matter in which order the file lists the nodes: the same operators are left.
+    #[test]
+    fn simplify_asks_for_no_order((text, seed) in (any_model(14), any::<usize>())) {
+        let left = |text: &str| {
+            let mut model = read(text);
+            run("simplify", &mut model);
+            let mut operators: Vec<String> = model.graph.nodes().map(|(_, node)| node.op_type.to_string()).collect();
+            operators.sort();
+            operators
+        };
+        prop_assert_eq!(left(&text), left(&reordered(&text, seed)), "{}", text);
     }
 
     /// The same of passes in any order.
