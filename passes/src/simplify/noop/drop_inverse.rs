@@ -21,9 +21,7 @@ impl Rule for DropInverse {
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Bypass> {
         let op = cx.node(root)?.node.op_type.to_str();
         let inner = cx.producer(root, 0, &op)?.id;
-        let bypass = Bypass { old: root.port(0), new: cx.operand(inner, 0)? };
-        cx.can_take_over(bypass.old, bypass.new)?;
-        Ok(bypass)
+        Bypass::between(cx, root.port(0), cx.operand(inner, 0)?)
     }
 
     fn apply(&self, found: Bypass, edit: &mut Edit<'_>) -> Result<(), EditError> {

@@ -48,8 +48,7 @@ impl Rule for DropNeutralOperand {
             let is_neutral =
                 splat(cx, other).and_then(|scalar| scalar.to_f64s().ok()).is_some_and(|all| all == [neutral]);
             if is_neutral && cx.same_shape(old, new) && cx.ty(old).dtype() == cx.ty(new).dtype() {
-                cx.can_take_over(old, new)?;
-                return Ok(Bypass { old, new });
+                return Bypass::between(cx, old, new);
             }
         }
         Err(Miss::NotHere)

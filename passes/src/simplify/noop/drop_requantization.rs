@@ -41,8 +41,7 @@ impl Rule for DropRequantization {
         if !alike || cx.ty(old).dtype() != Some(dtype) {
             return Err(Miss::NotHere);
         }
-        cx.can_take_over(old, new)?;
-        Ok(Bypass { old, new })
+        Bypass::between(cx, old, new)
     }
 
     fn apply(&self, found: Bypass, edit: &mut Edit<'_>) -> Result<(), EditError> {

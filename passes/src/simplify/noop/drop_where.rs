@@ -32,8 +32,7 @@ impl Rule for DropWhere {
         if !cx.same_shape(old, new) {
             return Err(Miss::NotHere);
         }
-        cx.can_take_over(old, new)?;
-        Ok(Bypass { old, new })
+        Bypass::between(cx, old, new)
     }
 
     fn apply(&self, found: Bypass, edit: &mut Edit<'_>) -> Result<(), EditError> {

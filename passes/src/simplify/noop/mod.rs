@@ -1,4 +1,6 @@
 //! Nodes that hand on what they are given, as it came.
+//!
+//! Where a graph output needs the node for its name, an `Identity` takes its place.
 
 mod drop_cast;
 mod drop_dropout;
