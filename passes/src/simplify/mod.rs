@@ -29,8 +29,9 @@ use crate::rewrite::{AnyRule, rewrite};
 crate::options! {
     /// Drops nodes that hand on what they are given.
     ///
-    /// `Identity`, `Dropout` in inference mode, `Cast` to the type that the operand has. A node that a graph output needs
-    /// for its name stays.
+    /// `Identity`, `Dropout` in inference mode, and whatever else does nothing where it stands: `Cast` to the type that is there,
+    /// `Reshape` to the same extents, arithmetic with a neutral element and the like. Where a graph output needs the node for
+    /// its name, an `Identity` stays.
     pub struct EliminateIdentity;
 }
 
