@@ -4,6 +4,7 @@
 //! symbolic extents ([`dim`]) and labels ([`name`]); weights are shared [`tensor`]s; passes change a graph through an
 //! [`Edit`]. This crate knows no operator, no protobuf and no file.
 
+pub mod analysis;
 pub mod attr;
 pub mod build;
 pub mod call;

@@ -14,9 +14,15 @@
 //! | `_` | an axis, or after `->` any number of them, about which nothing is said: nothing may be removed along it |
 //! | `*` | an operand whose every axis is like that |
 //!
-//! A letter that only operands have is summed over, so an index whose elements are all zero can be removed; after `;` stands
-//! what holds otherwise: `normalized c` (statistics are taken along it), `chosen s` (a maximum or an order is), `carried h`
-//! (a state goes from step to step along another axis).
+//! A letter that only operands have is summed over, so an index whose elements are all zero can be removed; one under `..` that
+//! only one side has is a window's, where places matter. After `;` stands what holds otherwise: `normalized c` (statistics are
+//! taken along it), `chosen s` (a maximum or an order is), `carried t` (a state goes from step to step along it), `fixed g`
+//! (the operator itself says how many there are).
+//!
+//! Behind these stands where else the node says how many indices there are, since who removes one has to say so there too:
+//! `group=g` (an attribute holds the extent of a letter, or of a product, `g*r`), `extents 1` (operand 1 holds the extents of the
+//! output), `parts`, `pads`, `bounds`, `indices`, `repeats` (operands or attributes hold those of segments, as the operator's
+//! versions have it), and `follows` where extents are written above but follow from those of operands.
 
 use std::fmt;
 
@@ -86,8 +92,73 @@ pub enum Role {
     Normalized,
     /// A maximum, an order or a position is found along it.
     Chosen,
-    /// A state goes from step to step along another axis.
+    /// A state goes from step to step along it.
     Carried,
+    /// The operator itself says how many there are.
+    Fixed,
+}
+
+impl Role {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Normalized, "normalized"),
+        (Self::Chosen, "chosen"),
+        (Self::Carried, "carried"),
+        (Self::Fixed, "fixed"),
+    ];
+}
+
+/// Where a node says how many indices there are, beside its operands' shapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stated {
+    /// An attribute holds the product of the extents of these letters.
+    Attribute(String, Vec<String>),
+    /// The operand of this number holds the extents of the output.
+    Extents(usize),
+    /// The extents of segments along one axis (Split).
+    Parts,
+    /// How much is put before and behind each axis (Pad).
+    Pads,
+    /// Where segments begin and end (Slice).
+    Bounds,
+    /// Which indices are taken along an axis (Gather).
+    Indices,
+    /// How often each axis is repeated (Tile).
+    Repeats,
+    /// Nowhere: they follow from the operands.
+    Follows,
+}
+
+impl Stated {
+    fn parse(text: &str) -> Option<Self> {
+        if let Some((name, letters)) = text.split_once('=') {
+            return Some(Self::Attribute(name.to_owned(), letters.split('*').map(str::to_owned).collect()));
+        }
+        Some(match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["extents", operand] => Self::Extents(operand.parse().ok()?),
+            ["parts"] => Self::Parts,
+            ["pads"] => Self::Pads,
+            ["bounds"] => Self::Bounds,
+            ["indices"] => Self::Indices,
+            ["repeats"] => Self::Repeats,
+            ["follows"] => Self::Follows,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Stated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attribute(name, letters) => write!(f, "{name}={}", letters.join("*")),
+            Self::Extents(operand) => write!(f, "extents {operand}"),
+            Self::Parts => f.write_str("parts"),
+            Self::Pads => f.write_str("pads"),
+            Self::Bounds => f.write_str("bounds"),
+            Self::Indices => f.write_str("indices"),
+            Self::Repeats => f.write_str("repeats"),
+            Self::Follows => f.write_str("follows"),
+        }
+    }
 }
 
 /// How the axes of a node's operands and outputs are related.
@@ -99,6 +170,8 @@ pub struct Relation {
     pub outputs: Vec<Axed>,
     /// Letters with a role of their own.
     pub roles: Vec<(Role, Vec<String>)>,
+    /// Where else extents stand.
+    pub stated: Vec<Stated>,
 }
 
 /// Text that is not in the notation.
@@ -117,18 +190,17 @@ impl std::str::FromStr for Relation {
         let (body, marks) = text.split_once(';').unwrap_or((text, ""));
         let (operands, outputs) = body.split_once("->").ok_or_else(|| fail("`->` is missing"))?;
         let side = |side: &str| side.split(',').map(|one| axed(one).map_err(fail)).collect::<Result<Vec<_>, _>>();
-        let mut roles = Vec::new();
+        let (mut roles, mut stated) = (Vec::new(), Vec::new());
         for mark in marks.split(',').map(str::trim).filter(|mark| !mark.is_empty()) {
-            let mut words = mark.split_whitespace();
-            let role = match words.next() {
-                Some("normalized") => Role::Normalized,
-                Some("chosen") => Role::Chosen,
-                Some("carried") => Role::Carried,
-                _ => return Err(fail("a role is one of normalized, chosen, carried")),
-            };
-            roles.push((role, words.map(str::to_owned).collect()));
+            let (word, letters) = mark.split_once(' ').unwrap_or((mark, ""));
+            match Role::ALL.iter().find(|(_, name)| *name == word) {
+                Some((role, _)) => roles.push((*role, letters.split_whitespace().map(str::to_owned).collect())),
+                None => {
+                    stated.push(Stated::parse(mark).ok_or_else(|| fail("that is no role and no place of extents"))?)
+                }
+            }
         }
-        Ok(Self { operands: side(operands)?, outputs: side(outputs)?, roles })
+        Ok(Self { operands: side(operands)?, outputs: side(outputs)?, roles, stated })
     }
 }
 
@@ -196,13 +268,12 @@ impl fmt::Display for Relation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |side: &[Axed]| side.iter().map(axed_text).collect::<Vec<_>>().join(", ");
         write!(f, "{} -> {}", side(&self.operands), side(&self.outputs))?;
-        for (index, (role, letters)) in self.roles.iter().enumerate() {
-            let role = match role {
-                Role::Normalized => "normalized",
-                Role::Chosen => "chosen",
-                Role::Carried => "carried",
-            };
-            write!(f, "{} {role} {}", if index == 0 { ";" } else { "," }, letters.join(" "))?;
+        let roles = self.roles.iter().map(|(role, letters)| {
+            let name = Role::ALL.iter().find(|(other, _)| other == role).map_or("", |(_, name)| name);
+            format!("{name} {}", letters.join(" "))
+        });
+        for (index, mark) in roles.chain(self.stated.iter().map(Stated::to_string)).enumerate() {
+            write!(f, "{} {mark}", if index == 0 { ";" } else { "," })?;
         }
         Ok(())
     }
@@ -241,6 +312,7 @@ mod tests {
             "a+b, c -> a, b+c; chosen c",
             "n (h:12 d), * -> n h _ 1",
             "s.. c -> s.. c; normalized c, carried s",
+            "n (g i), (g o) i -> n (g o); fixed g, group=g, heads=g*i, extents 1, follows",
             " -> ",
         ] {
             assert_eq!(text.parse::<Relation>().unwrap().to_string(), text);

@@ -5,6 +5,7 @@
 //! [`evaluate`] computes, [`verify`] checks nodes against their schemas. This crate knows no pass.
 
 pub mod axes;
+pub mod coupling;
 pub mod evaluate;
 #[cfg(test)]
 mod hostile;

@@ -61,6 +61,8 @@ pub struct PassRecord {
     pub changed: bool,
     /// Nodes before and after.
     pub nodes: (usize, usize),
+    /// What it decided, where it is a pass that plans.
+    pub plan: Option<serde_json::Value>,
 }
 
 /// Two models that must compute the same: what was expected at some point of the pipeline, and what is there.
@@ -232,7 +234,7 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let Said { applied, declined, notices, witness, settled } = cx.into_said();
+        let Said { applied, declined, notices, witness, settled, plan } = cx.into_said();
         self.report.notices.extend(notices);
         self.report.settled.inputs.extend(settled.inputs);
         self.report.settled.dims.extend(settled.dims);
@@ -244,6 +246,7 @@ impl Run<'_> {
             time,
             changed,
             nodes: (nodes, model.node_count()),
+            plan,
         });
         if changed {
             self.report.changed = true;

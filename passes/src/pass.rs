@@ -125,6 +125,7 @@ pub(crate) struct Said {
     pub(crate) notices: Vec<String>,
     pub(crate) witness: Option<Box<Model>>,
     pub(crate) settled: Settled,
+    pub(crate) plan: Option<serde_json::Value>,
 }
 
 /// What holds for every pass of a run.
@@ -136,6 +137,8 @@ pub struct Request<'a> {
     pub came: Option<usize>,
     /// Where arrays come from that a pass is asked to read; `None` where there are none to be had.
     pub arrays: Option<&'a dyn ArraySource>,
+    /// Who reads files that the pipeline names; a pass opens none itself.
+    pub files: Option<&'a dyn Files>,
 }
 
 /// Reads arrays for passes, which open no files themselves.
@@ -161,6 +164,21 @@ pub struct Settled {
     pub inputs: Vec<(String, Option<Tensor>)>,
     /// Dimensions that have a size now, by name, or by input and axis as in `x:0`.
     pub dims: Vec<(String, i64)>,
+}
+
+/// Reads the files that a pipeline names.
+pub trait Files {
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read(&self, path: &str) -> Result<String, String>;
+}
+
+impl std::fmt::Debug for dyn Files + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Files")
+    }
 }
 
 impl<'a> PassCx<'a> {
@@ -205,6 +223,11 @@ impl<'a> PassCx<'a> {
     /// Says that a dimension has a size now: by name, or by input and axis as in `x:0`.
     pub fn sized(&mut self, dim: &str, size: i64) {
         self.said.settled.dims.push((dim.to_owned(), size));
+    }
+
+    /// Hands over what the pass decided, for people to read and for `apply-plan` to repeat.
+    pub fn set_plan(&mut self, plan: &impl serde::Serialize) {
+        self.said.plan = serde_json::to_value(plan).ok();
     }
 
     /// How often each rule was applied.

@@ -2,6 +2,7 @@
 
 mod first;
 mod html;
+mod plans;
 mod report;
 mod watch;
 
@@ -15,6 +16,7 @@ use crate::passes::manager::{self, RunOptions};
 use crate::passes::pass::Request;
 use crate::proto::schema::ModelProto;
 use first::{Files, First};
+use plans::FromDisk;
 use report::{Made, OptReport};
 use watch::Watch;
 
@@ -56,6 +58,9 @@ pub(super) struct Opt {
     /// Exit with 0 even if a lossy pass found nothing to change.
     #[arg(long)]
     allow_unchanged: bool,
+    /// Write what the passes decided, which channels go and why others stay, into this file; `apply-plan` repeats it.
+    #[arg(long, value_name = "FILE")]
+    plan_out: Option<PathBuf>,
     /// Write the report of the run into this file: a page if it is called `.html`, JSON otherwise.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -95,7 +100,7 @@ impl Opt {
                 check_each: self.check.each(),
                 stop_after: self.stop_after.as_deref(),
                 observer: Some(&watch),
-                request: Request { arrays: Some(&Files), ..Request::default() },
+                request: Request { arrays: Some(&Files), files: Some(&FromDisk), ..Request::default() },
             },
         );
         watch.done();
@@ -124,6 +129,9 @@ impl Opt {
             after = before;
         }
         let saved = self.save(&file, message)?;
+        if let Some(path) = &self.plan_out {
+            plans::write(path, &run)?;
+        }
         notices.extend(saved.notices.iter().map(|notice| notice.0.clone()));
 
         let report = OptReport::new(

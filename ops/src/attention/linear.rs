@@ -63,7 +63,7 @@ fn relation(cx: &NodeCx<'_>) -> Result<String, String> {
     let operands = &operands[..cx.operand_count().clamp(3, operands.len())];
     let outputs = [format!("n t (g:{g} r:{r} e)"), "n g d e".to_owned()];
     let outputs = &outputs[..cx.node.port_count().clamp(1, outputs.len())];
-    Ok(format!("{} -> {}; carried d e", operands.join(", "), outputs.join(", ")))
+    Ok(format!("{} -> {}; carried t, fixed d e", operands.join(", "), outputs.join(", ")))
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

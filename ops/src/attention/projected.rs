@@ -78,7 +78,7 @@ fn relation(cx: &NodeCx<'_>) -> Result<String, String> {
     let outputs = [format!("n s (h:{h} v)"), format!("_ n h {keys} _")];
     let operands = &operands[..cx.operand_count().clamp(2, operands.len())];
     let outputs = &outputs[..cx.node.port_count().clamp(1, outputs.len())];
-    Ok(format!("{} -> {}; normalized s p", operands.join(", "), outputs.join(", ")))
+    Ok(format!("{} -> {}; normalized s p, fixed q k v, num_heads=h", operands.join(", "), outputs.join(", ")))
 }
 
 fn layers(_: &NodeCx<'_>) -> Vec<LinearLayer> {

@@ -53,7 +53,7 @@ fn relation(cx: &NodeCx<'_>) -> Result<String, String> {
         (Some(3), _) => "n s _".to_owned(),
         _ => return Err("the rank is not known".to_owned()),
     };
-    Ok(format!("{x}{} -> {x}; carried d", ", *".repeat(cx.operand_count().saturating_sub(1))))
+    Ok(format!("{x}{} -> {x}; fixed d", ", *".repeat(cx.operand_count().saturating_sub(1))))
 }
 
 /// The cache's row for each position of each batch.

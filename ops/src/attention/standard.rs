@@ -97,7 +97,7 @@ fn relation(cx: &NodeCx<'_>) -> Result<String, String> {
     let outputs = [y, format!("n g {keys} d"), format!("n g {keys} e"), format!("n (g r) s {keys}")];
     let operands = &operands[..cx.operand_count().clamp(3, operands.len())];
     let outputs = &outputs[..cx.node.port_count().clamp(1, outputs.len())];
-    Ok(format!("{} -> {}; normalized t p", operands.join(", "), outputs.join(", ")))
+    Ok(format!("{} -> {}; normalized t p, q_num_heads=g*r, kv_num_heads=g", operands.join(", "), outputs.join(", ")))
 }
 
 /// What a mask adds to a score.
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(
             node.axes(),
             "n s (g:2 r:2 d), n t (g:2 d), n t (g:2 e), *, n g p d, n g p e \
-             -> n s (g:2 r:2 e), n g p+t d, n g p+t e, n (g r) s p+t; normalized t p"
+             -> n s (g:2 r:2 e), n g p+t d, n g p+t e, n (g r) s p+t; normalized t p, q_num_heads=g*r, kv_num_heads=g"
         );
     }
 

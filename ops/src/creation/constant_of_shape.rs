@@ -9,8 +9,9 @@ use crate::evaluate::lanes::volume;
 use crate::evaluate::pick::repeat;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided, keep_elements, wholes_of};
+use crate::letters::{Letters, relation};
 use crate::movement::{extents_of_result, tracked_extents};
-use crate::node::Attrs;
+use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::{Parameters, asked_extents};
 
@@ -18,13 +19,19 @@ pub(crate) static CONSTANT_OF_SHAPE: Operator = Operator {
     domain: "",
     name: "ConstantOfShape",
     infer: Infer::With(infer),
-    axes: Axes::Spec("* -> _"),
+    axes: Axes::With(axes),
     evaluate: Evaluate::With(evaluate),
     linear: Linear::None("makes elements out of nothing"),
     quantize: Quantize::KeepsFloat("makes elements out of nothing"),
     cost: Cost::None("makes elements out of nothing"),
     effects: Effects::Pure,
 };
+
+/// All indices along an axis are alike, so any may go that the extents are told of.
+fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
+    let rank = cx.output_shape(0).ok_or("the rank is not known")?.len();
+    Ok(relation(&[None], &[Some(Letters::default().row(rank))], "extents 0"))
+}
 
 /// The value, one element; a 0 of `float` where the node gives none.
 fn value(attrs: &Attrs<'_>) -> Result<Tensor, Undecided> {

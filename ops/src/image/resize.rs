@@ -101,7 +101,7 @@ fn relation(cx: &NodeCx<'_>, rule: Rule) -> Result<String, String> {
     };
     let row: Vec<String> = targets.by_axis.iter().enumerate().map(letter).collect();
     let row = row.join(" ");
-    Ok(format!("{row}{} -> {row}", ", *".repeat(cx.operand_count().saturating_sub(1))))
+    Ok(format!("{row}{} -> {row}; extents 3", ", *".repeat(cx.operand_count().saturating_sub(1))))
 }
 
 fn relation_resize(cx: &NodeCx<'_>) -> Result<String, String> {
@@ -220,7 +220,7 @@ mod tests {
     fn scales_and_sizes_give_symbolic_extents() {
         let node = op("Resize").input("float[N,C,H,7]").omitted().floats(&[4], &[1.0, 1.0, 1.5, 0.7]);
         assert_eq!(node.infer(), "float[N,C,H + floor(H/2),4]");
-        assert_eq!(node.axes(), "s0 s1 _ _, *, * -> s0 s1 _ _");
+        assert_eq!(node.axes(), "s0 s1 _ _, *, * -> s0 s1 _ _; extents 3");
         let node = op("Resize").input("float[N,C,H,W]").omitted().omitted().elements("int64[4]", "N C 2*H 5");
         assert_eq!(node.infer(), "float[N,C,2*H,5]");
         let node = op("Resize").ints("axes", &[-1]).input("float[N,8]").omitted().omitted().elements("int64[1]", "4");

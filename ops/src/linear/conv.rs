@@ -16,7 +16,7 @@ pub(crate) static CONV: Operator = Operator {
     domain: "",
     name: "Conv",
     infer: Infer::With(infer),
-    axes: Axes::Spec("n (g i) s.., (g o) i k.., (g o) -> n (g o) t.."),
+    axes: Axes::Spec("n (g i) s.., (g o) i k.., (g o) -> n (g o) t..; group=g"),
     evaluate: Evaluate::With(evaluate),
     linear: Linear::Layers(|cx| convolution::layers(cx, 0, 1, 2)),
     quantize: Quantize::Computes,

@@ -20,7 +20,7 @@ pub(crate) static CONV_INTEGER: Operator = Operator {
     infer: Infer::With(infer),
     axes: Axes::With(|cx| {
         let zero_point = super::quantized::axes_of(cx, 3, "(g o)");
-        Ok(format!("n (g i) s.., (g o) i k.., *, {zero_point} -> n (g o) t.."))
+        Ok(format!("n (g i) s.., (g o) i k.., *, {zero_point} -> n (g o) t..; group=g"))
     }),
     evaluate: Evaluate::With(evaluate),
     linear: Linear::Layers(|cx| {
@@ -65,7 +65,7 @@ mod tests {
             .constant(Tensor::scalar(1u8))
             .constant(Tensor::vector(vec![0u8, 1]));
         assert_eq!(conv.i64s(), [2, 6, 2, 6]);
-        assert_eq!(conv.axes(), "n (g i) s.., (g o) i k.., *, (g o) -> n (g o) t..");
+        assert_eq!(conv.axes(), "n (g i) s.., (g o) i k.., *, (g o) -> n (g o) t..; group=g");
         assert_eq!(op("ConvInteger").input("uint8[N,3,8]").input("int8[4,3,3]").infer(), "int32[N,4,6]");
         Ok(())
     }

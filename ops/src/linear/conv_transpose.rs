@@ -21,7 +21,7 @@ pub(crate) static CONV_TRANSPOSE: Operator = Operator {
     domain: "",
     name: "ConvTranspose",
     infer: Infer::With(infer),
-    axes: Axes::Spec("n (g i) s.., (g i) o k.., (g o) -> n (g o) t.."),
+    axes: Axes::Spec("n (g i) s.., (g i) o k.., (g o) -> n (g o) t..; group=g"),
     evaluate: Evaluate::With(evaluate),
     linear: Linear::Layers(layers),
     quantize: Quantize::Computes,

@@ -30,7 +30,7 @@ pub(crate) const fn sheet(
         infer: Infer::With(infer),
         axes: Axes::With(|cx| {
             let (scale, zero_point) = (axes_of(cx, 4, "(g o)"), axes_of(cx, 5, "(g o)"));
-            Ok(format!("n (g i) s.., *, *, (g o) i k.., {scale}, {zero_point}, *, *, (g o) -> n (g o) t.."))
+            Ok(format!("n (g i) s.., *, *, (g o) i k.., {scale}, {zero_point}, *, *, (g o) -> n (g o) t..; group=g"))
         }),
         evaluate: Evaluate::With(evaluate),
         linear: Linear::Layers(|cx| convolution::layers(cx, 0, 3, 8)),
@@ -99,6 +99,6 @@ mod tests {
             .input("float[]")
             .input("int8[]");
         assert_eq!(conv.infer(), "int8[N,4,8]");
-        assert_eq!(conv.axes(), "n (g i) s.., *, *, (g o) i k.., (g o), (g o), *, *, (g o) -> n (g o) t..");
+        assert_eq!(conv.axes(), "n (g i) s.., *, *, (g o) i k.., (g o), (g o), *, *, (g o) -> n (g o) t..; group=g");
     }
 }

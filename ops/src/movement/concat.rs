@@ -99,7 +99,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         segments.push(sized(&letter, &extent));
         operands.push(Some(with_axis(&row, axis, letter)));
     }
-    Ok(relation(&operands, &[Some(with_axis(&row, axis, segments.join("+")))], ""))
+    Ok(relation(&operands, &[Some(with_axis(&row, axis, segments.join("+")))], "follows"))
 }
 
 #[cfg(test)]
@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn the_axis_is_a_sum_of_segments() {
         let node = op("Concat").input("float[N,16,h]").input("float[N,c,h]").int("axis", 1);
-        assert_eq!(node.axes(), "a d c, a e c -> a d:16+e c");
+        assert_eq!(node.axes(), "a d c, a e c -> a d:16+e c; follows");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) static EXPAND: Operator = Operator {
     domain: "",
     name: "Expand",
     infer: Infer::With(|cx| MOVES.infer(cx)),
-    axes: Axes::Spec("s.., * -> s.."),
+    axes: Axes::Spec("s.., * -> s..; extents 1"),
     evaluate: Evaluate::With(|cx| MOVES.evaluate(cx)),
     linear: Linear::None("only repeats elements"),
     quantize: Quantize::Moves,

@@ -68,7 +68,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         Some((first, count)) => (segments(&data[axis], first, count, named.first(), &mut letters), None),
         None => ("_".to_owned(), Some(named)),
     };
-    Ok(relation(&[Some(with_axis(&row, axis, whole)), named], &[Some(to)], ""))
+    Ok(relation(&[Some(with_axis(&row, axis, whole)), named], &[Some(to)], "indices"))
 }
 
 /// The first index and their number, where the indices are constant, a scalar or a row, and one after the other.
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn indices_one_after_the_other_are_a_segment() {
         let node = |indices: Tensor| op("Gather").input("float[8,c]").constant(indices).axes();
-        assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, * -> c b");
-        assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b, * -> b");
+        assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, * -> c b; indices");
+        assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b, * -> b; indices");
         assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b");
         assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b");
     }

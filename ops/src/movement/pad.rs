@@ -176,7 +176,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         from.push(whole);
         to.push(padded);
     }
-    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], ""))
+    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], "pads"))
 }
 
 /// An axis before and after: what is kept has one letter, what is put in and what is taken away have letters of their own.
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn what_is_put_in_is_a_segment_of_its_own() {
         let node = |pads: &[i64]| op("Pad").input("float[N,8]").int64s(&[4], pads);
-        assert_eq!(node(&[0, 2, 0, 1]).axes(), "a b:8, * -> a c:2+b:8+d:1");
-        assert_eq!(node(&[0, -2, 0, 1]).axes(), "a c:2+b:6, * -> a b:6+d:1");
+        assert_eq!(node(&[0, 2, 0, 1]).axes(), "a b:8, * -> a c:2+b:8+d:1; pads");
+        assert_eq!(node(&[0, -2, 0, 1]).axes(), "a c:2+b:6, * -> a b:6+d:1; pads");
         assert_eq!(node(&[0, 1, 0, 0]).string("mode", "edge").axes(), "a _, * -> a _");
     }
 }

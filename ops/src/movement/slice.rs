@@ -220,7 +220,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         from.push(whole);
         to.push(kept);
     }
-    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], ""))
+    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], "bounds"))
 }
 
 /// An axis in segments, of which one is kept: before, kept, behind. Without letters where two ends are not constant, for then
@@ -318,8 +318,8 @@ mod tests {
 
     #[test]
     fn an_axis_is_cut_into_segments() {
-        assert_eq!(cut("float[8,c]", 2, 5, 1).axes(), "a:2+b:3+c:3 d, *, *, *, * -> b d");
-        assert_eq!(cut("float[N,c]", 1, i64::MAX, 1).axes(), "_ a, *, *, *, * -> _ a");
+        assert_eq!(cut("float[8,c]", 2, 5, 1).axes(), "a:2+b:3+c:3 d, *, *, *, * -> b d; bounds");
+        assert_eq!(cut("float[N,c]", 1, i64::MAX, 1).axes(), "_ a, *, *, *, * -> _ a; bounds");
         assert_eq!(cut("float[N+1,c]", 1, i64::MAX, 1).axes(), "a:1+b c, *, *, *, * -> b c");
         assert_eq!(cut("float[8]", 0, i64::MAX, 1).axes(), "a, *, *, *, * -> a");
         assert_eq!(cut("float[8]", 0, 8, 2).axes(), "_, *, *, *, * -> _");

@@ -150,7 +150,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         outputs.push(Some(with_axis(&row, axis, letter)));
     }
     let data = with_axis(&row, axis, segments.join("+"));
-    Ok(relation(&and_parameters(data, cx.operand_count()), &outputs, ""))
+    Ok(relation(&and_parameters(data, cx.operand_count()), &outputs, "parts"))
 }
 
 #[cfg(test)]
@@ -200,6 +200,6 @@ mod tests {
     #[test]
     fn the_axis_is_a_sum_of_segments() {
         let node = op("Split").input("float[N,8]").int64s(&[2], &[3, 5]).int("axis", 1).outputs(2);
-        assert_eq!(node.axes(), "a c:3+d:5, * -> a c, a d");
+        assert_eq!(node.axes(), "a c:3+d:5, * -> a c, a d; parts");
     }
 }

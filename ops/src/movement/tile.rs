@@ -63,7 +63,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         _ => product(&[(letters.fresh(), repeat), (letter.clone(), extent.clone())]),
     });
     let to = to.collect();
-    Ok(relation(&and_parameters(row, cx.operand_count()), &[Some(to)], ""))
+    Ok(relation(&and_parameters(row, cx.operand_count()), &[Some(to)], "repeats"))
 }
 
 #[cfg(test)]
@@ -88,6 +88,6 @@ mod tests {
 
     #[test]
     fn which_repetition_is_a_letter_of_its_own() {
-        assert_eq!(op("Tile").input("float[N,8]").int64s(&[2], &[1, 4]).axes(), "a b, * -> a (c:4 b:8)");
+        assert_eq!(op("Tile").input("float[N,8]").int64s(&[2], &[1, 4]).axes(), "a b, * -> a (c:4 b:8); repeats");
     }
 }

@@ -41,7 +41,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     let groups = groups(&cx.attrs()).map_err(|_| "`num_groups` is not known")?;
     let channels = format!("(g:{groups} c)");
     let parameters = if cx.version < 21 { "g" } else { &channels };
-    Ok(format!("n {channels} s.., {parameters}, {parameters} -> n {channels} s..; normalized c s"))
+    Ok(format!("n {channels} s.., {parameters}, {parameters} -> n {channels} s..; normalized c s, num_groups=g"))
 }
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
@@ -81,7 +81,7 @@ mod tests {
         let x = |version| node(version).floats(&[1, 2, 1], &[1.0, 3.0]);
         assert_eq!(x(21).floats(&[2], &[1.0, 2.0]).floats(&[2], &[0.0, 5.0]).f32s(), [-1.0, 7.0]);
         assert_eq!(x(18).floats(&[1], &[2.0]).floats(&[1], &[5.0]).f32s(), [3.0, 7.0]);
-        assert_eq!(node(21).axes(), "n (g:1 c) s.., (g:1 c), (g:1 c) -> n (g:1 c) s..; normalized c s");
+        assert_eq!(node(21).axes(), "n (g:1 c) s.., (g:1 c), (g:1 c) -> n (g:1 c) s..; normalized c s, num_groups=g");
     }
 
     #[test]

@@ -121,7 +121,10 @@ mod tests {
     #[test]
     fn a_hidden_unit_is_one_row_of_every_gate() {
         let node = op("GRU").input("float[T,N,8]").input("float[1,12,8]").input("float[1,12,4]").input("float[1,24]");
-        assert_eq!(node.axes(), "t n i, d (g:3 h) i, d (g:3 h) h, d (b:2 g:3 h) -> t d n h; carried h");
+        assert_eq!(
+            node.axes(),
+            "t n i, d (g:3 h) i, d (g:3 h) h, d (b:2 g:3 h) -> t d n h; carried t d, fixed g b p, hidden_size=h"
+        );
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn relation(cx: &NodeCx<'_>, gates: usize) -> Result<String, String> 
     let outputs = [y, state, state];
     let operands = &operands[..cx.operand_count().clamp(1, operands.len())];
     let outputs = &outputs[..cx.node.port_count().clamp(1, outputs.len())];
-    Ok(format!("{} -> {}; carried h", operands.join(", "), outputs.join(", ")))
+    Ok(format!("{} -> {}; carried t d, fixed g b p, hidden_size=h", operands.join(", "), outputs.join(", ")))
 }
 
 /// The weight of the input. That of the state multiplies what no operand holds.

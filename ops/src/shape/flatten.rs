@@ -47,7 +47,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     let row = Letters::default().row(data.rank());
     let factors: Vec<_> = row.iter().cloned().zip(data.iter().cloned()).collect();
     let (outer, inner) = factors.split_at(axis);
-    Ok(relation(&[Some(row)], &[Some(vec![product(outer), product(inner)])], ""))
+    Ok(relation(&[Some(row)], &[Some(vec![product(outer), product(inner)])], "follows"))
 }
 
 #[cfg(test)]
@@ -72,6 +72,6 @@ mod tests {
 
     #[test]
     fn channels_come_before_pixels() {
-        assert_eq!(op("Flatten").input("float[N,16,7,7]").axes(), "a b c d -> a (b:16 c:7 d:7)");
+        assert_eq!(op("Flatten").input("float[N,16,7,7]").axes(), "a b c d -> a (b:16 c:7 d:7); follows");
     }
 }

@@ -99,7 +99,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
         return Err("the ranks are not known".to_owned());
     };
     let (from, to) = regrouped(from, to);
-    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], ""))
+    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], "extents 1"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! What follows from a graph's structure. Nothing here knows an operator: what nodes mean is handed in.
+
+pub mod channels;

@@ -1,0 +1,128 @@
+//! What a graph costs when so many indices of each leaf are left, without cutting anything.
+//!
+//! Parameters and bytes of a constant are in proportion to the extents of its axes; the multiply-accumulates of a node are in
+//! proportion to the extents of its letters. So a cut can be weighed by counting, as often as a search wants.
+
+use onnxpress_ir::analysis::channels::{Coupling, SpanId};
+use onnxpress_ir::{Graph, Use};
+use onnxpress_ops::Cost;
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::table;
+
+crate::option_enum! {
+    /// What is counted.
+    pub enum Quantity {
+        /// Elements of constants.
+        Params,
+        /// Multiply-accumulates, open extents counted as one.
+        Macs,
+        /// Bytes of constants.
+        Bytes,
+    }
+}
+
+/// Parameters, multiply-accumulates and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Amount {
+    pub(crate) params: f64,
+    pub(crate) macs: f64,
+    pub(crate) bytes: f64,
+}
+
+impl Amount {
+    pub(crate) fn of(&self, quantity: Quantity) -> f64 {
+        match quantity {
+            Quantity::Params => self.params,
+            Quantity::Macs => self.macs,
+            Quantity::Bytes => self.bytes,
+        }
+    }
+}
+
+/// Something whose cost is in proportion to the extents of spans.
+struct Term {
+    spans: Vec<SpanId>,
+    whole: Amount,
+}
+
+/// The terms of a graph's cost.
+pub(crate) struct Costs<'c> {
+    coupling: &'c Coupling,
+    terms: Vec<Term>,
+    fixed: Amount,
+}
+
+impl<'c> Costs<'c> {
+    /// Of a graph whose types are inferred.
+    pub(crate) fn of(graph: &Graph, coupling: &'c Coupling) -> Self {
+        let mut costs = Self { coupling, terms: Vec::new(), fixed: Amount::default() };
+        for (id, constant) in graph.constants() {
+            let Some(tensor) = constant.value.dense() else { continue };
+            let is_weight = tensor.dtype().is_float() || tensor.rank() >= 2;
+            let whole = Amount {
+                params: if is_weight { tensor.len() as f64 } else { 0.0 },
+                macs: 0.0,
+                bytes: tensor.byte_len() as f64,
+            };
+            let mut readings: Vec<Use> = graph.readers(id.port(0)).collect();
+            readings.sort();
+            let spans = readings.first().and_then(|&reading| coupling.read(graph, reading)).unwrap_or_default();
+            costs.add(spans.to_vec(), whole);
+        }
+        for (id, node) in graph.nodes() {
+            let Some(cx) = NodeCx::new(graph, id) else { continue };
+            let Some(Cost::Macs(macs)) = table::of(node).map(|operator| operator.cost) else { continue };
+            let counted = macs(&cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+            let spans = coupling.letters(id).iter().map(|(_, span)| *span).collect();
+            costs.add(spans, Amount { macs: counted as f64, ..Amount::default() });
+        }
+        costs
+    }
+
+    fn add(&mut self, mut spans: Vec<SpanId>, whole: Amount) {
+        spans.retain(|&span| self.coupling.spans.is_free(span));
+        if spans.is_empty() {
+            self.fixed.params += whole.params;
+            self.fixed.macs += whole.macs;
+            self.fixed.bytes += whole.bytes;
+        } else {
+            self.terms.push(Term { spans, whole });
+        }
+    }
+
+    /// The cost when so many indices of each leaf are left.
+    pub(crate) fn with(&self, left: &[usize]) -> Amount {
+        let mut sum = self.fixed;
+        for term in &self.terms {
+            let share: f64 = term
+                .spans
+                .iter()
+                .map(|&span| {
+                    let extent = self.coupling.spans.extent(span).unwrap_or(1).max(1);
+                    self.coupling.spans.count(span, left) as f64 / extent as f64
+                })
+                .product();
+            sum.params += term.whole.params * share;
+            sum.macs += term.whole.macs * share;
+            sum.bytes += term.whole.bytes * share;
+        }
+        sum
+    }
+
+    /// Parameters that lie along each leaf: what it would be worth to remove it.
+    pub(crate) fn along_leaves(&self) -> Vec<f64> {
+        let mut worth = vec![0.0; self.coupling.spans.leaves().len()];
+        for term in &self.terms {
+            let mut here = Vec::new();
+            for &span in &term.spans {
+                self.coupling.spans.visit_leaves(span, &mut |leaf| here.push(leaf));
+            }
+            here.sort_unstable();
+            here.dedup();
+            for leaf in here {
+                worth[leaf] += term.whole.params.max(1.0);
+            }
+        }
+        worth
+    }
+}

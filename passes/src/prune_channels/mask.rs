@@ -1,0 +1,46 @@
+//! The witness: the model before the cut, with what goes put to zero.
+//!
+//! Where channels are removed rightly, one that is all zero contributes nothing anywhere, so the masked model computes what the
+//! pruned one does. A scale of quantization is put to one instead: it would divide.
+
+use onnxpress_ir::analysis::channels::Coupling;
+use onnxpress_ir::{Edit, Graph, Model, Name, Use};
+use onnxpress_ops::infer::Standard;
+
+use super::cut::slices::masked;
+use super::cut::{self, Left};
+use crate::pass::PassError;
+
+/// The model with the contribution of everything that is not left put to zero.
+///
+/// # Errors
+/// Where a constant cannot be masked: a defect.
+pub(crate) fn witness(model: &Model, coupling: &Coupling, left: &Left) -> Result<Model, PassError> {
+    let mut witness = model.clone();
+    let cuts = cut::cuts(&model.graph, coupling, left);
+    let mut edit = Edit::new(&mut witness.graph, &Standard, "prune-channels", &[]);
+    for (id, cuts) in cuts {
+        let Some(tensor) = model.graph.constant(id.port(0)) else { continue };
+        for (index, (kept, readings)) in cuts.into_iter().enumerate() {
+            let Some(kept) = kept else { continue };
+            let one = readings.iter().any(|reading| is_scale(&model.graph, reading));
+            let part = masked(tensor, &kept, one).map_err(|error| PassError::Broken(error.to_string()))?;
+            if index == 0 {
+                edit.set_constant(id, part);
+                continue;
+            }
+            let name = model.graph.port(id.port(0)).name.as_ref();
+            let copy = edit.add_constant(name.map(|name| Name::from(format!("{name}_{index}"))), part);
+            readings.into_iter().for_each(|reading| edit.connect(reading, Some(copy)));
+        }
+    }
+    edit.commit();
+    Ok(witness)
+}
+
+/// Whether what is read there is the scale of a quantization.
+fn is_scale(graph: &Graph, reading: &Use) -> bool {
+    let quantizes =
+        |node: &onnxpress_ir::Node| ["QuantizeLinear", "DequantizeLinear"].iter().any(|name| node.op_type == **name);
+    reading.slot == onnxpress_ir::Slot::Operand(1) && graph.node(reading.node).is_some_and(quantizes)
+}

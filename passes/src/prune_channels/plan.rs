@@ -1,0 +1,204 @@
+//! The plan: what goes, why, and what stays for which reason; as a file that people read and edit and machines apply.
+//!
+//! `groups` is what is applied. `tensors` says the same in terms of the model's initializers, and `copies` of those of which
+//! some readers want another cut than others; both are worked out of the groups. A plan belongs to one model: it carries its
+//! digest, and is refused for another.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::analysis::channels::{Coupling, Leaf};
+use onnxpress_ir::{Graph, Vertex};
+use serde::{Deserialize, Serialize};
+
+use super::cut::slices::Kept;
+use super::cut::{self, Left};
+use super::members::Member;
+
+/// The number of the format.
+pub const SCHEMA: u32 = 1;
+
+/// By constant and axis: the indices that stay.
+pub type Tensors = BTreeMap<String, BTreeMap<usize, Vec<usize>>>;
+
+/// Where a set of channels lies in a constant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedMember {
+    /// The constant.
+    pub tensor: String,
+    /// The axis.
+    pub axis: usize,
+}
+
+/// Channels that can only be removed together, index by index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedGroup {
+    /// The number by which the analysis knows it.
+    pub id: usize,
+    /// What people may call it: a constant that it is the first axis of, if there is one.
+    pub name: String,
+    /// How many channels there are.
+    pub channels: usize,
+    /// The indices that stay, ascending.
+    pub kept: Vec<usize>,
+    /// How much each channel matters, by the criterion; 1 is the mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<f64>,
+    /// Where it lies.
+    pub members: Vec<PlannedMember>,
+}
+
+/// Channels that stay, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedGroup {
+    /// What people may call it.
+    pub name: String,
+    /// How many channels there are.
+    pub channels: usize,
+    /// Why they stay.
+    pub reason: String,
+    /// Where it lies.
+    pub members: Vec<PlannedMember>,
+}
+
+/// A copy of a constant, for readers that want another cut than the others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedCopy {
+    /// The constant.
+    pub of: String,
+    /// The nodes that read the copy.
+    pub readers: Vec<String>,
+    /// By axis: the indices that stay.
+    pub axes: BTreeMap<usize, Vec<usize>>,
+}
+
+/// What is to be removed from a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The number of the format.
+    pub schema: u32,
+    /// The pass that made it, with all its options.
+    pub pass: String,
+    /// The digest of the model it is for.
+    pub model: String,
+    /// What goes.
+    pub groups: Vec<PlannedGroup>,
+    /// What stays.
+    #[serde(default)]
+    pub pinned: Vec<PinnedGroup>,
+    /// By initializer and axis: the indices that stay.
+    #[serde(default)]
+    pub tensors: Tensors,
+    /// Copies of shared initializers.
+    #[serde(default)]
+    pub copies: Vec<PlannedCopy>,
+}
+
+/// Why a plan cannot be applied.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
+pub enum PlanError {
+    #[error("it is of format {found}, expected {SCHEMA}")]
+    Schema { found: u32 },
+    #[error("it was made for another model (digest {planned}, found {found})")]
+    Model { planned: String, found: String },
+    #[error("group {id} is none of the model's")]
+    Group { id: usize },
+    #[error("group {id} `{name}`: {reason}")]
+    Kept { id: usize, name: String, reason: String },
+    #[error("`tensors` and `groups` disagree about `{tensor}`; edit `kept` of the group and leave `tensors` out")]
+    Tensors { tensor: String },
+}
+
+/// How people may call a leaf: by the constant whose first axis it is, or else by any.
+pub(crate) fn name(graph: &Graph, members: &[Member]) -> String {
+    let first = members.iter().find(|member| member.axis == 0).or_else(|| members.first());
+    first.map_or_else(|| "(no constant)".to_owned(), |member| graph.label(member.constant.port(0)))
+}
+
+/// The members in the plan's words, each once.
+pub(crate) fn planned_members(graph: &Graph, members: &[Member]) -> Vec<PlannedMember> {
+    let mut planned: Vec<PlannedMember> = Vec::new();
+    for member in members {
+        let tensor = graph.label(member.constant.port(0));
+        let entry = PlannedMember { tensor, axis: member.axis };
+        if planned.last() != Some(&entry) {
+            planned.push(entry);
+        }
+    }
+    planned
+}
+
+/// What the cut means for initializers: those all of whose readers want the same, and copies of the others.
+pub(crate) fn tensors(graph: &Graph, coupling: &Coupling, left: &Left) -> (Tensors, Vec<PlannedCopy>) {
+    let (mut tensors, mut copies) = (BTreeMap::new(), Vec::new());
+    let axes = |kept: Kept| -> BTreeMap<usize, Vec<usize>> {
+        kept.into_iter().enumerate().filter_map(|(axis, kept)| Some((axis, kept?))).collect()
+    };
+    for (id, cuts) in cut::cuts(graph, coupling, left) {
+        let name = graph.label(id.port(0));
+        let in_file = match graph.vertex(id) {
+            Vertex::Constant(constant) => cut::is_initializer(&constant.form),
+            _ => false,
+        };
+        for (index, (kept, readings)) in cuts.into_iter().enumerate() {
+            let Some(kept) = kept else { continue };
+            if index == 0 && in_file {
+                tensors.insert(name.clone(), axes(kept));
+            } else {
+                let readers = readings.iter().map(|reading| graph.describe(reading.node)).collect();
+                copies.push(PlannedCopy { of: name.clone(), readers, axes: axes(kept) });
+            }
+        }
+    }
+    (tensors, copies)
+}
+
+impl Plan {
+    /// Which indices of each leaf the plan leaves.
+    ///
+    /// # Errors
+    /// Where it is not for this model, or says what cannot be.
+    pub(crate) fn left(&self, digest: &str, coupling: &Coupling) -> Result<Left, PlanError> {
+        if self.schema != SCHEMA {
+            return Err(PlanError::Schema { found: self.schema });
+        }
+        if self.model != digest {
+            return Err(PlanError::Model { planned: self.model.clone(), found: digest.to_owned() });
+        }
+        let leaves = coupling.spans.leaves();
+        let mut left: Left = leaves.iter().map(|leaf| (0..leaf.extent).collect()).collect();
+        for group in &self.groups {
+            let leaf: &Leaf = leaves.get(group.id).ok_or(PlanError::Group { id: group.id })?;
+            let fail = |reason: String| PlanError::Kept { id: group.id, name: group.name.clone(), reason };
+            if let Some(reason) = &leaf.pinned {
+                return Err(fail(format!("it cannot be pruned: {reason}")));
+            }
+            if group.kept.windows(2).any(|pair| pair[0] >= pair[1]) {
+                return Err(fail("the kept indices are not ascending".to_owned()));
+            }
+            if let Some(index) = group.kept.last().filter(|index| **index >= leaf.extent) {
+                return Err(fail(format!("index {index} of {} channels", leaf.extent)));
+            }
+            left[group.id].clone_from(&group.kept);
+        }
+        Ok(left)
+    }
+
+    /// Fails where `tensors`, if it is there, says something else than the groups.
+    pub(crate) fn agrees(&self, tensors: &Tensors) -> Result<(), PlanError> {
+        if self.tensors.is_empty() {
+            return Ok(());
+        }
+        let names = tensors.keys().chain(self.tensors.keys());
+        let differs = |name: &&String| tensors.get(*name) != self.tensors.get(*name);
+        match names.into_iter().find(differs) {
+            Some(tensor) => Err(PlanError::Tensors { tensor: tensor.clone() }),
+            None => Ok(()),
+        }
+    }
+}

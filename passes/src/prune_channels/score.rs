@@ -1,0 +1,219 @@
+//! How much each index of each leaf matters, by the weights that would go with it.
+//!
+//! Every member of a leaf, that is, every axis of a weight along which it lies, gives its indices a score. Divided by their mean,
+//! so that layers compare, the scores of all members are brought together.
+//!
+//! Sources: `l1`, `l2`: Li et al., "Pruning filters for efficient ConvNets" (2017). `bn-scale`: Liu et al., "Learning efficient
+//! convolutional networks through network slimming" (2017). `fpgm`: He et al., "Filter pruning via geometric median" (2019).
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::analysis::channels::Coupling;
+use onnxpress_ir::{Graph, NodeId, Tensor};
+
+use super::members::{Member, occurrences, operand, weights};
+
+crate::option_enum! {
+    /// By what channels are ranked.
+    pub enum Criterion {
+        /// Sum of magnitudes of the weights that go with the channel.
+        L1,
+        /// Root of the sum of their squares.
+        L2,
+        /// Drawn by lot, from the seed.
+        Random,
+        /// Magnitude of the scale that a batch normalization gives the channel; `l2` where there is none.
+        BnScale,
+        /// Sum of distances to the other filters: what lies in the middle of the others can be done without.
+        Fpgm,
+    }
+}
+
+crate::option_enum! {
+    /// How the scores of all weights that lose a channel together become one.
+    pub enum Aggregate {
+        /// Their mean.
+        Mean,
+        /// The largest.
+        Max,
+        /// Their sum.
+        Sum,
+    }
+}
+
+/// How to score.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scoring {
+    pub(crate) criterion: Criterion,
+    pub(crate) aggregate: Aggregate,
+    pub(crate) seed: u64,
+}
+
+impl Scoring {
+    /// The score of every index of every leaf that `wanted` names; empty for the others.
+    pub(crate) fn scores(
+        &self,
+        graph: &Graph,
+        coupling: &Coupling,
+        members: &[Vec<Member>],
+        wanted: &[bool],
+    ) -> Vec<Vec<f64>> {
+        let leaves = coupling.spans.leaves();
+        if self.criterion == Criterion::Random {
+            let draw = |(number, leaf): (usize, &onnxpress_ir::analysis::channels::Leaf)| {
+                (0..leaf.extent).map(|index| drawn(self.seed, number as u64, index as u64)).collect()
+            };
+            return leaves.iter().enumerate().map(draw).collect();
+        }
+        let mut sums: Vec<Bundle> = leaves.iter().map(|leaf| Bundle::new(leaf.extent)).collect();
+        let mut work: BTreeMap<(NodeId, usize), Vec<usize>> = BTreeMap::new();
+        let mut readings = BTreeMap::new();
+        for (leaf, members) in members.iter().enumerate().filter(|(leaf, _)| wanted[*leaf]) {
+            let chosen = self.chosen(graph, members);
+            for member in chosen {
+                let leaves = work.entry((member.constant, member.axis)).or_default();
+                if !leaves.contains(&leaf) {
+                    leaves.push(leaf);
+                }
+                readings.entry((member.constant, member.axis)).or_insert(member.reading);
+            }
+        }
+        for ((constant, axis), wanted) in work {
+            let (Some(tensor), Some(reading)) = (graph.constant(constant.port(0)), readings.get(&(constant, axis)))
+            else {
+                continue;
+            };
+            let Some(&span) = coupling.read(graph, *reading).and_then(|axes| axes.get(axis)) else { continue };
+            let by_index = self.along(tensor, axis);
+            let mut parts: BTreeMap<usize, Vec<f64>> =
+                wanted.iter().map(|&leaf| (leaf, vec![0.0; leaves[leaf].extent])).collect();
+            for (at, leaf, index) in occurrences(coupling, span) {
+                if let Some(part) = parts.get_mut(&leaf) {
+                    part[index] += by_index[at];
+                }
+            }
+            for (leaf, part) in parts {
+                sums[leaf].add(self.finished(part), self.aggregate);
+            }
+        }
+        sums.into_iter().map(|bundle| bundle.settled(self.aggregate)).collect()
+    }
+
+    fn chosen<'m>(&self, graph: &Graph, members: &'m [Member]) -> Vec<&'m Member> {
+        let is_scale = |member: &&Member| {
+            graph.node(member.reading.node).is_some_and(|node| node.is("BatchNormalization"))
+                && operand(member) == Some(1)
+        };
+        match self.criterion {
+            Criterion::BnScale => {
+                let scales: Vec<&Member> = members.iter().filter(is_scale).collect();
+                if scales.is_empty() { weights(graph, members) } else { scales }
+            }
+            _ => weights(graph, members),
+        }
+    }
+
+    /// What each index along an axis amounts to; sums of it over several axes make sense.
+    fn along(&self, tensor: &Tensor, axis: usize) -> Vec<f64> {
+        let dims = tensor.dims();
+        let (extent, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+        let squared = !matches!(self.criterion, Criterion::L1);
+        let mut sums = vec![0.0; extent];
+        if self.criterion == Criterion::Fpgm {
+            return distances(tensor, axis);
+        }
+        let mut add = |lanes: &mut dyn Iterator<Item = f64>| {
+            for (index, amount) in lanes.enumerate() {
+                sums[index % extent] += amount;
+            }
+        };
+        match tensor.values::<f32>() {
+            Ok(values) if inner > 0 => {
+                let amount = |lane: &[f32]| -> f64 {
+                    let sum: f32 = match squared {
+                        true => lane.iter().map(|value| value * value).sum(),
+                        false => lane.iter().map(|value| value.abs()).sum(),
+                    };
+                    f64::from(sum)
+                };
+                add(&mut values.chunks_exact(inner).map(amount));
+            }
+            _ => {
+                let values = tensor.to_f64s().unwrap_or_default();
+                let amount = |lane: &[f64]| -> f64 {
+                    lane.iter().map(|value| if squared { value * value } else { value.abs() }).sum()
+                };
+                add(&mut values.chunks_exact(inner.max(1)).map(amount));
+            }
+        }
+        sums
+    }
+
+    fn finished(&self, sums: Vec<f64>) -> Vec<f64> {
+        match self.criterion {
+            Criterion::L1 | Criterion::Fpgm => sums,
+            _ => sums.into_iter().map(f64::sqrt).collect(),
+        }
+    }
+}
+
+/// The sum of Euclidean distances from each slice along an axis to all others.
+fn distances(tensor: &Tensor, axis: usize) -> Vec<f64> {
+    let dims = tensor.dims();
+    let (extent, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    let values = tensor.to_f64s().unwrap_or_default();
+    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); extent];
+    if inner > 0 {
+        for (lane, values) in values.chunks_exact(inner).enumerate() {
+            rows[lane % extent].extend(values.iter().map(|&value| value as f32));
+        }
+    }
+    let mut sums = vec![0.0; extent];
+    for a in 0..extent {
+        for b in 0..a {
+            let square: f32 = rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum();
+            let distance = f64::from(square).sqrt();
+            sums[a] += distance;
+            sums[b] += distance;
+        }
+    }
+    sums
+}
+
+/// Scores of several members on their way to one.
+struct Bundle {
+    scores: Vec<f64>,
+    members: usize,
+}
+
+impl Bundle {
+    fn new(extent: usize) -> Self {
+        Self { scores: vec![0.0; extent], members: 0 }
+    }
+
+    fn add(&mut self, part: Vec<f64>, aggregate: Aggregate) {
+        let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
+        let unit = if mean > 0.0 && mean.is_finite() { mean } else { 1.0 };
+        for (score, value) in self.scores.iter_mut().zip(part) {
+            let value = if value.is_finite() { value / unit } else { 0.0 };
+            *score = if aggregate == Aggregate::Max { score.max(value) } else { *score + value };
+        }
+        self.members += 1;
+    }
+
+    fn settled(mut self, aggregate: Aggregate) -> Vec<f64> {
+        if aggregate == Aggregate::Mean && self.members > 1 {
+            self.scores.iter_mut().for_each(|score| *score /= self.members as f64);
+        }
+        self.scores
+    }
+}
+
+/// A number in [0, 1) that depends on nothing but these three. SplitMix64's finalizer (Steele, Lea, Flood, 2014).
+fn drawn(seed: u64, leaf: u64, index: u64) -> f64 {
+    let mut z = seed.wrapping_add(leaf.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(index.rotate_left(32));
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}

@@ -1,0 +1,162 @@
+//! Which indices go: the least of each group, or of all groups, within the limits that were asked for.
+//!
+//! A group is a leaf of the coupling. Leaves of a single index, which come of axes that are taken apart index by index, form
+//! groups by the axis that they were. Where an axis is a product of two leaves, heads and what is in them, only one of them is
+//! pruned, the one that is worth more: to halve both would be to leave a quarter.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::analysis::channels::{Coupling, Made, SpanId};
+
+use super::cut::Left;
+
+/// The limits of a selection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The most of a group that may go.
+    pub(crate) max_ratio: f64,
+    /// What is left is a multiple of this.
+    pub(crate) round_to: usize,
+    /// At least so many are left.
+    pub(crate) min_channels: usize,
+}
+
+/// Leaves that are ranked together.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// Numbers of the leaves.
+    pub(crate) leaves: Vec<usize>,
+    /// Leaf and index, those that matter least first.
+    pub(crate) ranked: Vec<(usize, usize)>,
+}
+
+/// Leaves that may lose indices without another factor of the same axis losing some, too: of each pair the one that is worth
+/// more. Those that have to stand back get a reason.
+pub(crate) fn one_factor_each(
+    coupling: &Coupling,
+    axes: &[SpanId],
+    free: &[bool],
+    worth: &[f64],
+) -> Vec<Option<&'static str>> {
+    let mut rivals: Vec<Vec<usize>> = vec![Vec::new(); free.len()];
+    let mut seen = std::collections::HashSet::new();
+    let mut open: Vec<SpanId> = axes.to_vec();
+    while let Some(span) = open.pop() {
+        let span = coupling.spans.representative(span);
+        if !seen.insert(span) {
+            continue;
+        }
+        let parts = match coupling.spans.made(span) {
+            Made::Leaf(_) => continue,
+            Made::Sum(parts) => {
+                open.extend(parts);
+                continue;
+            }
+            Made::Product(parts) => parts,
+        };
+        open.extend(parts);
+        let inside = |part: SpanId| {
+            let mut leaves = Vec::new();
+            coupling.spans.visit_leaves(part, &mut |leaf| leaves.push(leaf));
+            leaves.retain(|&leaf| free[leaf]);
+            leaves.sort_unstable();
+            leaves.dedup();
+            leaves
+        };
+        let parts: Vec<Vec<usize>> = parts.iter().map(|&part| inside(part)).collect();
+        for (index, part) in parts.iter().enumerate() {
+            for other in &parts[index + 1..] {
+                for &a in part {
+                    rivals[a].extend(other.iter().filter(|&&b| b != a));
+                    other.iter().filter(|&&b| b != a).for_each(|&b| rivals[b].push(a));
+                }
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..free.len()).filter(|&leaf| free[leaf]).collect();
+    order.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
+    let mut standing_back = vec![None; free.len()];
+    for leaf in order {
+        if standing_back[leaf].is_some() {
+            continue;
+        }
+        for &rival in &rivals[leaf] {
+            standing_back[rival].get_or_insert("another factor of the same axis is pruned");
+        }
+    }
+    standing_back
+}
+
+/// The groups of the leaves that may lose indices, with their indices ranked.
+pub(crate) fn groups(coupling: &Coupling, active: &[bool], scores: &[Vec<f64>]) -> Vec<Group> {
+    let mut by_key: BTreeMap<(bool, usize), Vec<usize>> = BTreeMap::new();
+    for (number, leaf) in coupling.spans.leaves().iter().enumerate().filter(|(number, _)| active[*number]) {
+        let key = if leaf.extent > 1 { (false, number) } else { (true, leaf.family as usize) };
+        by_key.entry(key).or_default().push(number);
+    }
+    let mut groups: Vec<Group> = by_key
+        .into_values()
+        .map(|leaves| {
+            let mut ranked: Vec<(usize, usize)> = leaves
+                .iter()
+                .flat_map(|&leaf| (0..coupling.spans.leaves()[leaf].extent).map(move |index| (leaf, index)))
+                .collect();
+            ranked.sort_by(|a, b| scores[a.0][a.1].total_cmp(&scores[b.0][b.1]).then(a.cmp(b)));
+            Group { leaves, ranked }
+        })
+        .collect();
+    groups.sort_by_key(|group| group.leaves[0]);
+    groups
+}
+
+impl Group {
+    /// How many of the group go where so many would, all limits kept.
+    pub(crate) fn within(&self, wanted: usize, limits: &Limits) -> usize {
+        let whole = self.ranked.len();
+        let most = (limits.max_ratio * whole as f64 + 1e-9).floor() as usize;
+        let least = limits.min_channels.max(1).min(whole);
+        let left = whole - wanted.min(most).min(whole - least);
+        let rounded = left.next_multiple_of(limits.round_to.max(1)).min(whole);
+        whole - rounded
+    }
+}
+
+/// What is left when so many of each group go; no axis of any tensor is left without an index.
+pub(crate) fn without(coupling: &Coupling, axes: &[SpanId], groups: &[Group], numbers: &[usize]) -> Left {
+    let mut gone: Vec<Vec<bool>> = coupling.spans.leaves().iter().map(|leaf| vec![false; leaf.extent]).collect();
+    for (group, &number) in groups.iter().zip(numbers) {
+        for &(leaf, index) in &group.ranked[..number] {
+            gone[leaf][index] = true;
+        }
+    }
+    restore(coupling, axes, groups, &mut gone);
+    gone.iter().map(|gone| (0..gone.len()).filter(|&index| !gone[index]).collect()).collect()
+}
+
+/// Gives axes that would be empty their best index back. Only leaves of a single index can be lost whole.
+fn restore(coupling: &Coupling, axes: &[SpanId], groups: &[Group], gone: &mut [Vec<bool>]) {
+    let mut counts: Vec<usize> = gone.iter().map(|gone| gone.iter().filter(|gone| !**gone).count()).collect();
+    let mut rank = vec![None; gone.len()];
+    for (place, &(leaf, _)) in groups.iter().flat_map(|group| group.ranked.iter().enumerate()) {
+        rank[leaf] = Some(place);
+    }
+    if rank.iter().zip(&counts).all(|(rank, &count)| rank.is_none() || count > 0) {
+        return;
+    }
+    for &axis in axes {
+        while coupling.spans.extent(axis).is_some_and(|extent| extent > 0)
+            && coupling.spans.is_free(axis)
+            && coupling.spans.count(axis, &counts) == 0
+        {
+            let mut best: Option<(usize, usize)> = None;
+            coupling.spans.visit_leaves(axis, &mut |leaf| {
+                if let Some(rank) = rank[leaf].filter(|_| counts[leaf] == 0) {
+                    best = best.max(Some((rank, leaf)));
+                }
+            });
+            let Some((_, leaf)) = best else { break };
+            gone[leaf].iter_mut().for_each(|gone| *gone = false);
+            counts[leaf] = gone[leaf].len();
+        }
+    }
+}

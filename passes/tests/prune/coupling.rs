@@ -1,0 +1,248 @@
+//! What goes together.
+
+use super::{pruned, run};
+
+#[test]
+fn a_residual_stream_is_cut_as_one() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[N,3,8,8] x) => (float[N,2,8,8] y)
+        <float[4,3,1,1] wa = normal(seed=1), float[4,4,3,3] wb = normal(seed=2), float[2,4,1,1] wy = normal(seed=3)>
+        {
+          a = Conv(x, wa)
+          b = Conv<pads = [1, 1, 1, 1]>(a, wb)
+          s = Add(a, b)
+          r = Relu(s)
+          y = Conv(r, wy)
+        }"), @"
+    wa: float[2,3,1,1]
+    wb: float[2,2,3,3]
+    wy: float[2,2,1,1]
+    a = Conv: float[N,2,8,8]
+    b = Conv: float[N,2,8,8]
+    s = Add: float[N,2,8,8]
+    r = Relu: float[N,2,8,8]
+    y = Conv: float[N,2,8,8]
+    ");
+}
+
+#[test]
+fn a_padded_shortcut_and_a_slice_follow() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[2,3,4,4] x) => (float[2,2,4,4] y)
+        <float[4,3,1,1] wa = normal(seed=1), float[8,4,1,1] wb = normal(seed=2), float[2,6,1,1] wy = normal(seed=3),
+         int64[8] pads = {0, 2, 0, 0, 0, 2, 0, 0}, int64[1] starts = {1}, int64[1] ends = {7}, int64[1] axes = {1}>
+        {
+          a = Conv(x, wa)
+          b = Conv(a, wb)
+          p = Pad(a, pads)
+          s = Add(p, b)
+          t = Slice(s, starts, ends, axes)
+          y = Conv(t, wy)
+        }"), @"
+    wa: float[2,3,1,1]
+    wb: float[4,2,1,1]
+    wy: float[2,3,1,1]
+    axes: int64[1]
+    pads_pruned: int64[8]
+    starts_pruned: int64[1]
+    ends_pruned: int64[1]
+    a = Conv: float[2,2,4,4]
+    b = Conv: float[2,4,4,4]
+    p = Pad: float[2,4,4,4]
+    s = Add: float[2,4,4,4]
+    t = Slice: float[2,3,4,4]
+    y = Conv: float[2,2,4,4]
+    ");
+}
+
+#[test]
+fn segments_of_a_concatenation_and_of_a_split_are_cut_each() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[2,3,4,4] x) => (float[2,2,4,4] y)
+        <float[4,3,1,1] wa = normal(seed=1), float[6,3,1,1] wb = normal(seed=2), int64[2] sizes = {6, 4},
+         float[2,6,1,1] wc = normal(seed=3), float[2,4,1,1] wd = normal(seed=4)>
+        {
+          a = Conv(x, wa)
+          b = Conv(x, wb)
+          c = Concat<axis = 1>(a, b)
+          d, e = Split<axis = 1>(c, sizes)
+          f = Conv(d, wc)
+          h = Conv(e, wd)
+          y = Add(f, h)
+        }"), @"
+    wa: float[2,3,1,1]
+    wb: float[3,3,1,1]
+    wc: float[2,3,1,1]
+    wd: float[2,2,1,1]
+    sizes_pruned: int64[2]
+    a = Conv: float[2,2,4,4]
+    b = Conv: float[2,3,4,4]
+    c = Concat: float[2,5,4,4]
+    d = Split: float[2,3,4,4]
+    e = Split: float[2,2,4,4]
+    f = Conv: float[2,2,4,4]
+    h = Conv: float[2,2,4,4]
+    y = Add: float[2,2,4,4]
+    ");
+}
+
+#[test]
+fn channels_are_shuffled_between_groups() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[1,3,4,4] x) => (float[1,2,4,4] y)
+        <float[8,3,1,1] wa = normal(seed=1), float[8,4,1,1] wb = normal(seed=2), float[8,1,3,3] wd = normal(seed=3),
+         float[2,8,1,1] wy = normal(seed=4), int64[5] apart = {1, 2, 4, 4, 4}, int64[4] together = {1, 8, 4, 4}>
+        {
+          a = Conv(x, wa)
+          b = Conv<group = 2>(a, wb)
+          c = Reshape(b, apart)
+          d = Transpose<perm = [0, 2, 1, 3, 4]>(c)
+          e = Reshape(d, together)
+          f = Conv<group = 8, pads = [1, 1, 1, 1]>(e, wd)
+          y = Conv(f, wy)
+        }"), @"
+    wa: float[4,3,1,1]
+    wb: float[4,4,1,1]
+    wd: float[4,1,3,3]
+    wy: float[2,4,1,1]
+    apart_pruned: int64[5]
+    together_pruned: int64[4]
+    a = Conv: float[1,4,4,4]
+    b = Conv: float[1,4,4,4]
+    c = Reshape: float[1,1,4,4,4]
+    d = Transpose: float[1,4,1,4,4]
+    e = Reshape: float[1,4,4,4]
+    f = Conv: float[1,4,4,4]
+    y = Conv: float[1,2,4,4]
+    ");
+}
+
+#[test]
+fn whole_heads_go() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[N,5,6] x) => (float[N,5,6] y)
+        <float[6,8] wq = normal(seed=1), float[6,8] wk = normal(seed=2), float[6,8] wv = normal(seed=3),
+         float[8] bq = normal(seed=4), float[8,6] wo = normal(seed=5), int64[4] heads = {0, 0, 4, 2},
+         int64[3] merged = {0, 0, 8}>
+        {
+          q0 = MatMul(x, wq)
+          q1 = Add(q0, bq)
+          q2 = Reshape(q1, heads)
+          q = Transpose<perm = [0, 2, 1, 3]>(q2)
+          k1 = MatMul(x, wk)
+          k2 = Reshape(k1, heads)
+          k = Transpose<perm = [0, 2, 3, 1]>(k2)
+          v1 = MatMul(x, wv)
+          v2 = Reshape(v1, heads)
+          v = Transpose<perm = [0, 2, 1, 3]>(v2)
+          s = MatMul(q, k)
+          p = Softmax<axis = -1>(s)
+          a = MatMul(p, v)
+          a1 = Transpose<perm = [0, 2, 1, 3]>(a)
+          a2 = Reshape(a1, merged)
+          y = MatMul(a2, wo)
+        }"), @"
+    wq: float[6,4]
+    wk: float[6,4]
+    wv: float[6,4]
+    bq: float[4]
+    wo: float[4,6]
+    heads_pruned: int64[4]
+    merged_pruned: int64[3]
+    q0 = MatMul: float[N,5,4]
+    q1 = Add: float[N,5,4]
+    q2 = Reshape: float[N,5,2,2]
+    q = Transpose: float[N,2,5,2]
+    k1 = MatMul: float[N,5,4]
+    k2 = Reshape: float[N,5,2,2]
+    k = Transpose: float[N,2,2,5]
+    v1 = MatMul: float[N,5,4]
+    v2 = Reshape: float[N,5,2,2]
+    v = Transpose: float[N,2,5,2]
+    s = MatMul: float[N,2,5,5]
+    p = Softmax: float[N,2,5,5]
+    a = MatMul: float[N,2,5,2]
+    a1 = Transpose: float[N,5,2,2]
+    a2 = Reshape: float[N,5,4]
+    y = MatMul: float[N,5,6]
+    ");
+}
+
+#[test]
+fn hidden_units_of_stacked_layers_in_both_directions() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[5,2,3] x) => (float[5,2,2] y)
+        <float[2,16,3] w1 = normal(seed=1, std=0.5), float[2,16,4] r1 = normal(seed=2, std=0.5),
+         float[2,32] b1 = normal(seed=3), int64[3] flat = {0, 0, -1}, float[1,6,8] w2 = normal(seed=4),
+         float[1,6,2] r2 = normal(seed=5), float[2,2] wy = normal(seed=6), int64[1] one = {1}>
+        {
+          a = LSTM<hidden_size = 4, direction = \"bidirectional\">(x, w1, r1, b1)
+          b = Transpose<perm = [0, 2, 1, 3]>(a)
+          c = Reshape(b, flat)
+          d = GRU<hidden_size = 2>(c, w2, r2)
+          e = Squeeze(d, one)
+          y = MatMul(e, wy)
+        }"), @"
+    w1: float[2,8,3]
+    r1: float[2,8,2]
+    b1: float[2,16]
+    flat: int64[3]
+    w2: float[1,3,4]
+    r2: float[1,3,1]
+    wy: float[1,2]
+    one: int64[1]
+    a = LSTM: float[5,2,2,2]
+    b = Transpose: float[5,2,2,2]
+    c = Reshape: float[5,2,4]
+    d = GRU: float[5,1,2,1]
+    e = Squeeze: float[5,2,1]
+    y = MatMul: float[5,2,2]
+    ");
+}
+
+#[test]
+fn a_constant_that_readers_want_cut_differently_is_copied() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[N,4] x) => (float[N,4] y)
+        <float[4,4] w = normal(seed=1)>
+        {
+          a = MatMul(x, w)
+          y = MatMul(a, w)
+        }"), @"
+    w: float[4,2]
+    w_1: float[2,4]
+    a = MatMul: float[N,2]
+    y = MatMul: float[N,4]
+    ");
+}
+
+#[test]
+fn what_cannot_go_says_why() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[N,4] x) => (float[N,4] y, float[N] m)
+        <float[4,6] a = normal(seed=1), float[6,4] b = normal(seed=2)>
+        {
+          h = MatMul(x, a)
+          n = Softmax(h)
+          y = MatMul(n, b)
+          m = ReduceMean<axes = [1], keepdims = 0>(y)
+        }".replace("g (", "<ir_version: 8, opset_import: [\"\" : 13]> g (").as_str()), @"
+    a: input `x` of the graph
+    b: Softmax `n`: statistics are taken along the axis
+    b: output `y` of the graph
+    ");
+}
+
+#[test]
+fn the_same_request_gives_the_same_plan() {
+    let graph = "
+        g (float[N,3] x) => (float[N,2] y)
+        <float[3,8] a = normal(seed=1), float[8,2] b = normal(seed=2)>
+        {
+          h = MatMul(x, a)
+          y = MatMul(h, b)
+        }";
+    let plan = || run("prune-channels{criterion=random, seed=7}", graph).1.unwrap().passes[0].plan.clone().unwrap();
+    assert_eq!(plan(), plan());
+    insta::assert_snapshot!(serde_json::to_string(&plan()["tensors"]).unwrap(), @r#"{"a":{"1":[1,2,3,5]},"b":{"0":[1,2,3,5]}}"#);
+}
