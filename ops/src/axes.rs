@@ -17,7 +17,7 @@
 //! A letter that only operands have is summed over, so an index whose elements are all zero can be removed; one under `..` that
 //! only one side has is a window's, where places matter. After `;` stands what holds otherwise: `normalized c` (statistics are
 //! taken along it), `chosen s` (a maximum or an order is), `carried t` (a state goes from step to step along it), `fixed g`
-//! (the operator itself says how many there are).
+//! (the operator itself says how many there are), `asked r` (no element is read, at most how many there are).
 //!
 //! Behind these stands where else the node says how many indices there are, since who removes one has to say so there too:
 //! `group=g` (an attribute holds the extent of a letter, or of a product, `g*r`), `extents 1` (operand 1 holds the extents of the
@@ -96,14 +96,18 @@ pub enum Role {
     Carried,
     /// The operator itself says how many there are.
     Fixed,
+    /// No element is read along it; if anything is asked, how many indices there are.
+    Asked,
 }
 
 impl Role {
-    const ALL: [(Self, &'static str); 4] = [
+    /// Every role with its word.
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Normalized, "normalized"),
         (Self::Chosen, "chosen"),
         (Self::Carried, "carried"),
         (Self::Fixed, "fixed"),
+        (Self::Asked, "asked"),
     ];
 }
 

@@ -6,6 +6,7 @@
 //! nobody can say so (an attribute that does not follow), and where indices are summed over and no weight could be zeroed to
 //! show that they do not matter.
 
+mod asked;
 mod extents;
 mod weights;
 
@@ -77,7 +78,7 @@ impl Laid {
 
     fn letter(&mut self, name: &str, extent: Option<u64>, many: bool) -> usize {
         let at = self.letters.iter().position(|known| known.letter.name == name).unwrap_or_else(|| {
-            let letter = channels::Letter { name: name.to_owned(), extent: None, pinned: None };
+            let letter = channels::Letter { name: name.to_owned(), extent: None, pinned: None, asked: false };
             self.letters.push(Known { letter, many, written: false });
             self.letters.len() - 1
         });
@@ -138,6 +139,10 @@ impl Laid {
     fn finish(mut self, cx: &NodeCx<'_>, written: &Relation, weights: &Weights) -> channels::Relation {
         Extents::solve(&mut self);
         for letter in 0..self.letters.len() {
+            let name = &self.letters[letter].letter.name;
+            let base = name.split('.').next().unwrap_or_default().to_owned();
+            self.letters[letter].letter.asked =
+                written.roles.iter().any(|(role, letters)| *role == Role::Asked && letters.contains(&base));
             if let Some(reason) = self.pinned(letter, cx, written, weights) {
                 self.letters[letter].letter.pinned = Some(reason);
             }
@@ -157,6 +162,7 @@ impl Laid {
                             name: "_".to_owned(),
                             extent: extent.filter(|_| !many),
                             pinned: Some("it says nothing of the axis".to_owned()),
+                            asked: false,
                         });
                         vec![letters.len() - 1]
                     }
@@ -180,6 +186,14 @@ impl Laid {
         let role = written.roles.iter().find(|(_, letters)| letters.iter().any(|other| other == base));
         if let Some((role, _)) = role {
             let reason = match role {
+                Role::Asked => {
+                    let place = self.having(letter).find(|&row| row < self.operands)?;
+                    let row = self.rows[place].as_ref()?;
+                    let axis = row.iter().position(|(parts, _)| {
+                        parts.iter().any(|part| matches!(part, Part::Letters(all) if all.contains(&letter)))
+                    })?;
+                    return asked::as_number(cx, axis).then(|| "what is computed depends on its extent".to_owned());
+                }
                 Role::Normalized => "statistics are taken along the axis",
                 Role::Chosen => "a maximum or an order is found along the axis",
                 Role::Carried => "a state goes along the axis",

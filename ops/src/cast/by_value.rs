@@ -35,7 +35,7 @@ pub(crate) static CAST: Operator = sheet("Cast", infer_cast, "s.. -> s..", |cx| 
     evaluate(cx, to)
 });
 pub(crate) static CAST_LIKE: Operator =
-    sheet("CastLike", infer_cast_like, "s.., * -> s..", |cx| evaluate(cx, cx.tensor(1)?.dtype()));
+    sheet("CastLike", infer_cast_like, "s.., r.. -> s..; asked r", |cx| evaluate(cx, cx.tensor(1)?.dtype()));
 
 /// The type that the attribute `to` names.
 fn target(attrs: &Attrs<'_>, version: i64) -> Result<Option<DType>, Undecided> {

@@ -137,7 +137,7 @@ mod tests {
         let node = |indices: Tensor| op("Gather").input("float[8,c]").constant(indices).axes();
         assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, * -> c b; indices");
         assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b, * -> b; indices");
-        assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b");
-        assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b");
+        assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b; indices");
+        assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b; indices");
     }
 }

@@ -104,11 +104,15 @@ fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<C
     let free: Vec<bool> = reasons.iter().map(Option::is_none).collect();
     let costs = Costs::of(&model.graph, coupling);
     let limits = options.limits();
-    // Of a group of three, a half is one: what cannot be reached is not worth it.
-    let reach = |extent: usize| (options.ratio.get() * extent as f64 + 1e-9).floor() / extent.max(1) as f64;
-    let worth = costs.along_leaves();
-    let worth: Vec<f64> = worth.iter().zip(leaves).map(|(worth, leaf)| worth * reach(leaf.extent)).collect();
-    for (reason, back) in reasons.iter_mut().zip(select::one_factor_each(coupling, &subject.axes, &free, &worth)) {
+    let whole: Vec<usize> = leaves.iter().map(|leaf| leaf.extent).collect();
+    let saved = |wanted: &[usize]| {
+        let mut left = whole.clone();
+        for &leaf in wanted {
+            left[leaf] -= (options.ratio.get() * left[leaf] as f64 + 1e-9).floor() as usize;
+        }
+        costs.with(&whole).params - costs.with(&left).params
+    };
+    for (reason, back) in reasons.iter_mut().zip(select::one_factor_each(coupling, &subject.axes, &free, saved)) {
         if reason.is_none() {
             *reason = back.map(str::to_owned);
         }
@@ -227,6 +231,9 @@ fn pin(subject: &mut Subject, model: &Model, mismatch: &Mismatch) {
     letters.into_iter().chain(axes).for_each(|span| subject.coupling.pin(span, &reason));
 }
 
+/// Of a window's axes nobody expects anything.
+const WINDOW: &str = "places along the axis matter";
+
 /// Whether any member is a weight rather than a list of axes or the like.
 fn has_weights(graph: &Graph, members: &[Member]) -> bool {
     let is_weight = |tensor: &Tensor| tensor.dtype().is_float() || tensor.rank() > 1;
@@ -248,7 +255,10 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
             let scores = chosen.scores[id].iter().map(|score| (score * 1e6).round() / 1e6).collect();
             let kept = chosen.left[id].clone();
             groups.push(PlannedGroup { id, name, channels: leaf.extent, kept, scores, members });
-        } else if leaf.extent > 1 && has_weights(graph, &subject.members[id]) {
+        } else if leaf.extent > 1
+            && !chosen.reasons[id].as_ref().is_some_and(|why| why.ends_with(WINDOW))
+            && has_weights(graph, &subject.members[id])
+        {
             let reason = chosen.reasons[id].clone().unwrap_or_else(|| "the limits leave it whole".to_owned());
             pinned.push(PinnedGroup { name, channels: leaf.extent, reason, members });
         }

@@ -108,21 +108,4 @@ impl<'c> Costs<'c> {
         }
         sum
     }
-
-    /// Parameters that lie along each leaf: what it would be worth to remove it.
-    pub(crate) fn along_leaves(&self) -> Vec<f64> {
-        let mut worth = vec![0.0; self.coupling.spans.leaves().len()];
-        for term in &self.terms {
-            let mut here = Vec::new();
-            for &span in &term.spans {
-                self.coupling.spans.visit_leaves(span, &mut |leaf| here.push(leaf));
-            }
-            here.sort_unstable();
-            here.dedup();
-            for leaf in here {
-                worth[leaf] += term.whole.params.max(1.0);
-            }
-        }
-        worth
-    }
 }

@@ -30,13 +30,14 @@ pub(crate) struct Group {
     pub(crate) ranked: Vec<(usize, usize)>,
 }
 
-/// Leaves that may lose indices without another factor of the same axis losing some, too: of each pair the one that is worth
-/// more. Those that have to stand back get a reason.
+/// Leaves that may lose indices without another factor of the same axis losing some, too. Where factors compete, one stands
+/// against all its rivals, and what saves more stays; `saved` tells how much the leaves of a list would, together. Those that
+/// have to stand back get a reason.
 pub(crate) fn one_factor_each(
     coupling: &Coupling,
     axes: &[SpanId],
     free: &[bool],
-    worth: &[f64],
+    saved: impl Fn(&[usize]) -> f64,
 ) -> Vec<Option<&'static str>> {
     let mut rivals: Vec<Vec<usize>> = vec![Vec::new(); free.len()];
     let mut seen = std::collections::HashSet::new();
@@ -73,15 +74,26 @@ pub(crate) fn one_factor_each(
             }
         }
     }
-    let mut order: Vec<usize> = (0..free.len()).filter(|&leaf| free[leaf]).collect();
-    order.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
+    let mut order: Vec<(usize, f64)> = (0..free.len())
+        .filter(|&leaf| free[leaf] && !rivals[leaf].is_empty())
+        .map(|leaf| (leaf, saved(&[leaf])))
+        .collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let mut standing_back = vec![None; free.len()];
-    for leaf in order {
+    const REASON: &str = "another factor of the same axis is pruned";
+    for (leaf, alone) in order {
         if standing_back[leaf].is_some() {
             continue;
         }
+        rivals[leaf].sort_unstable();
+        rivals[leaf].dedup();
+        rivals[leaf].retain(|&rival| standing_back[rival].is_none());
+        if saved(&rivals[leaf]) > alone {
+            standing_back[leaf] = Some(REASON);
+            continue;
+        }
         for &rival in &rivals[leaf] {
-            standing_back[rival].get_or_insert("another factor of the same axis is pruned");
+            standing_back[rival] = Some(REASON);
         }
     }
     standing_back

@@ -102,15 +102,15 @@ fn channels_are_shuffled_between_groups() {
           y = Conv(f, wy)
         }"), @"
     wa: float[4,3,1,1]
-    wb: float[4,4,1,1]
+    wb: float[4,2,1,1]
     wd: float[4,1,3,3]
     wy: float[2,4,1,1]
     apart_pruned: int64[5]
     together_pruned: int64[4]
     a = Conv: float[1,4,4,4]
     b = Conv: float[1,4,4,4]
-    c = Reshape: float[1,1,4,4,4]
-    d = Transpose: float[1,4,1,4,4]
+    c = Reshape: float[1,2,2,4,4]
+    d = Transpose: float[1,2,2,4,4]
     e = Reshape: float[1,4,4,4]
     f = Conv: float[1,4,4,4]
     y = Conv: float[1,2,4,4]

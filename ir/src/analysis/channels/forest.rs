@@ -3,7 +3,7 @@
 //! An axis is a *span*: a set of indices in order. A span is a leaf, whose indices stand for themselves; a sum, segments one
 //! after the other; or a product, the first factor slowest. To say that two spans are one is to take both apart until only
 //! leaves are left to be made one: `64` and `24+40` makes the 64 a sum, `768` and `(12 64)` makes the 768 a product. Where two
-//! ways to factor an axis have no common refinement, `(20 3)` and `(3 20)`, it is taken apart into rows.
+//! ways to factor an axis have no common refinement, `(20 3)` and `(3 20)`, the factors are pinned.
 //!
 //! Everything is an index into one vector and nothing ever goes away, so a span that was handed out stays valid; whoever holds
 //! it sees what others found out. The work is bounded: beyond a budget, spans are pinned instead of being taken apart.

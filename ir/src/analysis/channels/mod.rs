@@ -38,6 +38,7 @@ pub struct Coupling {
     values: IndexMap<ValueId, Axes>,
     readings: IndexMap<Use, Axes>,
     letters: IndexMap<NodeId, Vec<(String, SpanId)>>,
+    asked: std::collections::HashSet<Use>,
 }
 
 impl Coupling {
@@ -77,6 +78,11 @@ impl Coupling {
             Slot::Capture(index) => graph.implicit_operands(reading.node).nth(index as usize)??,
         };
         self.axes(value)
+    }
+
+    /// Whether no element is read there, so that the reader takes a constant cut or whole.
+    pub fn is_only_asked(&self, reading: Use) -> bool {
+        self.asked.contains(&reading)
     }
 
     /// The letters of a node's relation and their spans.
@@ -217,6 +223,12 @@ impl Building<'_> {
             match row.filter(|row| row.len() == axes.len()) {
                 None => self.pin_axes(&axes, &format!("{place}: nothing is known of the axis")),
                 Some(row) => row.iter().zip(axes).for_each(|(axis, span)| self.lay(axis, &letters, span)),
+            }
+        }
+        for (index, row) in (0u32..).zip(&relation.operands) {
+            let asked = |letter: &usize| relation.letters[*letter].asked;
+            if row.as_ref().is_some_and(|row| row.iter().flatten().flatten().all(asked)) {
+                self.found.asked.insert(Use { node: id, slot: Slot::Operand(index) });
             }
         }
         let names = relation.letters.iter().map(|letter| letter.name.clone());

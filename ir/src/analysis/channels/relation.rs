@@ -9,6 +9,8 @@ pub struct Letter {
     pub extent: Option<u64>,
     /// Why none of them may go.
     pub pinned: Option<String>,
+    /// No element is read along it: whoever reads a constant for such letters only, takes it cut or whole.
+    pub asked: bool,
 }
 
 /// An axis: segments one after the other, each running over letters, the first slowest. A segment without letters is a single

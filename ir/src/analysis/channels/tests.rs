@@ -32,6 +32,7 @@ fn written(graph: &Graph, id: NodeId) -> Result<Relation, String> {
                                                     name: name.to_owned(),
                                                     extent: extent.parse().ok(),
                                                     pinned: pinned.contains(name).then(|| "said so".to_owned()),
+                                                    asked: false,
                                                 });
                                                 letters.len() - 1
                                             })

@@ -52,6 +52,14 @@ pub(crate) fn cuts(graph: &Graph, coupling: &Coupling, left: &Left) -> IndexMap<
                 None => cuts.push((kept, vec![reading])),
             }
         }
+        // Who reads no element takes what the others take.
+        let (asked, mut cuts): (Cuts, Cuts) =
+            cuts.into_iter().partition(|(_, readings)| readings.iter().all(|&reading| coupling.is_only_asked(reading)));
+        let asked = asked.into_iter().flat_map(|(_, readings)| readings);
+        match cuts.first_mut() {
+            Some((_, readings)) => readings.extend(asked),
+            None => continue,
+        }
         // The reader that wants it whole keeps it.
         cuts.sort_by_key(|(cut, _)| cut.is_some());
         if cuts.iter().any(|(cut, _)| cut.is_some()) {

@@ -127,7 +127,7 @@ impl Forest {
         }
     }
 
-    /// Brings the factors of both in step, from the front and from the back; takes one apart into rows where they never are.
+    /// Brings the factors of both in step, from the front and from the back; pins those that never are.
     fn align_products(&mut self, a: SpanId, b: SpanId, work: &mut Vec<(SpanId, SpanId)>) {
         let (mut left, mut right) = (VecDeque::from(self.factors(a)), VecDeque::from(self.factors(b)));
         loop {
@@ -152,10 +152,14 @@ impl Forest {
                 work.extend(left.into_iter().zip(right));
                 break;
             }
-            return match self.rows(a) {
-                Some(()) => work.push((a, b)),
-                None => self.pin_both(a, b, TOO_INTRICATE),
+            // Whoever removed a row of one would remove a row of the other, and so on until nothing is left.
+            let product = |list: &VecDeque<SpanId>| {
+                let extent = |&span: &SpanId| self.extent(span).map_or("?".to_owned(), |extent| extent.to_string());
+                list.iter().map(extent).collect::<Vec<_>>().join(" x ")
             };
+            let reason = format!("its axis is read as {} and as {}", product(&left), product(&right));
+            left.into_iter().chain(right).for_each(|span| self.pin(span, &reason));
+            break;
         }
         let (a, b) = (self.find(a), self.find(b));
         if a != b {
@@ -190,13 +194,11 @@ impl Forest {
             return true;
         }
         for (list, extent) in [(&mut *left, m), (&mut *right, n)] {
-            // A single index beside others belongs to its neighbour.
-            if extent == 1 && list.len() > 1 {
-                let (Some(one), Some(next)) = (pop(list), pop(list)) else { return false };
-                let (major, minor) = if front { (one, next) } else { (next, one) };
-                let extent = self.size_of(&[major, minor]);
-                let both = self.push(extent, Kind::Product(vec![major, minor]), None);
-                push(list, both);
+            // A single index that the other side does not know.
+            if extent == 1 {
+                if let Some(one) = pop(list) {
+                    self.pin(one, WHOLE);
+                }
                 return true;
             }
         }

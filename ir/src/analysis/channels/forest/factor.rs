@@ -2,9 +2,6 @@
 
 use super::{Forest, Kind, SpanId};
 
-/// A first factor of more indices is not taken apart into rows.
-const MOST_ROWS: u64 = 1 << 14;
-
 impl Forest {
     /// The factors, products among them written out.
     pub(super) fn factors(&self, span: SpanId) -> Vec<SpanId> {
@@ -53,30 +50,5 @@ impl Forest {
             return Some((self.product(front), self.product(back)));
         }
         None
-    }
-
-    /// Makes a product the sum of its rows, one for each index of its first factor.
-    pub(super) fn rows(&mut self, span: SpanId) -> Option<()> {
-        let span = self.find(span);
-        let factors = self.factors(span);
-        let (&first, rest) = factors.split_first()?;
-        let count = self.extent(first).filter(|count| (2..=MOST_ROWS).contains(count))?;
-        let mut rows = Vec::new();
-        let mut left = first;
-        for at in 0..count {
-            let one = if at + 1 < count {
-                let (one, others) = self.split(left, 1)?;
-                left = others;
-                one
-            } else {
-                left
-            };
-            let mut row = vec![one];
-            row.extend(rest);
-            rows.push(self.product(row));
-        }
-        let whole = self.sum(rows);
-        self.set(span, Kind::Same(whole));
-        Some(())
     }
 }
