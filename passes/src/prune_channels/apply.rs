@@ -175,14 +175,14 @@ fn numbers(scope: Scope, groups: &[Group], scores: &[Vec<f64>], ratio: f64, limi
     }
 }
 
-/// Chooses, cuts, and says what was done.
+/// Chooses, cuts, and says what was done. Answers whether anything went.
 pub(super) fn plan_and_cut(
     options: &PruneChannels,
     model: &mut Model,
     cx: &mut PassCx<'_>,
     digest: &str,
     text: &str,
-) -> Result<(), PassError> {
+) -> Result<bool, PassError> {
     let mut subject = Subject::of(model, coupling(&model.graph));
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
@@ -193,7 +193,7 @@ pub(super) fn plan_and_cut(
                 cx.declined(PruneChannels::NAME, pinned.name.clone(), pinned.reason.clone());
             }
             cx.set_plan(&plan);
-            return Ok(());
+            return Ok(false);
         }
         let mut result = model.clone();
         match cut::cut(&mut result, &subject.coupling, &chosen.left)? {
@@ -205,7 +205,7 @@ pub(super) fn plan_and_cut(
                     cx.declined(PruneChannels::NAME, pinned.name.clone(), pinned.reason.clone());
                 }
                 cx.set_plan(&plan);
-                return Ok(());
+                return Ok(true);
             }
             Err(mismatch) => {
                 pin(&mut subject, model, &mismatch);
