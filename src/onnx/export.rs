@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use onnxpress_ir::graph::canonical_domain;
+use onnxpress_ir::text::Preamble;
 use onnxpress_ir::{
     Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Cycle, DType, Function, Graph, Input,
     Model, Name, Node, NodeId, Tensor, Type, Vertex,
@@ -245,6 +246,7 @@ impl Writer {
     fn function(&self, function: &Function) -> Result<FunctionProto, ExportError> {
         let body = &function.body;
         let mut message = function.carried.get::<FunctionProto>().cloned().unwrap_or_else(|| FunctionProto {
+            doc_string: function.carried.get::<Preamble>().and_then(|said| said.doc_string.clone()),
             name: Some(function.name.to_bytes()),
             domain: Some(function.domain.to_bytes()),
             overload: Some(function.overload.to_bytes()).filter(|overload| !overload.is_empty()),

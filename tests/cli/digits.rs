@@ -53,3 +53,15 @@ fn it_goes_through_the_text_form_and_back() {
     assert!(outcome.assert_done().stdout == place.read("model.onnxtxt"));
     place.run(["compare", "model.onnx", "again.onnx"]).assert_done();
 }
+
+#[test]
+fn what_a_text_says_of_its_functions_is_in_the_file() {
+    let text =
+        "<ir_version: 10, opset_import: [\"\" : 21, \"own\" : 1]> g (float[1] x) => (float[1] y) { y = own.f(x) }
+        <domain: \"own\", opset_import: [\"\" : 21], doc_string: \"turns it around\"> f (a) => (b) { b = Neg(a) }";
+    let place = Workplace::with_digits();
+    place.write("model.txt", text.as_bytes());
+    place.run(["parse", "model.txt", "-o", "functions.onnx"]).assert_done();
+    let [function] = place.model("functions.onnx").functions.try_into().unwrap();
+    assert_eq!(function.doc_string.as_deref(), Some(&b"turns it around"[..]));
+}
