@@ -3,7 +3,8 @@
 use onnxpress_ir::{DType, Edit, EditError, Node, NodeId, Port, ValueId};
 use onnxpress_ops::schema;
 
-use crate::rewrite::{Found, MatchCx, Miss, Reads, file_size};
+use crate::rewrite::file_size::{self, Written};
+use crate::rewrite::{Found, MatchCx, Miss, Reads};
 
 /// Bytes that the file may grow by for a constant that several nodes did without, as long as it stays smaller than it came.
 const GROWTH: usize = 1024;
@@ -58,7 +59,9 @@ impl Fused {
             reads.pop();
         }
         let left = sole_members(cx, outputs.iter().flatten().map(|value| value.node).collect(), gone);
-        if left.len() < 2 {
+        // Where there are no initializers, a new constant is a node too.
+        let is_new = |reads: &&Reads| matches!(reads, Reads::New(_)) && cx.written() == Written::Node;
+        if left.len() < 2 + reads.iter().filter(is_new).count() {
             return Err(Miss::NotHere);
         }
         let old = cx.node(root)?.node;

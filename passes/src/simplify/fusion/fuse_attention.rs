@@ -92,14 +92,17 @@ impl Rule for FuseAttention {
             Some(mask) => Some(mask.operand(cx, product, &mut gone)?),
             None => None,
         };
-        let mut node = Node::new("Attention", 1).with(Attr::float("scale", scale as f32));
+        let dtype = cx.ty(q).dtype().ok_or(Miss::NotHere)?;
+        let mut node = Node::new("Attention", 1);
+        if !is_default(cx, scale, q, heads.map_or(1, |(of_q, _)| of_q), dtype) {
+            node = node.with(Attr::float("scale", scale as f32));
+        }
         if let Some(softcap) = softcap {
             node = node.with(Attr::float("softcap", softcap as f32));
         }
         if let Some((of_q, of_k)) = heads {
             node = node.with(Attr::int("q_num_heads", of_q)).with(Attr::int("kv_num_heads", of_k));
         }
-        let dtype = cx.ty(q).dtype().ok_or(Miss::NotHere)?;
         let mask = mask.flatten().map_or(Reads::Nothing, Reads::Value);
         let mut outputs = vec![Some(last.port(0))];
         let mut reads = vec![Reads::Value(q), Reads::Value(k), Reads::Value(v), mask];
@@ -123,6 +126,19 @@ impl Rule for FuseAttention {
     fn sources(&self, root: NodeId, found: &Match) -> Vec<NodeId> {
         vec![found.1, root]
     }
+}
+
+/// Whether a scale is what the operator takes without one, `1 / sqrt(size)`: up to the roundings of two halves that it may be
+/// the product of.
+fn is_default(cx: &MatchCx<'_>, scale: f64, q: ValueId, heads: i64, dtype: DType) -> bool {
+    let digits = match dtype {
+        DType::Float16 => 1.0 / 1024.0,
+        DType::Bfloat16 => 1.0 / 128.0,
+        _ => 1e-6,
+    };
+    let last = shape(cx, q).and_then(|shape| shape.last()?.as_const());
+    let size = last.map(|last| (last / heads.max(1)) as f64).filter(|&size| size > 0.0);
+    size.is_some_and(|size| (scale * size.sqrt() - 1.0).abs() <= digits)
 }
 
 /// Keys or values of a sequence that is appended to what was before.
