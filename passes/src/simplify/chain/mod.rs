@@ -14,6 +14,7 @@ mod merge_slice;
 mod merge_transpose;
 mod reduce_keepdims;
 mod slice_of_concat;
+mod space_to_depth_of_slices;
 mod widen_gemm;
 
 pub use absorb_pad::AbsorbPad;
@@ -30,6 +31,7 @@ pub use merge_slice::MergeSlice;
 pub use merge_transpose::MergeTranspose;
 pub use reduce_keepdims::ReduceKeepdims;
 pub use slice_of_concat::SliceOfConcat;
+pub use space_to_depth_of_slices::SpaceToDepthOfSlices;
 pub use widen_gemm::WidenGemm;
 
 use crate::rewrite::AnyRule;
@@ -51,4 +53,5 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &ReduceKeepdims,
     &SliceOfConcat,
     &WidenGemm,
+    &SpaceToDepthOfSlices,
 ];
