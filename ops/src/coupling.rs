@@ -213,7 +213,7 @@ impl Laid {
             (true, false) if !is_stated => Some("the operator makes the axis".to_owned()),
             (false, true) if known.many => Some("places along the axis matter".to_owned()),
             (false, true) if is_stated && known.written => None,
-            (false, true) if !reads.iter().any(|&row| cx.operand(row).is_some_and(|value| weights.has(value))) => {
+            (false, true) if !reads.iter().any(|&row| weights.has(cx, row)) => {
                 Some("it sums over the axis, and no weight lies along it".to_owned())
             }
             _ => None,

@@ -25,7 +25,7 @@ impl Weights {
                     || cx.node.is("Mul")
                     || cx.node.is("Cast")
             });
-            let constant = graph.reads(id).all(|value| values.contains(&value));
+            let constant = graph.reads(id).all(|value| values.contains(&value)) && zeros_mean_zero(&cx, 2);
             if keeps_zero && constant && graph.reads(id).next().is_some() {
                 values.extend((0..cx.node.port_count() as u32).map(|port| id.port(port)));
             }
@@ -33,8 +33,24 @@ impl Weights {
         Self { values }
     }
 
-    /// Whether the value is one.
-    pub fn has(&self, value: ValueId) -> bool {
-        self.values.contains(&value)
+    /// Whether the operand of a node is one, and its zeros mean zero.
+    pub fn has(&self, cx: &NodeCx<'_>, operand: usize) -> bool {
+        let zero_point = match cx.node.op_type.as_bytes() {
+            b"ConvInteger" | b"MatMulInteger" | b"DynamicQuantizeMatMul" => 3,
+            b"QLinearConv" | b"QLinearMatMul" => 5,
+            b"MatMulIntegerToFloat" => 5,
+            _ => usize::MAX,
+        };
+        cx.operand(operand).is_some_and(|value| self.values.contains(&value)) && zeros_mean_zero(cx, zero_point)
     }
+}
+
+/// Whether the zero point, where there is one at that place, is zero throughout. Otherwise an element that is zero stands for
+/// another number.
+fn zeros_mean_zero(cx: &NodeCx<'_>, operand: usize) -> bool {
+    let takes_zero_point = operand != 2 || cx.node.op_type == "DequantizeLinear" || cx.node.op_type == "QuantizeLinear";
+    if !takes_zero_point || !cx.has(operand) {
+        return true;
+    }
+    cx.constant(operand).is_some_and(|tensor| tensor.to_f64s().is_ok_and(|all| all.iter().all(|&zero| zero == 0.0)))
 }

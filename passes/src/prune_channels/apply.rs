@@ -208,27 +208,40 @@ pub(super) fn plan_and_cut(
                 return Ok(true);
             }
             Err(mismatch) => {
-                pin(&mut subject, model, &mismatch);
-                wrong.push(mismatch.reason);
+                // Who comes out wrong though nothing goes along its axes has it from somewhere before.
+                let again = wrong.contains(&mismatch.node);
+                pin(&mut subject, model, &mismatch, again);
+                wrong.push(mismatch.node);
             }
         }
     }
-    Err(PassError::Request(format!("the shapes of the model do not follow a cut: {}", wrong.join("; "))))
+    let wrong: Vec<String> = wrong.iter().map(|&node| model.graph.describe(node)).collect();
+    Err(PassError::Request(format!("the shapes of the model do not follow a cut: {}", wrong.join(", "))))
 }
 
-/// Pins whatever the node reads and gives out.
-fn pin(subject: &mut Subject, model: &Model, mismatch: &Mismatch) {
+/// Pins whatever the node reads and gives out, or all nodes before it do.
+fn pin(subject: &mut Subject, model: &Model, mismatch: &Mismatch, all_before: bool) {
     let graph = &model.graph;
     let reason = format!("{}: {}", graph.describe(mismatch.node), mismatch.reason);
-    let letters: Vec<SpanId> = subject.coupling.letters(mismatch.node).iter().map(|(_, span)| *span).collect();
-    let ports = 0..graph.vertex(mismatch.node).ports().len() as u32;
-    let axes: Vec<SpanId> = ports
-        .filter_map(|port| subject.coupling.axes(mismatch.node.port(port)))
-        .chain(graph.reads(mismatch.node).filter_map(|value| subject.coupling.axes(value)))
-        .flatten()
-        .copied()
-        .collect();
-    letters.into_iter().chain(axes).for_each(|span| subject.coupling.pin(span, &reason));
+    let mut open = vec![mismatch.node];
+    let mut seen = std::collections::HashSet::new();
+    while let Some(node) = open.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        let letters = subject.coupling.letters(node).iter().map(|(_, span)| *span);
+        let ports = 0..graph.vertex(node).ports().len() as u32;
+        let axes = ports
+            .filter_map(|port| subject.coupling.axes(node.port(port)))
+            .chain(graph.reads(node).filter_map(|value| subject.coupling.axes(value)))
+            .flatten()
+            .copied();
+        let spans: Vec<SpanId> = letters.chain(axes).collect();
+        spans.into_iter().for_each(|span| subject.coupling.pin(span, &reason));
+        if all_before {
+            open.extend(graph.reads(node).map(|value| value.node));
+        }
+    }
 }
 
 /// Of a window's axes nobody expects anything.

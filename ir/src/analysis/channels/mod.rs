@@ -122,9 +122,12 @@ impl Building<'_> {
             if let Vertex::Constant(_) = vertex {
                 let readings: Vec<Use> = self.graph.readers(id.port(0)).collect();
                 for reading in readings {
-                    if let Some(axes) = self.fresh(self.graph.ty(id.port(0))) {
-                        self.found.readings.insert(reading, axes);
+                    let Some(axes) = self.fresh(self.graph.ty(id.port(0))) else { continue };
+                    // Readings that no node's relation will speak of.
+                    if self.graph.node(reading.node).is_none() || matches!(reading.slot, Slot::Capture(_)) {
+                        self.pin_axes(&axes, &format!("read by {}", self.graph.describe(reading.node)));
                     }
+                    self.found.readings.insert(reading, axes);
                 }
                 continue;
             }
