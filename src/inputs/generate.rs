@@ -4,6 +4,7 @@
 //! ones, flags that are set. The same seed gives the same values on every machine.
 
 use onnxpress_ir::random::SplitMix64;
+use onnxpress_ir::tensor::element_count;
 use onnxpress_ir::{Dim, Kind, Model, NodeId, Shape, Symbol, Tensor, Type};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::infer;
@@ -118,6 +119,11 @@ impl Generator {
         let graph = &self.model.graph;
         let mut left = ELEMENT_LIMIT;
         let types = self.types(sizes);
+        // Filling those that fit takes its time, so look at them all first.
+        let elements = types.iter().flatten().filter_map(|ty| element_count(&ty.shape()?.as_consts()?));
+        if elements.fold(0, usize::saturating_add) > ELEMENT_LIMIT {
+            return Err(GenerateError::TooLarge);
+        }
         let value = |(&id, ty): (&NodeId, Option<Type>)| {
             let Some(ty) = ty else { return Ok(None) };
             let name = graph.label(id.port(0));
@@ -254,7 +260,7 @@ impl Maker<'_> {
     fn tensor(&mut self, ty: &Type) -> Option<Tensor> {
         let dtype = ty.dtype()?;
         let dims = ty.shape()?.as_consts()?;
-        let count = onnxpress_ir::tensor::element_count(&dims)?;
+        let count = element_count(&dims)?;
         *self.left = self.left.checked_sub(count)?;
         let tensor = match dtype.kind() {
             Kind::Float => {
