@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onnxpress_ir::{Carried, ConstantForm, Edit, Graph, Model, NodeId, Touched, ValueId, Vertex};
 use onnxpress_ops::infer::{self, Standard};
+use rustc_hash::FxHashMap;
 
 use super::file_size::Written;
 use super::notes::Notes;
@@ -119,7 +120,7 @@ struct State {
     /// What was declined inside of nodes.
     inside: BTreeMap<NodeId, Vec<Decline>>,
     /// How many bytes of the file each vertex takes.
-    bytes: HashMap<NodeId, usize>,
+    bytes: FxHashMap<NodeId, usize>,
 }
 
 impl State {

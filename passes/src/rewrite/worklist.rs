@@ -1,8 +1,9 @@
 //! The vertices that are to be looked at, and who wants to be looked at again when something changes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use onnxpress_ir::{Graph, NodeId, ValueId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rule::Watch;
 
@@ -10,11 +11,11 @@ use super::rule::Watch;
 #[derive(Debug, Default)]
 pub(super) struct Worklist {
     queue: VecDeque<NodeId>,
-    queued: HashSet<NodeId>,
-    vertices: HashMap<NodeId, Vec<NodeId>>,
-    few_readers: HashMap<ValueId, Vec<NodeId>>,
+    queued: FxHashSet<NodeId>,
+    vertices: FxHashMap<NodeId, Vec<NodeId>>,
+    few_readers: FxHashMap<ValueId, Vec<NodeId>>,
     /// By producer: its values in `few_readers`.
-    values: HashMap<NodeId, Vec<ValueId>>,
+    values: FxHashMap<NodeId, Vec<ValueId>>,
 }
 
 impl Worklist {
@@ -33,7 +34,10 @@ impl Worklist {
     }
 
     /// Takes down what a look at `root` depended on.
-    pub(super) fn watch(&mut self, root: NodeId, watched: Vec<Watch>) {
+    pub(super) fn watch(&mut self, root: NodeId, mut watched: Vec<Watch>) {
+        // A rule may look at one thing many times.
+        watched.sort_unstable();
+        watched.dedup();
         for watch in watched {
             match watch {
                 Watch::Vertex(id) if id == root => {}

@@ -42,7 +42,12 @@ pub(super) fn beginnings(cx: &MatchCx<'_>, root: NodeId) -> Vec<ValueId> {
         if !cx.node(id).is_ok_and(|node| is_elementwise(&node)) {
             continue;
         }
-        for value in cx.graph().operands(id).flatten() {
+        // What computes with several numbers is nothing that is looked for, nor is what depends on it through this node.
+        let operands: Vec<ValueId> = cx.graph().operands(id).flatten().collect();
+        if operands.iter().any(|&value| cx.constant(value).is_some_and(|tensor| tensor.len() != 1)) {
+            continue;
+        }
+        for value in operands {
             if cx.constant(value).is_none() && !found.contains(&value) {
                 found.push(value);
                 if value.port == 0 && nodes.len() < MOST && !nodes.contains(&value.node) {
@@ -72,8 +77,9 @@ struct Walk<'c, 'a> {
     constant_rank: usize,
 }
 
-/// The operators that [`Walk::apply`] knows.
+/// Whether it is one of the operators that [`Walk::apply`] knows.
 fn is_elementwise(node: &NodeCx<'_>) -> bool {
+    // In order.
     const NAMES: [&str; 27] = [
         "Abs",
         "Add",
@@ -103,7 +109,8 @@ fn is_elementwise(node: &NodeCx<'_>) -> bool {
         "Tanh",
         "Where",
     ];
-    NAMES.iter().any(|name| node.node.is(name))
+    let name = node.node.op_type.as_bytes();
+    node.node.canonical_domain().is_empty() && NAMES.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
 }
 
 impl Walk<'_, '_> {

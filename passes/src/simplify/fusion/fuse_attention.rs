@@ -6,8 +6,8 @@
 //! `Where` makes zero and negative infinity; and rows that are masked throughout may be set to zero.
 //! Fires if extents show that there are no others on the way; if the mask has the extents of the product along its last two
 //! axes; if nothing else reads what is on the way (graph outputs count); if the model's version of the standard has the
-//! operator for the type; and if rows that are masked throughout give zeros, as they do in the operator: since the nodes say
-//! so, or since there are none.
+//! operator for the type; if that is not of halves, which the two round at other places; and if rows that are masked
+//! throughout give zeros, as they do in the operator: since the nodes say so, or since there are none.
 //! Where `K` and `V` are appended to what was before, the operator reads the two parts and gives the whole.
 //! Where the transposition of `K` is one with that of its heads, `Q`, `K` and `V` are read as they are before heads are split, and
 //! the result is given as it is after they are joined.
@@ -93,8 +93,9 @@ impl Rule for FuseAttention {
             None => None,
         };
         let dtype = cx.ty(q).dtype().ok_or(Miss::NotHere)?;
+        cx.require(dtype.bits() > 16, last, "the operator rounds halves at other places, which shows")?;
         let mut node = Node::new("Attention", 1);
-        if !is_default(cx, scale, q, heads.map_or(1, |(of_q, _)| of_q), dtype) {
+        if !is_default(cx, scale, q, heads.map_or(1, |(of_q, _)| of_q)) {
             node = node.with(Attr::float("scale", scale as f32));
         }
         if let Some(softcap) = softcap {
@@ -128,17 +129,11 @@ impl Rule for FuseAttention {
     }
 }
 
-/// Whether a scale is what the operator takes without one, `1 / sqrt(size)`: up to the roundings of two halves that it may be
-/// the product of.
-fn is_default(cx: &MatchCx<'_>, scale: f64, q: ValueId, heads: i64, dtype: DType) -> bool {
-    let digits = match dtype {
-        DType::Float16 => 1.0 / 1024.0,
-        DType::Bfloat16 => 1.0 / 128.0,
-        _ => 1e-6,
-    };
+/// Whether a scale is what the operator takes without one, `1 / sqrt(size)`, up to rounding.
+fn is_default(cx: &MatchCx<'_>, scale: f64, q: ValueId, heads: i64) -> bool {
     let last = shape(cx, q).and_then(|shape| shape.last()?.as_const());
     let size = last.map(|last| (last / heads.max(1)) as f64).filter(|&size| size > 0.0);
-    size.is_some_and(|size| (scale * size.sqrt() - 1.0).abs() <= digits)
+    size.is_some_and(|size| (scale * size.sqrt() - 1.0).abs() <= 1e-6)
 }
 
 /// Keys or values of a sequence that is appended to what was before.
