@@ -4,7 +4,7 @@
 //! and all begins anew; so the plan that comes out is one that works. Each round pins something, so it ends.
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
-use onnxpress_ir::{Graph, Model, Tensor};
+use onnxpress_ir::{ConstantForm, Graph, Model, Tensor};
 use onnxpress_ops::coupling::coupling;
 
 use super::cost::Costs;
@@ -16,12 +16,31 @@ use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA};
 use super::select::{self, Group};
 use crate::inline_functions::InlineFunctions;
 use crate::pass::{Pass, PassCx, PassError};
+use crate::specialize::InitializersAsConstants;
 
 /// Rounds of pinning what turned out not to follow.
 const ROUNDS: usize = 64;
 
-/// Functions are called from places with axes of their own, so their bodies are put there.
-pub(super) fn inline(model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+/// Functions are called from places with axes of their own, so their bodies are put there. An initializer that is also an input
+/// is a weight like others; the cut one stays an input, of its new shape.
+pub(super) fn prepare(model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+    let graph = &model.graph;
+    let listed: Vec<_> = (0u32..)
+        .zip(graph.inputs())
+        .map(|(place, &id)| (place, graph.input(id)))
+        .filter(|(_, input)| input.default.is_some())
+        .filter_map(|(place, input)| Some((input.port.name.clone()?, place, input.carried.clone())))
+        .collect();
+    if !listed.is_empty() {
+        InitializersAsConstants.run(model, cx)?;
+        let named: std::collections::HashMap<_, _> =
+            model.graph.constants().filter_map(|(id, constant)| Some((constant.port.name.clone()?, id))).collect();
+        for (name, place, carried) in listed {
+            if let Some(&id) = named.get(&name) {
+                model.graph.constant_mut(id).form = ConstantForm::ListedAsInput { place, carried };
+            }
+        }
+    }
     InlineFunctions::default().run(model, cx)
 }
 
@@ -305,7 +324,7 @@ impl Pass for ApplyPlan {
         };
         let plan: Plan = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);
-        inline(model, cx)?;
+        prepare(model, cx)?;
         let coupling = coupling(&model.graph);
         let left = plan.left(&digest, &coupling).map_err(|error| fail(error.to_string()))?;
         let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);

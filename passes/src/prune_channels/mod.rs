@@ -17,5 +17,5 @@ mod select;
 
 pub use apply::ApplyPlan;
 pub use cost::Quantity;
-pub use options::{PruneChannels, Scope};
+pub use options::{Compensate, PruneChannels, Scope};
 pub use score::{Aggregate, Criterion};

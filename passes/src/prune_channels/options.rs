@@ -20,6 +20,14 @@ crate::option_enum! {
     }
 }
 
+crate::option_enum! {
+    /// What is done for what is lost with a channel.
+    pub enum Compensate {
+        /// Nothing: the result is the model whose removed channels are zero.
+        Nothing = "false",
+    }
+}
+
 crate::options! {
     /// Cuts whole channels, filters, neurons and attention heads out of the model.
     ///
@@ -51,6 +59,8 @@ crate::options! {
         exclude: Vec<Pattern> = Vec::new(),
         /// For `criterion=random`.
         seed: u64 = 0,
+        /// What is done for what is lost with a channel.
+        compensate: Compensate = Compensate::Nothing,
     }
 }
 
@@ -87,7 +97,7 @@ impl Pass for PruneChannels {
         let text = format!("{}{{{}}}", Self::NAME, self.to_text());
         // Where nothing goes, functions stay what they are, too.
         let mut inlined = model.clone();
-        apply::inline(&mut inlined, cx)?;
+        apply::prepare(&mut inlined, cx)?;
         if apply::plan_and_cut(self, &mut inlined, cx, &digest, &text)? {
             *model = inlined;
         }
