@@ -60,17 +60,24 @@ struct Laid {
     /// Operands, then outputs; with the extents that axes have.
     rows: Vec<Row>,
     operands: usize,
+    /// The rank of something that has letters is not known, so they could slip through.
+    rank_is_open: bool,
 }
 
 impl Laid {
     fn out(cx: &NodeCx<'_>, written: &Relation) -> Self {
-        let mut laid = Self { letters: Vec::new(), rows: Vec::new(), operands: cx.operand_count() };
+        let mut laid =
+            Self { letters: Vec::new(), rows: Vec::new(), operands: cx.operand_count(), rank_is_open: false };
         for index in 0..cx.operand_count() {
             let row = laid.row(written.operands.get(index), cx.shape(index));
+            laid.rank_is_open |=
+                cx.has(index) && cx.shape(index).is_none() && written.operands.get(index) != Some(&None);
             laid.rows.push(row);
         }
         for index in 0..cx.node.port_count() {
             let row = laid.row(written.outputs.get(index), cx.output_shape(index));
+            let given = cx.node.ports().get(index).is_some_and(|port| !port.omitted);
+            laid.rank_is_open |= given && cx.output_shape(index).is_none() && written.outputs.get(index) != Some(&None);
             laid.rows.push(row);
         }
         laid
@@ -181,6 +188,9 @@ impl Laid {
         let known = &self.letters[letter];
         if let Some(reason) = &known.letter.pinned {
             return Some(reason.clone());
+        }
+        if self.rank_is_open {
+            return Some("the rank of what it reads or gives out is not known".to_owned());
         }
         let base = known.letter.name.split('.').next().unwrap_or_default();
         let role = written.roles.iter().find(|(_, letters)| letters.iter().any(|other| other == base));
