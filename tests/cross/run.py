@@ -127,6 +127,11 @@ def feed(runner, own):
 
 def distance(a, b):
     """The largest difference, relative to the largest magnitude of `a`; infinity where they cannot be compared."""
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return max((distance(x, y) for x, y in zip(a, b)), default=0.0)
+    if isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b):
+        values = [np.array(list(entries.values())) for entries in (a, b)]
+        return distance(*[each.astype("float32") if each.dtype.kind == "f" else each for each in values])
     if not isinstance(a, np.ndarray) or a.dtype.kind not in "fc":
         return 0.0 if repr(a) == repr(b) or np.array_equal(a, b) else np.inf
     if not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype != b.dtype:
