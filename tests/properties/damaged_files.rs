@@ -87,7 +87,7 @@ fn in_the_graph(edits: Vec<Edit>) -> Vec<Edit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(256))]
 
     #[test]
     fn a_damaged_trained_model_gives_a_result_or_an_error(edits in vec(any_edit(), 1..4)) {

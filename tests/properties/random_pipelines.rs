@@ -35,7 +35,7 @@ fn any_pipeline() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(64))]
 
     /// Whatever `simplify` does: the model stays valid and computes the same, has no more nodes, and nothing is left to do.
     #[test]

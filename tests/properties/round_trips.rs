@@ -14,7 +14,7 @@ fn decoded(bytes: &[u8]) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::config(64))]
 
     #[test]
     fn print_and_parse_agree(text in any_model(14)) {
