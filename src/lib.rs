@@ -1,12 +1,14 @@
 //! onnxpress: a compiler for ONNX files.
 //!
-//! [`onnx`] reads a file into a graph and writes it back; a [`runner`] runs it on [`inputs`], which [`npz`] files carry; the
-//! crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
+//! [`onnx`] reads a file into a graph and writes it back; a [`runner`] runs it on [`inputs`], which [`npz`] files carry;
+//! [`eval`] measures it on the samples of [`data`]; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
 
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod data;
 pub mod draw;
+pub mod eval;
 pub mod inputs;
 pub mod inspect;
 pub mod npz;

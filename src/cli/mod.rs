@@ -9,6 +9,7 @@ mod check;
 mod compare;
 mod completions;
 mod dump;
+mod eval;
 mod failure;
 mod inspect;
 mod model;
@@ -16,6 +17,7 @@ mod opt;
 mod output;
 mod parse;
 mod passes;
+mod progress;
 mod run;
 
 use std::ffi::OsString;
@@ -56,6 +58,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Run(run::Run),
     Compare(compare::Compare),
+    Eval(eval::Eval),
     Dump(dump::Dump),
     Parse(parse::Parse),
     Passes(passes::Passes),
@@ -76,6 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(command) => command.run(&cli.global),
         Command::Inspect(command) => command.run(&cli.global),
         Command::Compare(command) => command.run(&cli.global),
+        Command::Eval(command) => command.run(&cli.global),
         Command::Dump(command) => command.run(&cli.global),
         Command::Parse(command) => command.run(&cli.global),
         Command::Passes(command) => command.run(&cli.global),

@@ -9,6 +9,7 @@
 //! that holds every value: floats of fewer bits as float32, integers of fewer bits as 8-bit ones.
 
 mod npy;
+mod rows;
 mod values;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 pub use npy::NpyError;
+pub use rows::{ArrayFile, Rows};
 pub(crate) use values::take_value;
 
 /// Arrays by name, in the order of the file.

@@ -122,36 +122,99 @@ impl Item {
     }
 }
 
-/// Reads an array to the end of the stream.
-pub(super) fn read(from: &mut impl Read) -> Result<Tensor, NpyError> {
-    let header = read_header(from)?;
-    let descr = header.type_descriptor.to_string();
-    let quoted = header.type_descriptor.as_string().map(String::as_str).unwrap_or_default();
-    let (order, kind) = match quoted.split_at_checked(1) {
-        Some((order @ ("<" | ">" | "|" | "="), kind)) => (order, kind),
-        _ => ("=", quoted),
-    };
-    let item = Item::parse(kind).ok_or(NpyError::ElementType(descr))?;
-    let dims = header.shape;
-    let too_large = || NpyError::TooLarge(dims.clone());
-    // Elements of no bytes would let a header claim any number of them.
-    let count = element_count(&dims).filter(|&count| count <= DATA_LIMIT).ok_or_else(too_large)?;
-    let expected = count.checked_mul(item.bytes().max(1)).filter(|&bytes| bytes <= DATA_LIMIT).ok_or_else(too_large)?;
-    let expected = if item.bytes() == 0 { 0 } else { expected };
-    let mut data = Vec::new();
-    from.take(expected as u64 + 1).read_to_end(&mut data)?;
-    if data.len() != expected {
-        return Err(NpyError::Length { found: data.len(), expected });
+/// What a header says of an array.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    item: Item,
+    /// Words have their bytes in the order that is not ours.
+    swapped: bool,
+    /// The first axis runs fastest.
+    pub(super) fortran: bool,
+    pub(super) dims: Vec<usize>,
+}
+
+impl Described {
+    /// Parses the header that a stream begins with.
+    pub(super) fn read(from: &mut impl Read) -> Result<Self, NpyError> {
+        let header = read_header(from)?;
+        let descr = header.type_descriptor.to_string();
+        let quoted = header.type_descriptor.as_string().map(String::as_str).unwrap_or_default();
+        let (order, kind) = match quoted.split_at_checked(1) {
+            Some((order @ ("<" | ">" | "|" | "="), kind)) => (order, kind),
+            _ => ("=", quoted),
+        };
+        let item = Item::parse(kind).ok_or(NpyError::ElementType(descr))?;
+        let dims = header.shape;
+        let fortran = header.layout == Layout::Fortran && dims.len() > 1;
+        Ok(Self { item, swapped: order == ">" && item.word() > 1, fortran, dims })
     }
-    if order == ">" && item.word() > 1 {
-        for word in data.chunks_exact_mut(item.word()) {
-            word.reverse();
+
+    /// The same array as it lies in memory once it was read.
+    pub(super) fn row_major(self) -> Self {
+        Self { swapped: false, fortran: false, ..self }
+    }
+
+    /// The type that a tensor of these elements has.
+    pub(super) fn dtype(&self) -> DType {
+        match self.item {
+            Item::Plain(dtype) => dtype,
+            Item::Padded(_) | Item::Unicode(_) => DType::String,
         }
     }
-    if header.layout == Layout::Fortran && dims.len() > 1 && expected > 0 {
-        data = row_major(&data, &dims, item.bytes());
+
+    /// The next elements of the stream, as a tensor of extents `dims`.
+    pub(super) fn read_elements(&self, from: &mut impl Read, dims: &[usize]) -> Result<Tensor, NpyError> {
+        let (count, data) = self.read_bytes(from, dims)?;
+        tensor_of(self.item, dims, count, data)
     }
-    tensor_of(item, &dims, count, data)
+
+    /// Their number and their bytes, in our order of bytes and of axes.
+    pub(super) fn read_bytes(&self, from: &mut impl Read, dims: &[usize]) -> Result<(usize, Vec<u8>), NpyError> {
+        let item = self.item;
+        let too_large = || NpyError::TooLarge(dims.to_vec());
+        // Elements of no bytes would let a header claim any number of them.
+        let count = element_count(dims).filter(|&count| count <= DATA_LIMIT).ok_or_else(too_large)?;
+        let expected = count.checked_mul(item.bytes().max(1)).filter(|&bytes| bytes <= DATA_LIMIT);
+        let expected = if item.bytes() == 0 { 0 } else { expected.ok_or_else(too_large)? };
+        let mut data = Vec::new();
+        from.take(expected as u64).read_to_end(&mut data)?;
+        if data.len() != expected {
+            return Err(NpyError::Length { found: data.len(), expected });
+        }
+        if self.swapped {
+            for word in data.chunks_exact_mut(item.word()) {
+                word.reverse();
+            }
+        }
+        if self.fortran && expected > 0 {
+            data = row_major(&data, dims, item.bytes());
+        }
+        Ok((count, data))
+    }
+
+    /// The whole array, to the end of the stream.
+    pub(super) fn read_all(&self, from: &mut impl Read) -> Result<Tensor, NpyError> {
+        let tensor = self.read_elements(from, &self.dims)?;
+        self.expect_end(from)?;
+        Ok(tensor)
+    }
+
+    /// Makes sure that nothing follows the last element.
+    pub(super) fn expect_end(&self, from: &mut impl Read) -> Result<(), NpyError> {
+        match from.take(1).read_to_end(&mut Vec::new())? {
+            0 => Ok(()),
+            more => {
+                let count = element_count(&self.dims).unwrap_or(usize::MAX);
+                let expected = count.saturating_mul(self.item.bytes());
+                Err(NpyError::Length { found: expected.saturating_add(more), expected })
+            }
+        }
+    }
+}
+
+/// Reads an array to the end of the stream.
+pub(super) fn read(from: &mut impl Read) -> Result<Tensor, NpyError> {
+    Described::read(from)?.read_all(from)
 }
 
 fn read_header(from: &mut impl Read) -> Result<Header, NpyError> {

@@ -108,7 +108,7 @@ fn help_and_version_are_no_errors() {
         outcome.assert_done();
         assert!(outcome.stderr.is_empty() && !outcome.stdout.is_empty());
     }
-    for command in ["opt", "inspect", "run", "compare", "dump", "parse", "passes", "completions"] {
+    for command in ["opt", "inspect", "run", "compare", "eval", "dump", "parse", "passes", "completions"] {
         let help = Workplace::new().run([command, "--help"]).stdout;
         assert!(String::from_utf8_lossy(&help).contains("Example"), "{command} --help shows no example");
     }

@@ -13,6 +13,7 @@ mod bad_requests;
 mod changing_input;
 mod declared_types;
 mod digits;
+mod eval;
 mod external_data;
 mod pipes;
 mod proof;

@@ -20,4 +20,4 @@ pub use registry::{PassSpec, Preset, Registry, RegistryError, RuleSpec};
 pub use resolve::{PassStep, Pipeline, Step};
 
 pub(crate) use error::shown;
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;

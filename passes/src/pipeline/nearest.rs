@@ -7,7 +7,7 @@ const COMPARED: usize = 64;
 /// The name among `known` that `wanted` was probably meant to be: the first of the nearest by the number of letters
 /// added, dropped, replaced or swapped, if that is at most a third of the name; else the first that begins with
 /// `wanted`. Case and `_` for `-` do not count.
-pub(crate) fn nearest<'n>(wanted: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(wanted: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let wanted: String = wanted.chars().take(COMPARED).collect::<String>().to_lowercase().replace('_', "-");
     let known: Vec<&str> = known.into_iter().collect();
     let by_typing = known

@@ -1,17 +1,13 @@
 //! What a person sees while a run goes on: the pass at work, once it takes longer than a second; the model after a pass.
 
 use std::cell::RefCell;
-use std::io::IsTerminal as _;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Global;
+use crate::cli::progress::patient;
 use crate::ir::Model;
 use crate::passes::manager::Observer;
-
-/// Shows nothing before this long, so that short runs leave no trace.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Watch {
     bar: ProgressBar,
@@ -22,21 +18,10 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(global: &Global, print_after: Option<&str>) -> Self {
         let bar = ProgressBar::new_spinner();
-        let shown = !global.quiet && !global.json && std::io::stderr().is_terminal();
-        bar.set_draw_target(ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        if shown {
-            let late = bar.clone();
-            std::thread::spawn(move || {
-                std::thread::sleep(PATIENCE);
-                if !late.is_finished() {
-                    late.set_draw_target(ProgressDrawTarget::stderr());
-                    late.enable_steady_tick(Duration::from_millis(100));
-                }
-            });
-        }
+        let bar = patient(global, bar);
         Self { bar, print_after: print_after.map(str::to_owned), last: RefCell::new(0) }
     }
 
