@@ -1,9 +1,9 @@
 //! `prune-channels`: cuts whole channels, filters, neurons and heads out of a model.
 //!
 //! Which indices can only be removed together is `ir::analysis::channels`' to find out, from the letters of data sheets. Here
-//! they are ranked ([`score`]), chosen within limits ([`select`]) and written down ([`plan`]); then cut out of every tensor,
-//! attribute and shape constant that has them ([`cut`]). The result must compute what the model computes whose removed channels
-//! are zero ([`mask`]).
+//! they are ranked (`score`), chosen within limits (`select`) and written down (`plan`); then cut out of every tensor,
+//! attribute and shape constant that has them (`cut`). The result must compute what the model computes whose removed channels
+//! are zero (`mask`).
 
 mod apply;
 mod cost;

@@ -20,7 +20,7 @@ impl Bypass {
     /// The first operand of a node in the place of its first output.
     ///
     /// # Errors
-    /// As [`between`](Self::between); [`Miss::NotHere`] without such an operand.
+    /// As [`between`](Self::between); a miss that nobody hears of without such an operand.
     pub fn of(cx: &MatchCx<'_>, node: NodeId) -> Found<Self> {
         Self::between(cx, node.port(0), cx.operand(node, 0)?)
     }
