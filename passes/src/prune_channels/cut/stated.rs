@@ -2,7 +2,7 @@
 //!
 //! Where the data sheet says that they stand, and the relation of axes what they are, so one routine serves every operator that
 //! states them the same way. A shape operand that is computed of constants alone becomes a constant; one of which some entries
-//! are open is left to compute itself, or written with the placeholders that the operator has for them.
+//! are open is left to compute itself, or written with the 0 and -1 that `Reshape` has for them.
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 use onnxpress_ir::{Attr, AttrValue, Dim, Graph, NodeId, Tensor, ValueId};
@@ -136,7 +136,7 @@ impl Stating<'_> {
             return self.set(operand, now, changes);
         }
         let Some(elements) = self.cx.elements(operand) else { return };
-        if let Some(now) = self.with_placeholders(elements, &output) {
+        if let Some(now) = self.reshape_target(elements, &output) {
             return self.set(operand, now, changes);
         }
         let from = skip(elements.len());
@@ -150,7 +150,7 @@ impl Stating<'_> {
     }
 
     /// A target for Reshape with open entries: those that are the operand's extent at the same place are 0, one other is -1.
-    fn with_placeholders(&self, elements: &[Dim], output: &[(Option<i64>, Option<i64>)]) -> Option<Vec<i64>> {
+    fn reshape_target(&self, elements: &[Dim], output: &[(Option<i64>, Option<i64>)]) -> Option<Vec<i64>> {
         if !self.cx.node.is("Reshape")
             || self.cx.attrs().flag("allowzero") != Ok(false)
             || elements.len() != output.len()

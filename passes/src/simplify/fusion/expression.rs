@@ -174,7 +174,7 @@ impl Expr {
         self.checked()
     }
 
-    /// The product.
+    /// The product. A power is not cancelled by its inverse: where the atom is zero, or has no bounds, that is no number.
     pub(super) fn times(&self, other: &Self) -> Option<Self> {
         let mut product = Self(Vec::new());
         for a in &self.0 {
@@ -182,11 +182,11 @@ impl Expr {
                 let mut factors = a.factors.clone();
                 for (atom, power) in &b.factors {
                     match factors.iter_mut().find(|(own, _)| own.is(atom)) {
+                        Some((_, own)) if (*own > 0) != (*power > 0) => return None,
                         Some((_, own)) => *own = own.checked_add(*power)?,
                         None => factors.push((atom.clone(), *power)),
                     }
                 }
-                factors.retain(|&(_, power)| power != 0);
                 product = product.plus(Self(vec![Term { number: a.number * b.number, factors }]))?;
             }
         }
@@ -302,6 +302,7 @@ mod tests {
     fn what_has_no_value_is_given_up() {
         assert!(Expr::number(0.0).inverse().is_none());
         assert!(affine(1.0, 0.0).clipped(1.0, 0.0).is_none());
+        assert!(Expr::x().times(&Expr::x().inverse().unwrap()).is_none(), "0 / 0 is no number");
         assert!(affine(1e200, 0.0).times(&affine(1e200, 0.0)).is_none());
     }
 }

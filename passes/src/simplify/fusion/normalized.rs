@@ -33,7 +33,7 @@ impl Normalized {
         let mut nodes = vec![root];
         let mut deviation = None;
         let is_div = cx.operator(root, "Div").is_ok();
-        let (top, variance) = match is_div {
+        let (top, under) = match is_div {
             true => {
                 deviation = Some(cx.operand(root, 1)?);
                 (cx.operand(root, 0)?, under_root(cx, cx.operand(root, 1)?, &mut nodes)?)
@@ -43,57 +43,12 @@ impl Normalized {
                 either_way(cx, root)?.into_iter().find_map(way).ok_or(Miss::NotHere)?
             }
         };
-        let add = giver(cx, variance, "Add")?;
+        let add = giver(cx, under, "Add")?;
         nodes.push(add);
-        let way = |(mean, epsilon)| Some((mean, scalar(cx, epsilon)?));
-        let (mean, epsilon) = either_way(cx, add)?.into_iter().find_map(way).ok_or(Miss::NotHere)?;
-        let found = Self {
-            x: top,
-            over: placeholder(root),
-            epsilon,
-            centered: false,
-            nodes,
-            value: root.port(0),
-            mean: None,
-            deviation,
-        };
-        found.of_variance(cx, top, mean)
-    }
-
-    /// Given what is divided and the variance.
-    fn of_variance(mut self, cx: &MatchCx<'_>, top: ValueId, variance: ValueId) -> Found<Self> {
-        if let Ok(over) = Reduced::keeping(cx, variance, "ReduceMean") {
-            let (base, node) = square(cx, over.data)?;
-            self.nodes.extend([over.node, node]);
-            if base == top && centered(cx, top).is_err() {
-                return Ok(Self { over, ..self });
-            }
-            let (x, mean, sub) = centered(cx, top)?;
-            self.nodes.extend([sub, mean.node]);
-            if base != top {
-                let (again, its_mean, sub) = centered(cx, base)?;
-                self.nodes.extend([sub, its_mean.node]);
-                if again != x || its_mean.axes != mean.axes {
-                    return Err(Miss::NotHere);
-                }
-            }
-            let fits = mean.axes == over.axes;
-            let taken_off = Some(mean.node.port(0));
-            return if fits {
-                Ok(Self { x, over, centered: true, mean: taken_off, ..self })
-            } else {
-                Err(Miss::NotHere)
-            };
-        }
-        // The mean of the squares less the square of the mean.
-        let sub = giver(cx, variance, "Sub")?;
-        let over = Reduced::keeping(cx, cx.operand(sub, 0)?, "ReduceMean")?;
-        let (base, squared) = square(cx, over.data)?;
-        let (mean, mean_squared) = square(cx, cx.operand(sub, 1)?)?;
-        let (x, subtracted, center) = centered(cx, top)?;
-        self.nodes.extend([sub, over.node, squared, mean_squared, center, subtracted.node]);
-        let fits = base == x && mean == subtracted.node.port(0) && subtracted.axes == over.axes;
-        if fits { Ok(Self { x, over, centered: true, mean: Some(mean), ..self }) } else { Err(Miss::NotHere) }
+        let way = |(variance, epsilon)| Some((variance, scalar(cx, epsilon)?));
+        let (variance, epsilon) = either_way(cx, add)?.into_iter().find_map(way).ok_or(Miss::NotHere)?;
+        let Centering { x, over, mean } = Centering::of(cx, top, variance, &mut nodes)?;
+        Ok(Self { x, over, epsilon, centered: mean.is_some(), nodes, value: root.port(0), mean, deviation })
     }
 
     /// The value before a conversion to float, where what is normalized was converted, and is converted back by `after`.
@@ -110,8 +65,44 @@ impl Normalized {
     }
 }
 
-fn placeholder(node: NodeId) -> Reduced {
-    Reduced { node, data: node.port(0), axes: Vec::new(), rank: 0, keeps: true }
+/// What is normalized, and the mean that is taken off.
+struct Centering {
+    x: ValueId,
+    over: Reduced,
+    mean: Option<ValueId>,
+}
+
+impl Centering {
+    /// Given what is divided and the variance.
+    fn of(cx: &MatchCx<'_>, top: ValueId, variance: ValueId, nodes: &mut Vec<NodeId>) -> Found<Self> {
+        if let Ok(over) = Reduced::keeping(cx, variance, "ReduceMean") {
+            let (base, node) = square(cx, over.data)?;
+            nodes.extend([over.node, node]);
+            if base == top && centered(cx, top).is_err() {
+                return Ok(Self { x: top, over, mean: None });
+            }
+            let (x, mean, sub) = centered(cx, top)?;
+            nodes.extend([sub, mean.node]);
+            if base != top {
+                let (again, its_mean, sub) = centered(cx, base)?;
+                nodes.extend([sub, its_mean.node]);
+                if again != x || its_mean.axes != mean.axes {
+                    return Err(Miss::NotHere);
+                }
+            }
+            let taken_off = Some(mean.node.port(0));
+            return if mean.axes == over.axes { Ok(Self { x, over, mean: taken_off }) } else { Err(Miss::NotHere) };
+        }
+        // The mean of the squares less the square of the mean.
+        let sub = giver(cx, variance, "Sub")?;
+        let over = Reduced::keeping(cx, cx.operand(sub, 0)?, "ReduceMean")?;
+        let (base, squared) = square(cx, over.data)?;
+        let (mean, mean_squared) = square(cx, cx.operand(sub, 1)?)?;
+        let (x, subtracted, center) = centered(cx, top)?;
+        nodes.extend([sub, over.node, squared, mean_squared, center, subtracted.node]);
+        let fits = base == x && mean == subtracted.node.port(0) && subtracted.axes == over.axes;
+        if fits { Ok(Self { x, over, mean: Some(mean) }) } else { Err(Miss::NotHere) }
+    }
 }
 
 /// The `x` of `x - ReduceMean(x)`, the mean, and the node.
