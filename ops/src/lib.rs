@@ -48,4 +48,5 @@ mod signal;
 mod text;
 mod training;
 
-pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+pub use linear::rows::{InputRows, LayerRows};
+pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};

@@ -74,6 +74,25 @@ pub struct LinearLayer {
     /// Into how many groups outputs and inputs fall. Where there are several, axis 0 of the weight runs over all of them,
     /// whether it indexes outputs (`Conv`) or inputs (`ConvTranspose`).
     pub groups: i64,
+    /// Where the rows stand that the weight is multiplied with.
+    pub rows: Rows,
+}
+
+/// Where the rows stand that a weight is multiplied with, and the results: what statistics of a layer's input are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// The input has an axis that runs over the weight's input axes, the output one that runs over its output axes; the other
+    /// axes of the two, in their order, are the same rows.
+    Along {
+        /// The axis of the input.
+        input: usize,
+        /// The axis of the output; `None` where the operator goes on computing with the results.
+        output: Option<usize>,
+    },
+    /// Windows slide over the input `[n, g·i, s..]`, as the attributes of a convolution say; the output is `[n, g·o, t..]`.
+    Windows,
+    /// Not to be had from input and output, because.
+    Hidden(&'static str),
 }
 
 /// The facet that tells weights.

@@ -16,7 +16,7 @@ use crate::evaluate::pieces::{slice_at, stack};
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static ATTENTION: Operator = Operator {
     domain: "com.microsoft",
@@ -90,6 +90,7 @@ fn layers(_: &NodeCx<'_>) -> Vec<LinearLayer> {
         input_axes: vec![0],
         batch_axes: Vec::new(),
         groups: 1,
+        rows: Rows::Along { input: 2, output: None },
     }]
 }
 

@@ -13,7 +13,7 @@ use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::linear::matrix;
 use crate::node::{Attrs, NodeCx};
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static FUSED_MAT_MUL: Operator = Operator {
     domain: DOMAIN,
@@ -84,8 +84,22 @@ fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         for axes in [&mut layer.output_axes, &mut layer.input_axes, &mut layer.batch_axes] {
             axes.iter_mut().for_each(|axis| *axis = order[*axis]);
         }
+        let order = cx.rank(layer.input).map(|rank| self::order(&cx.attrs(), layer.input, rank));
+        layer.rows = match (layer.rows, order) {
+            (Rows::Along { input, output }, Some(Ok(order))) if in_step(&order, input) => {
+                Rows::Along { input: order[input], output }
+            }
+            _ => Rows::Hidden("the rows do not stand in the order of the output's"),
+        };
     }
     layers
+}
+
+/// Whether the axes other than `but` stay in their order.
+fn in_step(order: &[usize], but: usize) -> bool {
+    let mut others = order.iter().enumerate().filter(|(axis, _)| *axis != but).map(|(_, to)| to);
+    let Some(mut last) = others.next() else { return true };
+    others.all(|next| std::mem::replace(&mut last, next) < next)
 }
 
 fn macs(cx: &NodeCx<'_>) -> Dim {

@@ -15,7 +15,7 @@ use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static CAUSAL_CONV_WITH_STATE: Operator = Operator {
     domain: "",
@@ -57,6 +57,7 @@ fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         input_axes: vec![1, 2],
         batch_axes: Vec::new(),
         groups: channels,
+        rows: Rows::Hidden("a state stands before the input"),
     }]
 }
 

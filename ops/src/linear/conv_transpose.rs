@@ -15,7 +15,7 @@ use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static CONV_TRANSPOSE: Operator = Operator {
     domain: "",
@@ -138,6 +138,7 @@ fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         input_axes: std::iter::once(0).chain(2..rank).collect(),
         batch_axes: Vec::new(),
         groups: convolution::group(&cx.attrs()).unwrap_or(1),
+        rows: Rows::Along { input: 1, output: None },
     }]
 }
 

@@ -10,7 +10,7 @@ use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
-use crate::operator::LinearLayer;
+use crate::operator::{LinearLayer, Rows};
 
 /// The attribute `group`.
 ///
@@ -99,6 +99,7 @@ pub(crate) fn layers(cx: &NodeCx<'_>, input: usize, weight: usize, bias: usize) 
         input_axes: (1..rank).collect(),
         batch_axes: Vec::new(),
         groups: group(&cx.attrs()).unwrap_or(1),
+        rows: Rows::Windows,
     }]
 }
 

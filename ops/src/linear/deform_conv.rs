@@ -17,7 +17,7 @@ use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize, Rows};
 
 pub(crate) static DEFORM_CONV: Operator = Operator {
     domain: "",
@@ -25,7 +25,11 @@ pub(crate) static DEFORM_CONV: Operator = Operator {
     infer: Infer::With(infer),
     axes: Axes::With(axes),
     evaluate: Evaluate::With(evaluate),
-    linear: Linear::Layers(|cx| convolution::layers(cx, 0, 1, 3)),
+    linear: Linear::Layers(|cx| {
+        let mut layers = convolution::layers(cx, 0, 1, 3);
+        layers.iter_mut().for_each(|layer| layer.rows = Rows::Hidden("the windows are bent by offsets"));
+        layers
+    }),
     quantize: Quantize::KeepsFloat("it interpolates between elements"),
     cost: Cost::Macs(|cx| convolution::macs(cx, 1)),
     effects: Effects::Pure,

@@ -16,7 +16,7 @@ use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static EINSUM: Operator = Operator {
     domain: "",
@@ -92,14 +92,20 @@ fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         if repeated(own) || repeated(other) || !axes(false, false).is_empty() {
             return None;
         }
+        let (output_axes, input_axes, batch_axes) = (axes(false, true), axes(true, false), axes(true, true));
+        let rows = match (output_axes.as_slice(), input_axes.as_slice(), batch_axes.as_slice()) {
+            ([o], [i], []) => rows_along(other, &own[*i], &output, &own[*o]),
+            _ => None,
+        };
         Some(LinearLayer {
             input,
             weight,
             bias: None,
-            output_axes: axes(false, true),
-            input_axes: axes(true, false),
-            batch_axes: axes(true, true),
+            output_axes,
+            input_axes,
+            batch_axes,
             groups: 1,
+            rows: rows.unwrap_or(Rows::Hidden("the rows do not stand along one axis in one order")),
         })
     };
     let candidates = match (cx.constant(0).is_some(), cx.constant(1).is_some()) {
@@ -108,6 +114,18 @@ fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         _ => vec![layer(0, 1), layer(1, 0)],
     };
     candidates.into_iter().flatten().collect()
+}
+
+/// Where the rows of an input stand of which one label is summed over, and one of the weight's comes in its stead.
+fn rows_along(input: &[Label], summed: &Label, output: &[Label], made: &Label) -> Option<Rows> {
+    let others = |labels: &[Label], without: &Label| -> Vec<Label> {
+        labels.iter().filter(|label| *label != without).cloned().collect()
+    };
+    let place = |labels: &[Label], label: &Label| labels.iter().position(|other| other == label);
+    if others(input, summed) != others(output, made) {
+        return None;
+    }
+    Some(Rows::Along { input: place(input, summed)?, output: Some(place(output, made)?) })
 }
 
 /// The labels of products of the operands, taken in from the left.

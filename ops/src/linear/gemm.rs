@@ -13,7 +13,7 @@ use crate::evaluate::elementwise::broadcast_to;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
-use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize};
+use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
 
 pub(crate) static GEMM: Operator = Operator {
     domain: "",
@@ -67,6 +67,10 @@ pub(crate) fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
 /// The layers of a node with Gemm's operands and attributes.
 pub(crate) fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
     let (Ok(a), Ok(b)) = (cx.attrs().flag("transA"), cx.attrs().flag("transB")) else { return Vec::new() };
+    let rows = |input: usize| match input {
+        0 => Rows::Along { input: usize::from(!a), output: Some(1) },
+        _ => Rows::Along { input: usize::from(b), output: Some(0) },
+    };
     let layer = |input, weight, bias, output: usize| LinearLayer {
         input,
         weight,
@@ -75,6 +79,7 @@ pub(crate) fn layers(cx: &NodeCx<'_>) -> Vec<LinearLayer> {
         input_axes: vec![1 - output],
         batch_axes: Vec::new(),
         groups: 1,
+        rows: rows(input),
     };
     let right = layer(0, 1, Some(2), usize::from(!b));
     // With A as the weight, C would have to be a column to be a bias.

@@ -10,7 +10,7 @@ use crate::evaluate::elementwise::broadcast_dims;
 use crate::evaluate::{EvalCx, EvalError};
 use crate::infer::Undecided;
 use crate::node::NodeCx;
-use crate::operator::LinearLayer;
+use crate::operator::{LinearLayer, Rows};
 
 /// The shape of `a · b`: a vector on the left is a row, on the right a column, and its axis is gone from the result; axes
 /// before the last two are broadcast together.
@@ -67,6 +67,18 @@ pub(crate) fn summed<'a>(a: Option<&'a Shape>, b: Option<&'a Shape>) -> Option<&
 /// The layers that a product of operands number `a` and `b` can be: with either as the weight, a constant one if there is one.
 pub(crate) fn layers(cx: &NodeCx<'_>, a: usize, b: usize) -> Vec<LinearLayer> {
     let stack = |rank: usize| (0..rank.saturating_sub(2)).collect::<Vec<_>>();
+    // Of the matrix of the input, the columns of the right weight are the last axis, the rows of the left the last but one.
+    let rows = |input: usize, weight: usize| match (cx.rank(input), cx.rank(weight)) {
+        (_, Some(weight)) if weight > 2 => Rows::Hidden("the weight is a stack of matrices"),
+        (Some(0), _) | (None, _) => Rows::Hidden("the rank of the input is not known"),
+        (Some(rank), own) => {
+            let right = input == a;
+            let axis = if right || rank == 1 { rank - 1 } else { rank - 2 };
+            // A vector as the weight sums the axis away; a vector as the input is the only row.
+            let output = (own == Some(2)).then(|| if right { rank - 1 } else { rank.saturating_sub(2) });
+            Rows::Along { input: axis, output }
+        }
+    };
     let layer = |input, weight, output_axes, input_axes, batch_axes| LinearLayer {
         input,
         weight,
@@ -75,6 +87,7 @@ pub(crate) fn layers(cx: &NodeCx<'_>, a: usize, b: usize) -> Vec<LinearLayer> {
         input_axes,
         batch_axes,
         groups: 1,
+        rows: rows(input, weight),
     };
     let right = cx.rank(b).filter(|&rank| rank > 0).map(|rank| match rank {
         1 => layer(a, b, Vec::new(), vec![0], Vec::new()),

@@ -16,6 +16,7 @@ pub(crate) mod matrix;
 pub(crate) mod qlinear_conv;
 mod qlinear_mat_mul;
 mod quantized;
+pub(crate) mod rows;
 mod sliding;
 mod window;
 

@@ -10,7 +10,7 @@ use super::activation::Activation;
 use crate::evaluate::{EvalCx, EvalError, Value};
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
-use crate::operator::LinearLayer;
+use crate::operator::{LinearLayer, Rows};
 
 /// Of each direction, whether it runs from the end to the beginning.
 fn directions(attrs: &Attrs<'_>) -> Result<&'static [bool], Undecided> {
@@ -104,6 +104,7 @@ pub(super) fn layers(_: &NodeCx<'_>) -> Vec<LinearLayer> {
         input_axes: vec![2],
         batch_axes: Vec::new(),
         groups: 1,
+        rows: Rows::Along { input: 2, output: None },
     }]
 }
 
