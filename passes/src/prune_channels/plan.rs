@@ -1,13 +1,13 @@
 //! The plan: what goes, why, and what stays for which reason; as a file that people read and edit and machines apply.
 //!
-//! `groups` is what is applied. `tensors` says the same in terms of the model's initializers, and `copies` of those of which
-//! some readers want another cut than others; both are worked out of the groups. A plan belongs to one model: it carries its
-//! digest, and is refused for another.
+//! `groups` is what is applied. `tensors` says the same in terms of the model's constants, initializers and nodes by name, and
+//! `copies` of those of which some readers want another cut than others; both are worked out of the groups. A plan belongs to
+//! one model: it carries its digest, and is refused for another.
 
 use std::collections::BTreeMap;
 
 use onnxpress_ir::analysis::channels::{Coupling, Leaf};
-use onnxpress_ir::{Graph, Vertex};
+use onnxpress_ir::Graph;
 use serde::{Deserialize, Serialize};
 
 use super::cut::slices::Kept;
@@ -63,13 +63,13 @@ pub struct PinnedGroup {
     pub members: Vec<PlannedMember>,
 }
 
-/// A copy of a constant, for readers that want another cut than the others.
+/// A cut of a constant, for readers that want another than others do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedCopy {
     /// The constant.
     pub of: String,
-    /// The nodes that read the copy.
+    /// The nodes that read it.
     pub readers: Vec<String>,
     /// By axis: the indices that stay.
     pub axes: BTreeMap<usize, Vec<usize>>,
@@ -90,10 +90,10 @@ pub struct Plan {
     /// What stays.
     #[serde(default)]
     pub pinned: Vec<PinnedGroup>,
-    /// By initializer and axis: the indices that stay.
+    /// By constant and axis: the indices that stay.
     #[serde(default)]
     pub tensors: Tensors,
-    /// Copies of shared initializers.
+    /// Shared constants whose readers want different cuts, each cut.
     #[serde(default)]
     pub copies: Vec<PlannedCopy>,
 }
@@ -133,7 +133,7 @@ pub(crate) fn planned_members(graph: &Graph, members: &[Member]) -> Vec<PlannedM
     planned
 }
 
-/// What the cut means for initializers: those all of whose readers want the same, and copies of the others.
+/// What the cut means for constants: those all of whose readers want the same, and each cut of the others.
 pub(crate) fn tensors(graph: &Graph, coupling: &Coupling, left: &Left) -> (Tensors, Vec<PlannedCopy>) {
     let (mut tensors, mut copies) = (BTreeMap::new(), Vec::new());
     let axes = |kept: Kept| -> BTreeMap<usize, Vec<usize>> {
@@ -141,13 +141,10 @@ pub(crate) fn tensors(graph: &Graph, coupling: &Coupling, left: &Left) -> (Tenso
     };
     for (id, cuts) in cut::cuts(graph, coupling, left) {
         let name = graph.label(id.port(0));
-        let in_file = match graph.vertex(id) {
-            Vertex::Constant(constant) => cut::is_initializer(&constant.form),
-            _ => false,
-        };
-        for (index, (kept, readings)) in cuts.into_iter().enumerate() {
+        let all_want_the_same = cuts.len() == 1;
+        for (kept, readings) in cuts {
             let Some(kept) = kept else { continue };
-            if index == 0 && in_file {
+            if all_want_the_same {
                 tensors.insert(name.clone(), axes(kept));
             } else {
                 let readers = readings.iter().map(|reading| graph.describe(reading.node)).collect();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 use onnxpress_ir::{
-    Attr, ConstantForm, Dim, Edit, Graph, Model, Name, NodeId, Shape, Tensor, TensorType, Type, Use, ValueId, Vertex,
+    Attr, Dim, Edit, Graph, Model, Name, NodeId, Shape, Tensor, TensorType, Type, Use, ValueId, Vertex,
 };
 use onnxpress_ops::infer::{self, Standard};
 
@@ -238,9 +238,4 @@ fn compare(model: &Model, expected: &IndexMap<ValueId, Extents>) -> Result<(), M
         }
     }
     Ok(())
-}
-
-/// Whether the file writes the constant as an initializer.
-pub(crate) fn is_initializer(form: &ConstantForm) -> bool {
-    !matches!(form, ConstantForm::Node { .. })
 }
