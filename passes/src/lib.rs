@@ -3,6 +3,7 @@
 //! A [`pass::Pass`] rewrites a model; [`pipeline`] text names passes with [`mod@options`]; the [`manager`] runs a pipeline and
 //! keeps what its proof needs. This crate knows no runtime, no file and no command line.
 
+pub mod evidence;
 pub mod fold_constants;
 pub mod manager;
 pub mod options;

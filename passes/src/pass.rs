@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use onnxpress_ir::{Model, Tensor, Type};
 
+use crate::evidence::{self, Evidence, EvidenceSource, Wants};
 use crate::options::Options;
 use crate::pipeline::{PassSpec, Registry, RegistryError};
 use crate::rewrite::AnyRule;
@@ -139,6 +140,8 @@ pub struct Request<'a> {
     pub arrays: Option<&'a dyn ArraySource>,
     /// Who reads files that the pipeline names; a pass opens none itself.
     pub files: Option<&'a dyn Files>,
+    /// Where samples come from and who runs models on them; `None` where there are none to be had.
+    pub evidence: Option<&'a dyn EvidenceSource>,
 }
 
 /// Reads arrays for passes, which open no files themselves.
@@ -202,6 +205,41 @@ impl<'a> PassCx<'a> {
     /// Forgets what was said to be left alone: another attempt says it anew.
     pub fn take_back_declines(&mut self) {
         self.said.declined.clear();
+    }
+
+    /// Samples, real or made up.
+    ///
+    /// # Errors
+    /// Where there are none to be had.
+    pub fn samples(&mut self) -> Result<&'a dyn EvidenceSource, PassError> {
+        let source =
+            self.request.evidence.ok_or_else(|| PassError::Request("there are no samples to run on".into()))?;
+        if source.is_synthetic() {
+            let text =
+                format!("no data given: ranges and moments are of {}; --calib gives real ones", source.describe());
+            if !self.said.notices.contains(&text) {
+                self.said.notices.push(text);
+            }
+        }
+        Ok(source)
+    }
+
+    /// The user's samples, for what made-up ones would be of no use to; `what` says who asks.
+    ///
+    /// # Errors
+    /// Where the user gave none.
+    pub fn data(&self, what: &str) -> Result<&'a dyn EvidenceSource, PassError> {
+        let real = self.request.evidence.filter(|source| !source.is_synthetic());
+        real.ok_or_else(|| PassError::Request(format!("{what} needs data: give samples with --calib")))
+    }
+
+    /// Measures what is wanted of a model on [samples](Self::samples).
+    ///
+    /// # Errors
+    /// Where there are none, they do not suit the model, or it cannot be run.
+    pub fn evidence(&mut self, model: &Model, wants: &Wants) -> Result<Evidence, PassError> {
+        let source = self.samples()?;
+        evidence::collect(model, wants, source).map_err(|error| PassError::Request(error.to_string()))
     }
 
     /// Tells the user something.

@@ -1,0 +1,182 @@
+//! One streaming run that measures all that a pass wants to know.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::{Dim, Graph, Model, NodeId, ValueId};
+use onnxpress_ops::evaluate::Value;
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
+use rayon::prelude::*;
+
+use super::moments::{Moments, SecondMoment};
+use super::{EvidenceError, EvidenceSource, Feed, Statistics, positions, probe};
+
+/// About how many bytes of inner values are held at once.
+const HELD: usize = 64 << 20;
+/// The most samples at a time.
+const MOST: usize = 32;
+/// What an extent that is not known is taken for, where sizes are estimated.
+const GUESS: usize = 64;
+
+/// What a pass wants to know of a model.
+#[derive(Debug, Clone, Default)]
+pub struct Wants {
+    /// Values of the main graph whose statistics are wanted, with the axis along which they are wanted too.
+    pub values: BTreeMap<ValueId, Option<usize>>,
+    /// Linear layers of the main graph, by node and operand of the weight, whose input's moments are wanted.
+    pub layers: BTreeMap<(NodeId, usize), LinearLayer>,
+}
+
+impl Wants {
+    /// Wants the statistics of a value.
+    pub fn value(&mut self, value: ValueId) -> &mut Self {
+        self.values.entry(value).or_insert(None);
+        self
+    }
+
+    /// Wants the statistics of a value, and of each index along an axis of it.
+    pub fn channels(&mut self, value: ValueId, axis: usize) -> &mut Self {
+        self.values.insert(value, Some(axis));
+        self
+    }
+
+    /// Wants the moments of the rows of a layer.
+    pub fn layer(&mut self, node: NodeId, layer: &LinearLayer) -> &mut Self {
+        self.layers.insert((node, layer.weight), layer.clone());
+        self
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// What the samples were.
+    pub source: String,
+    /// How many.
+    pub samples: usize,
+    /// Whether they were made up.
+    pub synthetic: bool,
+    /// Statistics of values.
+    pub values: BTreeMap<ValueId, Statistics>,
+    /// Moments of layers, by node and operand of the weight.
+    pub layers: BTreeMap<(NodeId, usize), Moments>,
+}
+
+/// A layer while it is being measured.
+struct Measured {
+    rows: LayerRows,
+    /// Which of the values that are seen is its input.
+    input: usize,
+    moments: Moments,
+}
+
+/// Runs the model over all samples, and measures what is wanted.
+///
+/// # Errors
+/// Where the samples do not suit the model, it cannot be run, or something that is wanted is not to be seen.
+pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Result<Evidence, EvidenceError> {
+    let graph = &model.graph;
+    let mut seen: Vec<ValueId> = wants.values.keys().copied().collect();
+    let mut layers = Vec::new();
+    for (&(node, _), layer) in &wants.layers {
+        let (rows, input) = rows_of(graph, node, layer)?;
+        let place = seen.iter().position(|&value| value == input).unwrap_or_else(|| {
+            seen.push(input);
+            seen.len() - 1
+        });
+        let groups = (0..rows.groups()).map(|_| SecondMoment::new(rows.columns())).collect();
+        layers.push(Measured { rows, input: place, moments: Moments { groups } });
+    }
+    let mut statistics: Vec<Statistics> = wants.values.values().map(|axis| Statistics::new(*axis)).collect();
+    let probed = probe(model, &seen)?;
+    let mut session = source.load(&probed)?;
+    let mut done = 0;
+    source.feed(&probed, batch(graph, &seen), &mut |feed: Feed<'_>| {
+        let outputs = session.run(feed.inputs)?;
+        let values = numbers(outputs, &feed);
+        statistics.par_iter_mut().zip(&values).for_each(|(statistics, value)| {
+            if let Some((values, dims)) = value {
+                statistics.add(values, dims);
+            }
+        });
+        let faults: Result<Vec<()>, String> = layers
+            .par_iter_mut()
+            .map(|layer| match &values[layer.input] {
+                Some((x, dims)) => add_rows(layer, x, dims, done, feed.len),
+                None => Err("its input is not a tensor of numbers".to_owned()),
+            })
+            .collect();
+        faults.map_err(EvidenceError::Run)?;
+        done += feed.len;
+        source.progress("measure", done, source.samples());
+        Ok(())
+    })?;
+    Ok(Evidence {
+        source: source.describe(),
+        samples: done,
+        synthetic: source.is_synthetic(),
+        values: wants.values.keys().copied().zip(statistics).collect(),
+        layers: wants.layers.keys().copied().zip(layers.into_iter().map(|layer| layer.moments)).collect(),
+    })
+}
+
+/// How the rows of a layer are read, and its input.
+pub(crate) fn rows_of(graph: &Graph, node: NodeId, layer: &LinearLayer) -> Result<(LayerRows, ValueId), EvidenceError> {
+    let said = |reason: String| EvidenceError::Site { site: graph.describe(node), reason };
+    let cx = NodeCx::new(graph, node).ok_or_else(|| said("it is no node".to_owned()))?;
+    let rows = LayerRows::of(&cx, layer).map_err(said)?;
+    let input = cx.operand(layer.input).ok_or_else(|| said("its input is left out".to_owned()))?;
+    Ok((rows, input))
+}
+
+/// The elements of each value and its extents, without the samples that only fill up a batch.
+pub(crate) fn numbers(outputs: Vec<Value>, feed: &Feed<'_>) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
+    let one = |value: Value| {
+        let Value::Tensor(tensor) = value else { return None };
+        let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
+        if feed.len < feed.size
+            && let Some(first) = dims.first_mut().filter(|first| **first == feed.size)
+        {
+            values.truncate(values.len() / feed.size * feed.len);
+            *first = feed.len;
+        }
+        Some((values, dims))
+    };
+    outputs.into_par_iter().map(one).collect()
+}
+
+/// The rows of an input that count, as numbers among all that it has.
+pub(crate) fn chosen(input: &InputRows<'_>, done: usize, samples: usize) -> Vec<usize> {
+    // Rows stand sample by sample, unless the batch is no axis of its own.
+    match input.count() / samples.max(1) {
+        per_sample if per_sample * samples == input.count() => positions::choose(done, samples, per_sample),
+        _ => positions::choose(done, 1, input.count()),
+    }
+}
+
+fn add_rows(layer: &mut Measured, x: &[f32], dims: &[usize], done: usize, samples: usize) -> Result<(), String> {
+    let input = layer.rows.over(dims)?;
+    let which = chosen(&input, done, samples);
+    let groups = layer.moments.groups.par_iter_mut().enumerate();
+    groups
+        .map(|(group, moment)| {
+            let mut rows = Vec::new();
+            input.read(x, group, &which, &mut rows)?;
+            moment.add(&rows);
+            Ok(())
+        })
+        .collect()
+}
+
+/// How many samples are run at a time, so that what is seen of them takes about as much memory as allowed.
+pub(crate) fn batch(graph: &Graph, seen: &[ValueId]) -> usize {
+    let bytes: usize = seen
+        .iter()
+        .map(|&value| {
+            let Some(shape) = graph.ty(value).shape() else { return GUESS * GUESS };
+            let extent = |dim: &Dim| dim.as_const().and_then(|extent| usize::try_from(extent).ok()).unwrap_or(GUESS);
+            shape.iter().skip(1).map(extent).fold(4usize, usize::saturating_mul)
+        })
+        .fold(0, usize::saturating_add);
+    (HELD / bytes.max(1)).clamp(1, MOST)
+}

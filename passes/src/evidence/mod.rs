@@ -1,0 +1,26 @@
+//! Evidence: what passes want to know of the values inside a model, measured on samples.
+//!
+//! A pass says what it wants of the model as it is at that point of the pipeline ([`Wants`]), and gets it from one streaming
+//! run over all samples ([`collect`]): range, histogram and moments of values, mean and second moment of the rows that linear
+//! layers multiply. Where samples come from and who runs a model is the business of an [`EvidenceSource`], since this crate
+//! knows neither files nor runtimes. Memory does not depend on how many samples there are.
+
+mod channels;
+mod collect;
+mod histogram;
+mod moments;
+mod positions;
+mod probe;
+mod source;
+mod statistics;
+
+pub use channels::ChannelStatistics;
+pub use collect::{Evidence, Wants, collect};
+pub use histogram::Histogram;
+pub use moments::{CrossMoment, Moments, SecondMoment};
+pub use probe::{part, probe};
+pub use source::{EvidenceError, EvidenceSource, Execute, Feed};
+pub use statistics::Statistics;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use onnxpress_ir::{Model, Tensor};
+use onnxpress_ops::evaluate::Value;
+use onnxpress_ops::interpret;
+use onnxpress_ops::operator::Linear;
+use onnxpress_ops::{node::NodeCx, table};
+
+use super::*;
+
+/// Samples at hand, and the interpreter to run models on them.
+struct AtHand {
+    samples: Vec<Vec<f32>>,
+    dims: Vec<usize>,
+    /// No more than so many at a time.
+    most: usize,
+}
+
+struct Interpreted<'m>(&'m Model);
+
+impl Execute for Interpreted<'_> {
+    fn run(&mut self, inputs: &[Option<Value>]) -> Result<Vec<Value>, EvidenceError> {
+        interpret::run(self.0, inputs.to_vec(), interpret::Limits::default())
+            .map_err(|e| EvidenceError::Run(e.to_string()))
+    }
+}
+
+impl EvidenceSource for AtHand {
+    fn describe(&self) -> String {
+        format!("{} samples at hand", self.samples.len())
+    }
+    fn samples(&self) -> usize {
+        self.samples.len()
+    }
+    fn is_synthetic(&self) -> bool {
+        false
+    }
+    fn feed(
+        &self,
+        _: &Model,
+        batch: usize,
+        each: &mut dyn FnMut(Feed<'_>) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        for chunk in self.samples.chunks(batch.min(self.most)) {
+            let mut dims = self.dims.clone();
+            dims.insert(0, chunk.len());
+            let tensor = Tensor::from_values(&dims, chunk.concat()).unwrap();
+            each(Feed { inputs: &[Some(Value::Tensor(tensor))], len: chunk.len(), size: chunk.len() })?;
+        }
+        Ok(())
+    }
+    fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
+        Ok(Box::new(Interpreted(model)))
+    }
+}
+
+const NET: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,2,4,4] x) => (float[N,3] y)
+    <float[4,1,3,3] w = normal(seed=1, std=1.0), float[4] b = normal(seed=2, std=1.0), float[4,3] v = normal(seed=3, std=1.0)> {
+        c = Conv<group = 2, pads = [1, 1, 1, 1]>(x, w, b)
+        r = Relu(c)
+        p = GlobalAveragePool(r)
+        f = Flatten(p)
+        y = MatMul(f, v)
+    }"#;
+
+fn samples(count: usize) -> AtHand {
+    let number = |sample: usize, at: usize| (((sample * 31 + at * 7) % 17) as f32 - 8.0) / 4.0;
+    let samples = (0..count).map(|sample| (0..32).map(|at| number(sample, at)).collect()).collect();
+    AtHand { samples, dims: vec![2, 4, 4], most: 32 }
+}
+
+fn typed() -> Model {
+    let mut model = Model::from_text(NET).unwrap();
+    onnxpress_ops::infer::model(&mut model);
+    model
+}
+
+fn value(model: &Model, name: &str) -> onnxpress_ir::ValueId {
+    let graph = &model.graph;
+    let all = graph.vertices().flat_map(|(id, vertex)| (0..vertex.ports().len() as u32).map(move |port| id.port(port)));
+    all.into_iter().find(|&value| graph.label(value) == name).unwrap()
+}
+
+fn all(model: &Model) -> Wants {
+    let mut wants = Wants::default();
+    wants.value(value(model, "r")).channels(value(model, "c"), 1);
+    for (id, node) in model.graph.nodes() {
+        if let Some(Linear::Layers(layers)) = table::of(node).map(|operator| operator.linear) {
+            layers(&NodeCx::new(&model.graph, id).unwrap()).iter().for_each(|layer| {
+                wants.layer(id, layer);
+            });
+        }
+    }
+    wants
+}
+
+#[test]
+fn batches_make_no_difference() {
+    let model = typed();
+    let wants = all(&model);
+    let together = collect(&model, &wants, &samples(7)).unwrap();
+    let by_two = collect(&model, &wants, &AtHand { most: 2, ..samples(7) }).unwrap();
+    let r = &together.values[&value(&model, "r")];
+    assert_eq!((r.count, r.min), (7 * 4 * 16, 0.0));
+    for (value, statistics) in &together.values {
+        assert_eq!(statistics.histogram, by_two.values[value].histogram);
+    }
+    for (layer, moments) in &together.layers {
+        for (one, other) in moments.groups.iter().zip(&by_two.layers[layer].groups) {
+            assert!((one.second() - other.second()).norm_max() < 1e-5);
+            assert_eq!(one.count(), other.count());
+        }
+    }
+}
+
+#[test]
+fn moments_foretell_the_output() {
+    // E|y|^2 of a layer without bias is tr(W E[x xT] WT): measured on one side, foretold on the other.
+    let model = typed();
+    let mut wants = all(&model);
+    wants.value(value(&model, "y"));
+    let evidence = collect(&model, &wants, &samples(9)).unwrap();
+    let (_, moments) = evidence.layers.iter().find(|(_, moments)| moments.groups.len() == 1).unwrap();
+    let weight = model.graph.constant(value(&model, "v")).unwrap().to_f64s().unwrap();
+    let h = moments.groups[0].second();
+    let mut foretold = 0.0;
+    for output in 0..3 {
+        for (i, j) in (0..4).flat_map(|i| (0..4).map(move |j| (i, j))) {
+            foretold += weight[i * 3 + output] * h[(i, j)] * weight[j * 3 + output];
+        }
+    }
+    let measured = evidence.values[&value(&model, "y")].mean_square() * 3.0;
+    assert!((foretold - measured).abs() < 1e-5 * measured, "{foretold} {measured}");
+
+    let (_, grouped) = evidence.layers.iter().find(|(_, moments)| moments.groups.len() == 2).unwrap();
+    assert_eq!((grouped.groups[0].columns(), grouped.groups[0].count()), (9, 9 * 16));
+}
+
+#[test]
+fn channels_are_those_of_the_whole() {
+    let model = typed();
+    let evidence = collect(&model, &all(&model), &samples(5)).unwrap();
+    let statistics = &evidence.values[&value(&model, "c")];
+    let channels = statistics.channels.as_ref().unwrap();
+    assert_eq!(channels.len(), 4);
+    assert_eq!(channels.max.iter().copied().fold(f32::MIN, f32::max), statistics.max);
+    let mean: f64 = channels.means().iter().sum::<f64>() / 4.0;
+    assert!((mean - statistics.mean()).abs() < 1e-9);
+}
+
+#[test]
+fn a_part_goes_on_from_values_seen_before() {
+    let model = typed();
+    let (r, y) = (value(&model, "r"), value(&model, "y"));
+    let source = samples(3);
+    let whole = probe(&model, &[r, y]).unwrap();
+    let rest = part(&model, &[r], &[y]).unwrap();
+    assert_eq!(rest.graph.nodes().count(), 3, "the convolution is not part of it");
+    source
+        .feed(&whole, 2, &mut |feed| {
+            let seen = source.load(&whole)?.run(feed.inputs)?;
+            let again = source.load(&rest)?.run(&[Some(seen[0].clone())])?;
+            assert_eq!(again[0], seen[1]);
+            Ok(())
+        })
+        .unwrap();
+    assert!(part(&model, &[], &[y]).is_err(), "an input is missing");
+}
+
+#[test]
+fn masks_set_no_range() {
+    let mut statistics = Statistics::new(None);
+    statistics.add(&[1.0, -2.0, f32::MIN, f32::NEG_INFINITY, f32::NAN], &[5]);
+    assert_eq!((statistics.count, statistics.masked, statistics.min, statistics.max), (2, 3, -2.0, 1.0));
+}
