@@ -10,6 +10,7 @@ pub mod options;
 pub mod pass;
 pub mod pipeline;
 pub mod prune_channels;
+pub mod quantize;
 pub mod rewrite;
 pub mod simplify;
 pub mod specialize;

@@ -1,0 +1,23 @@
+//! Weights in few bits: what static, dynamic and weight-only quantization share.
+//!
+//! Which constants are weights, and along which axis their output channels run, [`sites`] reads off the data sheets. A
+//! [`Scheme`] says in what type and how to round, a [`Granularity`] how many scales there are; [`quantize`] chooses scales and
+//! zero points and makes the codes. [`dequantizing`] puts them into a graph, under names that derive from the weight's.
+//!
+//! The loops over elements are in [`kernel`], over segments that [`layout`] cuts; everything else is bookkeeping. Results do
+//! not depend on the number of threads: a scale is chosen by one thread, from its elements in their order.
+
+mod choose;
+mod kernel;
+mod layout;
+mod place;
+mod quantized;
+mod scheme;
+mod sites;
+
+pub(crate) use layout::Granularity;
+pub(crate) use place::{Parts, Written, dequantizing, node, oldest_opset, parts};
+pub(crate) use quantized::{Quantized, quantize};
+pub use scheme::Rounding;
+pub(crate) use scheme::{Refusal, Scheme};
+pub(crate) use sites::{Role, Site, channel_axis, sites};

@@ -1,0 +1,255 @@
+//! A weight and its codes.
+
+use bytes::Bytes;
+use onnxpress_ir::{DType, Tensor};
+use rayon::prelude::*;
+
+use super::choose;
+use super::kernel::{self, Bytes4, Code, Parameters, Ranges};
+use super::layout::{Granularity, Layout};
+use super::scheme::{Codes, Refusal, Rounding, Scheme};
+
+/// Elements that one thread works on at least.
+const GRAIN: usize = 1 << 18;
+
+/// A weight in few bits: what `DequantizeLinear` reads, and how it is to read it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Quantized {
+    /// The codes, of the weight's extents.
+    pub(crate) codes: Tensor,
+    /// The scales, of the weight's element type: a scalar, one an index of the axis, or one a block.
+    pub(crate) scale: Tensor,
+    /// The zero points, of the codes' type and the scales' extents; `None` where all are 0.
+    pub(crate) zero_point: Option<Tensor>,
+    /// How the scales lie.
+    pub(crate) granularity: Granularity,
+}
+
+impl Quantized {
+    /// The zero points, where all are 0 too.
+    ///
+    /// # Errors
+    /// Never: zeros are in the range of every type of codes.
+    pub(crate) fn zero_points(&self) -> Result<Tensor, Refusal> {
+        match &self.zero_point {
+            Some(zeros) => Ok(zeros.clone()),
+            None => Ok(Tensor::from_i64s(self.codes.dtype(), self.scale.dims(), &vec![0; self.scale.len()])?),
+        }
+    }
+
+    /// The weight that the codes stand for: `(code - zero point) * scale`, in the scales' type.
+    ///
+    /// # Errors
+    /// Where the parts do not fit each other.
+    pub(crate) fn dequantized(&self) -> Result<Tensor, Refusal> {
+        let layout = Layout::of(self.codes.dims(), self.granularity)?;
+        let (codes, scales) = (self.codes.to_i64s()?, self.scale.to_f32s()?);
+        let zeros = match &self.zero_point {
+            Some(zeros) => zeros.to_i64s()?,
+            None => vec![0; scales.len()],
+        };
+        let mut values = vec![0f32; layout.elements()];
+        for segment in (0..layout.segment_count()).map(|number| layout.segment(number)) {
+            for place in segment.start..segment.start + segment.length {
+                let number = segment.scale_of(place);
+                values[place] = (codes[place] - zeros[number]) as f32 * scales[number];
+            }
+        }
+        match self.scale.dtype() {
+            DType::Float => Ok(Tensor::from_values(self.codes.dims(), values)?),
+            dtype => {
+                let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+                Ok(Tensor::from_f64s(dtype, self.codes.dims(), &values)?)
+            }
+        }
+    }
+}
+
+/// The weight in few bits. Scales are of the weight's own type, and codes are chosen for scales as they are stored.
+///
+/// # Errors
+/// Where the weight is of no type that can be scaled, has no elements, or holds what is no number; where the axis is none of
+/// its own.
+pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Scheme) -> Result<Quantized, Refusal> {
+    let layout = Layout::of(weight.dims(), granularity)?;
+    let codes = scheme.codes()?;
+    let widened;
+    let bytes = match (weight.dtype(), weight.bytes()) {
+        (DType::Float, Some(bytes)) => bytes,
+        (DType::Float16 | DType::Bfloat16, Some(_)) => {
+            widened = Bytes::from_iter(weight.to_f32s()?.iter().flat_map(|value| value.to_le_bytes()));
+            &widened
+        }
+        (other, _) => return Err(Refusal::Weight(other)),
+    };
+    let (elements, _) = bytes.as_chunks::<4>();
+    let dtype = weight.dtype();
+    let round = |scale: f32| stored(dtype, scale);
+    let ranges = ranges(elements, &layout);
+    if !ranges.is_finite() {
+        return Err(Refusal::NotFinite);
+    }
+    let (scales, zeros) = match scheme.rounding {
+        Rounding::Nearest => choose::nearest(&ranges, codes, &round),
+        Rounding::Mse => {
+            let search = |scale: usize| {
+                choose::least_lost(elements, &layout, scale, (ranges.low[scale], ranges.high[scale]), codes, &round)
+            };
+            (0..layout.count()).into_par_iter().map(search).unzip()
+        }
+    };
+    let values = match scheme.dtype.bits() {
+        16 => packed::<u16>(scheme.dtype, weight.dims(), encoded(elements, &layout, codes, &scales, &zeros))?,
+        8 => packed::<u8>(scheme.dtype, weight.dims(), encoded(elements, &layout, codes, &scales, &zeros))?,
+        _ => Tensor::from_codes(scheme.dtype, weight.dims(), &encoded(elements, &layout, codes, &scales, &zeros))?,
+    };
+    let dims = layout.parameter_dims();
+    let zero_point = if codes.zero == Some(0) {
+        None
+    } else {
+        let zeros: Vec<i64> = zeros.iter().map(|&zero| i64::from(zero)).collect();
+        Some(Tensor::from_i64s(scheme.dtype, dims, &zeros)?)
+    };
+    let scale = match dtype {
+        DType::Float => Tensor::from_values(dims, scales)?,
+        _ => Tensor::from_f64s(dtype, dims, &scales.into_iter().map(f64::from).collect::<Vec<_>>())?,
+    };
+    Ok(Quantized { codes: values, scale, zero_point, granularity })
+}
+
+/// A scale as its type holds it.
+fn stored(dtype: DType, scale: f32) -> f32 {
+    if dtype == DType::Float {
+        return scale;
+    }
+    let stored = Tensor::from_f64s(dtype, &[], &[f64::from(scale)]).and_then(|tensor| tensor.to_f32s());
+    match stored.ok().and_then(|values| values.first().copied()) {
+        // What the type cannot tell from zero is as good as its least scale that can divide.
+        Some(stored) if stored > 0.0 && stored.is_finite() => stored,
+        Some(stored) if stored > 0.0 => 65504.0,
+        _ => f32::from_bits(0x3380_0000),
+    }
+}
+
+fn packed<C: Code + bytemuck::NoUninit>(dtype: DType, dims: &[usize], codes: Vec<C>) -> Result<Tensor, Refusal> {
+    // Codes of eight and sixteen bits are the packed data as they are.
+    let bytes = bytemuck::cast_slice::<C, u8>(&codes);
+    Ok(Tensor::from_bytes(dtype, dims, Bytes::copy_from_slice(bytes))?)
+}
+
+/// The ranges of a tensor, in parts side by side.
+fn ranges(elements: &[Bytes4], layout: &Layout) -> Ranges {
+    // A part whose ranges are as many as its elements would gain nothing.
+    layout
+        .parts(GRAIN.max(layout.count()))
+        .into_par_iter()
+        .map(|part| {
+            let (places, mut ranges) = (layout.places(&part), Ranges::new(layout.count()));
+            let mut segments = part.map(|number| layout.segment(number));
+            kernel::widen(&elements[places.clone()], places.start, &mut segments, &mut ranges);
+            ranges
+        })
+        .reduce_with(|mut ranges, other| {
+            ranges.merge(&other);
+            ranges
+        })
+        .unwrap_or_else(|| Ranges::new(layout.count()))
+}
+
+/// The codes of a tensor, one a place.
+fn encoded<C: Code>(elements: &[Bytes4], layout: &Layout, codes: Codes, scales: &[f32], zeros: &[i32]) -> Vec<C> {
+    let mut written = vec![C::default(); elements.len()];
+    let parameters = Parameters { scales, zeros, low: codes.low, high: codes.high };
+    let mut rest = &mut *written;
+    let mut parts = Vec::new();
+    for part in layout.parts(GRAIN) {
+        let places = layout.places(&part);
+        let (own, others) = rest.split_at_mut(places.len());
+        parts.push((part, places, own));
+        rest = others;
+    }
+    parts.into_par_iter().for_each(|(part, places, written)| {
+        let mut segments = part.map(|number| layout.segment(number));
+        kernel::encode(&elements[places.clone()], places.start, &mut segments, parameters, written);
+    });
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scheme(dtype: DType, symmetric: bool, rounding: Rounding) -> Scheme {
+        Scheme { dtype, symmetric, reduce_range: false, rounding }
+    }
+
+    #[test]
+    fn codes_scales_and_zero_points_of_channels() {
+        let weight = Tensor::from_values(&[2, 3], vec![1.27f32, -0.5, 0.0, 0.01, 0.02, -2.54]).unwrap();
+        let of = |granularity, dtype, symmetric| {
+            let it = quantize(&weight, granularity, &scheme(dtype, symmetric, Rounding::Nearest)).unwrap();
+            let zeros = it.zero_point.as_ref().map(|zeros| zeros.to_i64s().unwrap());
+            (it.codes.to_i64s().unwrap(), it.scale.dims().to_vec(), zeros)
+        };
+        assert_eq!(of(Granularity::Channel(0), DType::Int8, true), (vec![127, -50, 0, 0, 1, -127], vec![2], None));
+        assert_eq!(
+            of(Granularity::Channel(1), DType::Uint8, true),
+            (vec![255, 1, 128, 129, 133, 1], vec![3], Some(vec![128; 3]))
+        );
+        assert_eq!(of(Granularity::Tensor, DType::Uint4, false), (vec![15, 8, 10, 10, 10, 0], vec![], Some(vec![10])));
+        assert_eq!(
+            of(Granularity::Blocks { axis: 1, size: 2 }, DType::Int4, true),
+            (vec![7, -3, 0, 4, 7, -8], vec![2, 2], None)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_quantized_says_why() {
+        let fails = |weight: Tensor, dtype| {
+            quantize(&weight, Granularity::Tensor, &scheme(dtype, true, Rounding::Nearest)).unwrap_err().to_string()
+        };
+        assert_eq!(fails(Tensor::vector(vec![1f32, f32::NAN]), DType::Int8), "it holds a NaN or an infinity");
+        assert_eq!(fails(Tensor::vector(vec![1i64]), DType::Int8), "it is of type int64");
+        assert_eq!(fails(Tensor::vector(vec![1f32]), DType::Float16), "float16 is no type for codes");
+        assert_eq!(fails(Tensor::vector(Vec::<f32>::new()), DType::Int8), "it has no elements");
+    }
+
+    #[test]
+    fn halves_have_scales_of_halves() {
+        let weight = Tensor::from_f64s(DType::Float16, &[3], &[1.0, -0.3, 0.5]).unwrap();
+        let it = quantize(&weight, Granularity::Tensor, &Scheme::INT8).unwrap();
+        assert_eq!((it.scale.dtype(), it.dequantized().unwrap().dtype()), (DType::Float16, DType::Float16));
+        let tiny = Tensor::from_f64s(DType::Float16, &[1], &[6e-8]).unwrap();
+        assert!(quantize(&tiny, Granularity::Tensor, &Scheme::INT8).unwrap().scale.to_f32s().unwrap()[0] > 0.0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::with_cases(64) })]
+        /// Nothing is off by more than half a step, however scales lie; the search never loses more than it began with.
+        #[test]
+        fn nothing_is_off_by_more_than_half_a_step(
+            values in proptest::collection::vec(-4f32..4.0, 24),
+            which in 0usize..5, symmetric: bool, bits in 0usize..4,
+        ) {
+            let dtype = [DType::Int8, DType::Uint8, DType::Int4, DType::Int16][bits];
+            let granularity = [
+                Granularity::Tensor, Granularity::Channel(0), Granularity::Channel(2),
+                Granularity::Blocks { axis: 2, size: 3 }, Granularity::Blocks { axis: 0, size: 2 },
+            ][which];
+            let weight = Tensor::from_values(&[2, 3, 4], values.clone()).unwrap();
+            let it = quantize(&weight, granularity, &scheme(dtype, symmetric, Rounding::Nearest)).unwrap();
+            let back = it.dequantized().unwrap().to_f32s().unwrap();
+            let step = it.scale.to_f32s().unwrap().into_iter().fold(0f32, f32::max);
+            let lost = |back: &[f32]| values.iter().zip(back).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            for (value, back) in values.iter().zip(&back) {
+                prop_assert!((value - back).abs() <= step * 0.5001 + 1e-6, "{value} {back} {step}");
+            }
+            let searched = quantize(&weight, granularity, &scheme(dtype, symmetric, Rounding::Mse)).unwrap();
+            let found = searched.dequantized().unwrap().to_f32s().unwrap();
+            prop_assert!(lost(&found) <= lost(&back) * 1.0001 + 1e-9);
+        }
+    }
+}
