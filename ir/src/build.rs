@@ -279,6 +279,7 @@ fn resolve(builder: GraphBuilder, scopes: &mut Vec<Scope>) -> Result<Graph, Buil
     }
     let depth = scopes.len();
     scopes.push(scope);
+    let mut readings = Vec::new();
     for (id, operands, nested) in drafts {
         for (slot, name) in (0u32..).zip(operands) {
             if name.is_empty() {
@@ -289,10 +290,17 @@ fn resolve(builder: GraphBuilder, scopes: &mut Vec<Scope>) -> Result<Graph, Buil
                 let reader = format!("{}: input {slot}", scope.graph.describe(id));
                 return Err(BuildError::Undefined { site: scope.site(), reader, name });
             };
-            scopes[depth].graph.connect(id, Slot::Operand(slot), Some(value));
+            readings.push((id, Slot::Operand(slot), value));
         }
         if !nested.is_empty() {
             build_nested(id, nested, scopes)?;
+        }
+    }
+    // The latest reading of a value is the first to be found again. Who rewrites a graph begins at its front, so the first
+    // readers of what very many read come last here.
+    for of_node in readings.chunk_by(|(one, ..), (other, ..)| one == other).rev() {
+        for &(id, slot, value) in of_node {
+            scopes[depth].graph.connect(id, slot, Some(value));
         }
     }
     for (index, OutputDraft { name, declared, carried }) in outputs.into_iter().enumerate() {

@@ -1,9 +1,9 @@
 //! The one table of operators. A new operator adds a word here and a file in the folder of its family.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use onnxpress_ir::Node;
+use rustc_hash::FxHashMap;
 
 use crate::operator::Operator;
 
@@ -41,7 +41,7 @@ fn families() -> impl Iterator<Item = &'static Operator> {
     .copied()
 }
 
-type Index = HashMap<(&'static [u8], &'static [u8]), &'static Operator>;
+type Index = FxHashMap<(&'static [u8], &'static [u8]), &'static Operator>;
 
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();

@@ -128,6 +128,8 @@ struct Run<'a> {
     report: Report,
     /// What the result must equal, once the passes since then are through, and who they are.
     expected: Option<(Model, bool)>,
+    /// The model as it is, where the last pass left it as it was.
+    copy: Option<Model>,
     since: Vec<&'static str>,
     stopped: bool,
 }
@@ -143,7 +145,7 @@ pub fn run(
 ) -> Result<Report, RunError> {
     options.request.came = Some(file_size::model(model));
     let report = Report { pipeline: pipeline.to_string(), ..Report::default() };
-    let mut run = Run { options, report, expected: None, since: Vec::new(), stopped: false };
+    let mut run = Run { options, report, expected: None, copy: None, since: Vec::new(), stopped: false };
     let notices = prepare(model)?;
     run.report.notices.extend(notices);
     run.steps(pipeline, model)?;
@@ -222,7 +224,8 @@ impl Run<'_> {
     fn pass(&mut self, step: &PassStep<Arc<dyn AnyPass>>, model: &mut Model) -> Result<(), RunError> {
         let text = crate::pipeline::text::Item::Pass(step.call.clone()).to_string();
         let (revision, nodes) = (model.revision(), model.node_count());
-        let before = (self.expected.is_none() || step.pass.is_lossy()).then(|| model.clone());
+        let copy = self.copy.take();
+        let before = (self.expected.is_none() || step.pass.is_lossy()).then(|| copy.unwrap_or_else(|| model.clone()));
         let mut cx = PassCx::new(self.options.request);
         if let Some(observer) = self.options.observer {
             observer.before(&text);
@@ -276,6 +279,8 @@ impl Run<'_> {
             if self.options.check_each {
                 self.checkpoint(model);
             }
+        } else {
+            self.copy = before;
         }
         self.stopped = self.options.stop_after == Some(step.pass.name());
         Ok(())

@@ -17,6 +17,11 @@ impl Opsets {
     /// The version of `domain`, if it is imported. `ai.onnx` and the empty domain are one.
     pub fn version(&self, domain: &[u8]) -> Option<i64> {
         let domain = canonical_domain(domain);
+        if domain.is_empty() {
+            // What nearly everyone asks for, and often.
+            let standard = self.0.iter().find(|(name, _)| canonical_domain(name.as_bytes()).is_empty());
+            return standard.map(|&(_, version)| version);
+        }
         self.0.iter().find(|(name, _)| canonical_domain(name.as_bytes()) == domain).map(|&(_, version)| version)
     }
 

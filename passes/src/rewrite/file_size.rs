@@ -41,7 +41,8 @@ fn raw_data(tensor: &Tensor) -> usize {
 
 /// The data of a tensor as the file may have it: small whole numbers take less in a typed field.
 fn least_data(tensor: &Tensor) -> usize {
-    if !tensor.carried().is_some() || tensor.strings().is_some() {
+    // What takes a byte or less takes no less in a typed field.
+    if !tensor.carried().is_some() || tensor.strings().is_some() || tensor.dtype().bits() <= 8 {
         return raw_data(tensor);
     }
     let packed = match tensor.to_i64s() {

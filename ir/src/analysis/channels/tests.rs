@@ -132,9 +132,9 @@ fn what_nobody_knows_is_pinned_and_a_shared_constant_is_not() {
           y = t.Unknown (b)
         }"#), @"
     w: 0, 1
-    w: 2, 0
-    0: 4
-    1: 4, Unknown `y`: nobody knows
-    2: 4, input `x` of the graph
+    w: 1, 2
+    0: 4, input `x` of the graph
+    1: 4
+    2: 4, Unknown `y`: nobody knows
     ");
 }

@@ -38,11 +38,12 @@ impl Rule for FuseArithmeticIntoLayer {
         };
         let layer = Layer::giving(cx, data)?;
         let step = Step::of(cx, root, layer.output_channels())?;
-        if step.data != place {
+        if step.data != place || !layer.has_place_for(&step.affine) {
             return Err(Miss::NotHere);
         }
-        let weights = layer.and_then(cx, &step.affine)?;
+        // Before weights are read, which are large.
         cx.sole_reader(data, root)?;
+        let weights = layer.and_then(&step.affine)?;
         Ok(Match(Refit::of_layers(cx, root.port(0), data, vec![(layer, weights)])?))
     }
 

@@ -36,7 +36,7 @@ impl Rule for FuseBatchNormIntoLayer {
         let layer = Layer::giving(cx, data)?;
         cx.sole_reader(data, bn)?;
         let step = Step::of(cx, bn, layer.output_channels())?;
-        let weights = layer.and_then(cx, &step.affine)?;
+        let weights = layer.and_then(&step.affine)?;
         Ok(Match(Refit::of_layers(cx, bn.port(0), data, vec![(layer, weights)])?))
     }
 

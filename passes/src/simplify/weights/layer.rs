@@ -1,6 +1,8 @@
 //! A linear layer with constant weights, and its weights with something else absorbed.
 
-use onnxpress_ir::{DType, NodeId, Tensor, Use, ValueId};
+use std::ops::Range;
+
+use onnxpress_ir::{DType, Element, NodeId, Tensor, TensorError, Use, ValueId};
 use onnxpress_ops::node::NodeCx;
 
 use super::affine::{Affine, Channels};
@@ -159,14 +161,19 @@ impl<'a> Layer<'a> {
         Channels { count: self.inputs, from_end, rank }
     }
 
+    /// Whether there is a place in the layer for what is done to its result.
+    pub(super) fn has_place_for(&self, affine: &Affine) -> bool {
+        self.bias.is_some() || affine.only_scales()
+    }
+
     /// The weights with what is done to the layer's result absorbed.
     ///
     /// # Errors
     /// A decline where the layer has no place for it, or it is out of range.
-    pub(super) fn and_then(&self, cx: &MatchCx<'_>, affine: &Affine) -> Found<Weights> {
+    pub(super) fn and_then(&self, affine: &Affine) -> Found<Weights> {
         let weight = match affine.only_shifts() {
             true => None,
-            false => Some(self.rescaled(cx, |_, output| affine.at(output).0)?),
+            false => Some(self.rescaled(|_, output| affine.at(output).0)?),
         };
         let bias = self.biases().into_iter().enumerate().map(|(output, bias)| {
             let (scale, shift) = affine.at(output);
@@ -182,7 +189,7 @@ impl<'a> Layer<'a> {
     pub(super) fn after(&self, cx: &MatchCx<'_>, affine: &Affine) -> Found<Weights> {
         let weight = match affine.only_shifts() {
             true => None,
-            false => Some(self.rescaled(cx, |input, _| affine.at(input).0)?),
+            false => Some(self.rescaled(|input, _| affine.at(input).0)?),
         };
         if affine.only_scales() {
             return Ok(Weights { weight, bias: None });
@@ -190,10 +197,10 @@ impl<'a> Layer<'a> {
         let sees_borders = matches!(self.kind, Kind::Conv { padded: true, .. } | Kind::ConvTranspose { .. });
         cx.require(!sees_borders, self.node, "at the borders it sees zeros, which are not shifted")?;
         let alpha = if let Kind::Matrix { alpha, .. } = self.kind { alpha } else { 1.0 };
-        let mut bias = self.biases();
-        self.each(&self.values()?, |input, output, values| {
-            bias[output] += alpha * affine.at(input).1 * values.iter().sum::<f64>();
-        });
+        let (mut bias, values) = (self.biases(), self.values()?);
+        for (run, input, output) in self.runs() {
+            bias[output] += alpha * affine.at(input).1 * values[run].iter().sum::<f64>();
+        }
         Ok(Weights { weight, bias: self.new_bias(bias)? })
     }
 
@@ -221,37 +228,57 @@ impl<'a> Layer<'a> {
     }
 
     /// The weight with each element times a factor that depends on its input and output channel.
-    fn rescaled(&self, cx: &MatchCx<'_>, factor: impl Fn(usize, usize) -> f64) -> Found<Tensor> {
+    fn rescaled(&self, factor: impl Fn(usize, usize) -> f64) -> Found<Tensor> {
         let dtype = self.weight.dtype();
-        let wide = matches!(dtype, DType::Float | DType::Double);
-        cx.require(wide, self.node, format!("its weight is of {dtype}, which would be rounded once more"))?;
-        let mut values = self.values()?;
-        let mut at = 0;
-        self.each(&self.values()?, |input, output, run| {
-            let factor = factor(input, output);
-            values[at..at + run.len()].iter_mut().for_each(|value| *value *= factor);
-            at += run.len();
-        });
-        in_range(self.node, self.weight.dtype(), self.weight.dims(), &values)
+        match dtype {
+            DType::Float => self.times(factor, f64::from, |product| product as f32),
+            DType::Double => self.times(factor, |value: f64| value, |product| product),
+            _ => Err(Miss::declined(self.node, format!("its weight is of {dtype}, which would be rounded once more"))),
+        }
     }
 
-    /// The elements of the weight in order, in runs that lead from one input channel to one output channel.
-    fn each(&self, values: &[f64], mut visit: impl FnMut(usize, usize, &[f64])) {
-        let [first, second, rest @ ..] = self.weight.dims() else { return };
-        let run: usize = rest.iter().product();
-        if run == 0 {
-            return;
+    /// The same for a type of element. Weights are large: they are read once and written once.
+    fn times<T: Element>(
+        &self,
+        factor: impl Fn(usize, usize) -> f64,
+        widened: impl Fn(T) -> f64,
+        rounded: impl Fn(f64) -> T,
+    ) -> Found<Tensor> {
+        let declined = |error: TensorError| Miss::declined(self.node, error.to_string());
+        let widest = widest(self.weight.dtype());
+        let mut values = self.weight.values::<T>().map_err(declined)?.into_owned();
+        let mut fits = true;
+        for (run, input, output) in self.runs() {
+            let factor = factor(input, output);
+            for value in &mut values[run] {
+                let product = widened(*value) * factor;
+                fits &= product.abs() <= widest;
+                *value = rounded(product);
+            }
         }
-        let pairs = (0..*first).flat_map(|a| (0..*second).map(move |b| (a, b)));
-        for (run, (a, b)) in values.chunks(run).zip(pairs) {
-            let (input, output) = match self.kind {
+        if !fits {
+            return Err(out_of_range(self.node));
+        }
+        Tensor::from_values(self.weight.dims(), values).map_err(declined)
+    }
+
+    /// The places of the weight's elements in order, in runs that lead from one input channel to one output channel.
+    fn runs(&self) -> impl Iterator<Item = (Range<usize>, usize, usize)> {
+        let (first, second, run) = match self.weight.dims() {
+            [first, second, rest @ ..] => (*first, *second, rest.iter().product::<usize>()),
+            _ => (0, 0, 0),
+        };
+        let kind = self.kind;
+        let pairs = (0..if run == 0 { 0 } else { first }).flat_map(move |a| (0..second).map(move |b| (a, b)));
+        pairs.enumerate().map(move |(index, (a, b))| {
+            let (input, output) = match kind {
                 Kind::Conv { group, .. } => (a / (first / group).max(1) * second + b, a),
                 Kind::ConvTranspose { group } => (a, a / (first / group).max(1) * second + b),
                 Kind::Matrix { by_rows: true, .. } => (b, a),
                 Kind::Matrix { .. } => (a, b),
             };
-            visit(input, output, run);
-        }
+            (index * run..(index + 1) * run, input, output)
+        })
     }
 }
 
@@ -304,11 +331,20 @@ impl Kind {
 /// # Errors
 /// A decline where one is out of range.
 pub(super) fn in_range(site: NodeId, dtype: DType, dims: &[usize], values: &[f64]) -> Found<Tensor> {
-    let widest = match dtype {
+    let tensor = Tensor::from_f64s(dtype, dims, values).ok();
+    let widest = widest(dtype);
+    tensor.filter(|_| values.iter().all(|value| value.abs() <= widest)).ok_or_else(|| out_of_range(site))
+}
+
+/// The greatest number of a type of element.
+fn widest(dtype: DType) -> f64 {
+    match dtype {
         DType::Double => f64::MAX,
         DType::Float16 => 65504.0,
         _ => f64::from(f32::MAX),
-    };
-    let tensor = Tensor::from_f64s(dtype, dims, values).ok().filter(|_| values.iter().all(|v| v.abs() <= widest));
-    tensor.ok_or_else(|| Miss::declined(site, "its weights would be out of range"))
+    }
+}
+
+fn out_of_range(site: NodeId) -> Miss {
+    Miss::declined(site, "its weights would be out of range")
 }

@@ -42,7 +42,7 @@ impl Rule for MoveScalarIntoLayer {
         }
         let mut left = REACH;
         let layer = upwards(cx, data, root, &mut left).ok_or(Miss::NotHere)?;
-        let weights = layer.and_then(cx, &step.affine)?;
+        let weights = layer.and_then(&step.affine)?;
         Ok(Match(Refit::of_layers(cx, root.port(0), data, vec![(layer, weights)])?))
     }
 
