@@ -1,7 +1,7 @@
 //! onnxpress: a compiler for ONNX files.
 //!
 //! [`onnx`] reads a file into a graph and writes it back; a [`runner`] runs it on [`inputs`], which [`npz`] files carry;
-//! [`eval`] measures it on the samples of [`data`]; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
+//! [`eval`] measures it on the samples of [`data`], and [`evidence`] what is inside; the crates behind [`ir`], [`ops`] and [`passes`] hold the graph, the operators and the passes.
 
 pub mod check;
 #[cfg(feature = "cli")]
@@ -9,6 +9,7 @@ pub mod cli;
 pub mod data;
 pub mod draw;
 pub mod eval;
+pub mod evidence;
 pub mod inputs;
 pub mod inspect;
 pub mod npz;

@@ -97,7 +97,7 @@ pub(super) struct Check {
     #[arg(long)]
     check_each: bool,
     #[command(flatten)]
-    running: Running,
+    pub(super) running: Running,
     #[command(flatten)]
     feeding: Feeding,
 }

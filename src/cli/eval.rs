@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::calibration::{Sampling, bar, unsuited};
 use super::check::Running;
 use super::failure::Failure;
-use super::progress::patient;
 use super::{Global, model, output};
-use crate::data::{DataError, DataOptions, Preprocess, Samples};
+use crate::data::{Preprocess, Samples};
 use crate::eval::{self, EvalError, EvalOptions, Evaluation, Worth};
 use crate::inspect::SCHEMA;
 use crate::onnx::OpenOptions;
@@ -28,12 +27,8 @@ pub(super) struct Eval {
     /// Model to agree with: its best class, and its scores.
     #[arg(long = "ref", value_name = "MODEL")]
     reference: Option<PathBuf>,
-    /// How pictures are prepared, as in `imagenet,resize=256,crop=224`; below is what there is.
-    #[arg(long, value_name = "TEXT")]
-    preprocess: Option<String>,
-    /// Use the first so many samples.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    samples: Option<u64>,
+    #[command(flatten)]
+    sampling: Sampling,
     /// Samples at a time, where the model leaves it open.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=65536))]
     batch: u64,
@@ -110,7 +105,7 @@ impl Figures {
 
 impl Eval {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
-        let preprocess = self.preprocess()?;
+        let wanted = self.sampling.options()?;
         let choice = self.running.choice()?;
         let mut file = model::open(&self.model, OpenOptions::default())?;
         let notices = model::prepare(&self.model, &mut file)?;
@@ -123,12 +118,11 @@ impl Eval {
             model::prepare(path, reference)?;
         }
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let wanted = DataOptions { preprocess, samples: self.samples.map(count) };
         let samples = Samples::open(&self.data, &file.model, &wanted).map_err(|error| unsuited(&error))?;
         if let Some(asked) = wanted.samples.filter(|asked| *asked > samples.count()) {
             output::say(global, &format!("notice: {} samples, fewer than the {asked} asked for", samples.count()));
         }
-        let bar = patient(global, bar(samples.count()));
+        let bar = bar(global, samples.count());
         let options = EvalOptions { runner: choice, batch: count(self.batch) };
         let other = reference.as_ref().map(|reference| &reference.model);
         let evaluated = eval::evaluate(samples, &file.model, other, &options, &|done| bar.set_position(done as u64));
@@ -144,13 +138,6 @@ impl Eval {
             error => Failure::request(error),
         })?;
         self.say(global, wanted.preprocess.as_ref(), &found)
-    }
-
-    fn preprocess(&self) -> Result<Option<Preprocess>, Failure> {
-        let Some(text) = &self.preprocess else { return Ok(None) };
-        let rendered = |error: crate::data::preprocess::PreprocessError| error.render(text);
-        let parsed = text.parse().map_err(rendered);
-        parsed.map(Some).map_err(|error| Failure::usage(error.trim_start_matches("error: ").trim_end()))
     }
 
     fn say(&self, global: &Global, preprocess: Option<&Preprocess>, found: &Evaluation) -> Result<(), Failure> {
@@ -202,21 +189,5 @@ impl Eval {
             text.push_str(&format!("\nsame best class {:.2} %, signal-to-noise {snr:.1} dB", 100.0 * agreement));
         }
         output::text(&text)
-    }
-}
-
-fn bar(samples: usize) -> ProgressBar {
-    let bar = ProgressBar::new(samples as u64);
-    match ProgressStyle::with_template("{wide_bar} {pos} of {len} samples, {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-fn unsuited(error: &DataError) -> Failure {
-    let failure = Failure::request(error);
-    match error.advice() {
-        Some(advice) => failure.with_help(advice),
-        None => failure,
     }
 }

@@ -8,6 +8,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
+use super::calibration::Calibration;
 use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect;
@@ -65,6 +66,8 @@ pub(super) struct Opt {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    calibration: Calibration,
+    #[command(flatten)]
     check: super::check::Check,
 }
 
@@ -92,6 +95,9 @@ impl Opt {
         let watch = Watch::new(global, self.print_after.as_deref());
         // Sizes are counted of typed models, and the types of this one are inferred by the run.
         let original = file.model.clone();
+        let typed_original = typed(original.clone());
+        let progress = |what: &str, done: usize, total: usize| watch.measuring(what, done, total);
+        let samples = self.calibration.open(&typed_original, &self.check.running, &progress)?;
         let ran = manager::run(
             &pipeline,
             &mut file.model,
@@ -100,7 +106,12 @@ impl Opt {
                 check_each: self.check.each(),
                 stop_after: self.stop_after.as_deref(),
                 observer: Some(&watch),
-                request: Request { arrays: Some(&Files), files: Some(&FromDisk), ..Request::default() },
+                request: Request {
+                    arrays: Some(&Files),
+                    files: Some(&FromDisk),
+                    evidence: Some(samples.source()),
+                    ..Request::default()
+                },
             },
         );
         watch.done();
@@ -108,7 +119,7 @@ impl Opt {
         let mut run = ran
             .map_err(|error| self.reproduce(&file, &original, text, model::run_failure(&self.input, &file, &error)))?;
         notices.append(&mut run.notices);
-        let before = inspect::size(&typed(original.clone()));
+        let before = inspect::size(&typed_original);
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
             let failure =
                 Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");

@@ -195,7 +195,10 @@ impl<'m> Contender<'m> {
         let failed = |error| EvalError::Run { which: self.which, error };
         let (_, session) = match &mut self.running {
             Some(running) => running,
-            none => none.insert(start(self.model, &inputs, choice).map_err(failed)?),
+            none => {
+                let started = runner::start(choice, self.model, &inputs).map_err(failed)?;
+                none.insert((started.first.runner, started.session))
+            }
         };
         let clock = Instant::now();
         let outputs = session.run(&inputs).map_err(failed)?;
@@ -237,23 +240,6 @@ impl<'m> Contender<'m> {
         let ms_per_sample = 1000.0 * median(self.seconds) / size as f64;
         Some(Worth { runner, classes: self.classes, right: self.right, ms_per_sample })
     }
-}
-
-/// The first runner that gives outputs for these inputs, ready to run.
-fn start<'m>(
-    model: &'m Model,
-    inputs: &[Option<Value>],
-    choice: &RunnerChoice,
-) -> Result<(&'static str, Box<dyn Session + 'm>), RunnerError> {
-    let mut errors = Vec::new();
-    for runner in runner::choose(choice, model, inputs)? {
-        let started = runner.load(model).and_then(|mut session| session.run(inputs).map(|_| session));
-        match started {
-            Ok(session) => return Ok((runner.name(), session)),
-            Err(error) => errors.push(error),
-        }
-    }
-    Err(RunnerError::all(errors))
 }
 
 fn describe(value: &Value) -> String {

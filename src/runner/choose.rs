@@ -9,7 +9,7 @@ use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::Limits;
 
 use super::specialize::at_inputs;
-use super::{Interpreter, Runner, RunnerError, cost};
+use super::{Interpreter, Runner, RunnerError, Session, cost};
 
 /// Steps up to which the interpreter is asked first: it has the answer before tract has a plan.
 const CHEAP: u64 = 1 << 20;
@@ -121,10 +121,32 @@ pub struct Ran {
 /// # Errors
 /// Where none can, with the reason of each.
 pub fn run(choice: &RunnerChoice, model: &Model, inputs: &[Option<Value>]) -> Result<Ran, RunnerError> {
+    start(choice, model, inputs).map(|started| started.first)
+}
+
+/// A model that a runner has run once, ready to run again.
+pub struct Started<'m> {
+    /// What the first run gave.
+    pub first: Ran,
+    /// Runs it again.
+    pub session: Box<dyn Session + 'm>,
+}
+
+/// Runs a model on the first runner that can, and keeps it ready.
+///
+/// # Errors
+/// Where none can, with the reason of each.
+pub fn start<'m>(
+    choice: &RunnerChoice,
+    model: &'m Model,
+    inputs: &[Option<Value>],
+) -> Result<Started<'m>, RunnerError> {
     let mut errors = Vec::new();
     for runner in choose(choice, model, inputs)? {
-        match runner.load(model).and_then(|mut session| session.run(inputs)) {
-            Ok(outputs) => return Ok(Ran { outputs, runner: runner.name() }),
+        match runner.load(model).and_then(|mut session| Ok((session.run(inputs)?, session))) {
+            Ok((outputs, session)) => {
+                return Ok(Started { first: Ran { outputs, runner: runner.name() }, session });
+            }
             Err(error) => errors.push(error),
         }
     }

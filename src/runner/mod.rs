@@ -18,7 +18,7 @@ mod tract;
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
-pub use choose::{Ran, RunnerChoice, RunnerKind, choose, run};
+pub use choose::{Ran, RunnerChoice, RunnerKind, Started, choose, run, start};
 pub use interpreter::Interpreter;
 #[cfg(feature = "ort")]
 pub use onnxruntime::Ort;
@@ -105,7 +105,7 @@ pub trait Runner {
 }
 
 /// A model ready to run.
-pub trait Session {
+pub trait Session: Send {
     /// The outputs in the model's order. `inputs` has one entry an input of the graph, in order; `None` takes the default
     /// of an input that has one.
     ///

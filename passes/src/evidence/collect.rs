@@ -9,7 +9,8 @@ use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
 use super::moments::{Moments, SecondMoment};
-use super::{EvidenceError, EvidenceSource, Feed, Statistics, positions, probe};
+use super::stream::{Batch, stream};
+use super::{EvidenceError, EvidenceSource, Statistics, positions, probe};
 
 /// About how many bytes of inner values are held at once.
 const HELD: usize = 64 << 20;
@@ -89,11 +90,10 @@ pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Res
     }
     let mut statistics: Vec<Statistics> = wants.values.values().map(|axis| Statistics::new(*axis)).collect();
     let probed = probe(model, &seen)?;
-    let mut session = source.load(&probed)?;
     let mut done = 0;
-    source.feed(&probed, batch(graph, &seen), &mut |feed: Feed<'_>| {
-        let outputs = session.run(feed.inputs)?;
-        let values = numbers(outputs, &feed);
+    stream(&probed, batch(graph, &seen), source, &mut |batch| {
+        let len = batch.len;
+        let values = numbers(batch);
         statistics.par_iter_mut().zip(&values).for_each(|(statistics, value)| {
             if let Some((values, dims)) = value {
                 statistics.add(values, dims);
@@ -102,15 +102,16 @@ pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Res
         let faults: Result<Vec<()>, String> = layers
             .par_iter_mut()
             .map(|layer| match &values[layer.input] {
-                Some((x, dims)) => add_rows(layer, x, dims, done, feed.len),
+                Some((x, dims)) => add_rows(layer, x, dims, done, len),
                 None => Err("its input is not a tensor of numbers".to_owned()),
             })
             .collect();
         faults.map_err(EvidenceError::Run)?;
-        done += feed.len;
+        done += len;
         source.progress("measure", done, source.samples());
         Ok(())
     })?;
+    source.progress("measure", 0, 0);
     Ok(Evidence {
         source: source.describe(),
         samples: done,
@@ -130,15 +131,16 @@ pub(crate) fn rows_of(graph: &Graph, node: NodeId, layer: &LinearLayer) -> Resul
 }
 
 /// The elements of each value and its extents, without the samples that only fill up a batch.
-pub(crate) fn numbers(outputs: Vec<Value>, feed: &Feed<'_>) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
+pub(crate) fn numbers(batch: Batch) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
+    let Batch { outputs, len, size } = batch;
     let one = |value: Value| {
         let Value::Tensor(tensor) = value else { return None };
         let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
-        if feed.len < feed.size
-            && let Some(first) = dims.first_mut().filter(|first| **first == feed.size)
+        if len < size
+            && let Some(first) = dims.first_mut().filter(|first| **first == size)
         {
-            values.truncate(values.len() / feed.size * feed.len);
-            *first = feed.len;
+            values.truncate(values.len() / size * len);
+            *first = len;
         }
         Some((values, dims))
     };
@@ -178,5 +180,5 @@ pub(crate) fn batch(graph: &Graph, seen: &[ValueId]) -> usize {
             shape.iter().skip(1).map(extent).fold(4usize, usize::saturating_mul)
         })
         .fold(0, usize::saturating_add);
-    (HELD / bytes.max(1)).clamp(1, MOST)
+    (HELD / rayon::current_num_threads().max(1) / bytes.max(1)).clamp(1, MOST)
 }

@@ -13,6 +13,7 @@ mod positions;
 mod probe;
 mod source;
 mod statistics;
+mod stream;
 
 pub use channels::ChannelStatistics;
 pub use collect::{Evidence, Wants, collect};

@@ -63,7 +63,7 @@ pub trait EvidenceSource {
     /// Where nobody runs it. That may also turn out only when it is run.
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError>;
 
-    /// Is told what is going on, and how much of it is done.
+    /// Is told what is going on, and how much of it is done; zero of zero once it is over.
     fn progress(&self, _what: &str, _done: usize, _total: usize) {}
 }
 
@@ -74,7 +74,7 @@ impl std::fmt::Debug for dyn EvidenceSource + '_ {
 }
 
 /// A model ready to run.
-pub trait Execute {
+pub trait Execute: Send {
     /// The outputs in the model's order, for one entry an input in order.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::analysis::channels::{Coupling, Leaf};
 use onnxpress_ir::Graph;
+use onnxpress_ir::analysis::channels::{Coupling, Leaf};
 use serde::{Deserialize, Serialize};
 
 use super::cut::slices::Kept;

@@ -13,6 +13,7 @@ pub(super) struct Watch {
     bar: ProgressBar,
     print_after: Option<String>,
     last: RefCell<u64>,
+    pass: RefCell<String>,
 }
 
 impl Watch {
@@ -22,7 +23,15 @@ impl Watch {
             bar.set_style(style);
         }
         let bar = patient(global, bar);
-        Self { bar, print_after: print_after.map(str::to_owned), last: RefCell::new(0) }
+        Self { bar, print_after: print_after.map(str::to_owned), last: RefCell::new(0), pass: RefCell::default() }
+    }
+
+    /// A pass runs the model on samples.
+    pub(super) fn measuring(&self, what: &str, done: usize, total: usize) {
+        self.bar.set_message(match total {
+            0 => self.pass.borrow().clone(),
+            _ => format!("{}: {what}, {done} of {total} samples", self.pass.borrow()),
+        });
     }
 
     pub(super) fn done(&self) {
@@ -33,6 +42,7 @@ impl Watch {
 impl Observer for Watch {
     fn before(&self, pass: &str) {
         self.bar.set_message(pass.to_owned());
+        *self.pass.borrow_mut() = pass.to_owned();
     }
 
     fn after(&self, pass: &'static str, model: &Model) {
