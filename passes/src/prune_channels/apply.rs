@@ -7,11 +7,12 @@ use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 use onnxpress_ir::{ConstantForm, Graph, Model, Tensor};
 use onnxpress_ops::coupling::coupling;
 
+use super::compensate;
 use super::cost::Costs;
 use super::cut::{self, Left, Mismatch};
 use super::mask;
 use super::members::{Member, members};
-use super::options::{PruneChannels, Scope};
+use super::options::{Compensate, PruneChannels, Scope};
 use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA};
 use super::select::{self, Group};
 use crate::inline_functions::InlineFunctions;
@@ -206,7 +207,7 @@ pub(super) fn plan_and_cut(
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
         let chosen = choose(options, model, &subject)?;
-        let plan = written(model, &subject, &chosen, digest, text);
+        let mut plan = written(model, &subject, &chosen, digest, text);
         if plan.groups.is_empty() {
             for pinned in &plan.pinned {
                 cx.declined(PruneChannels::NAME, pinned.name.clone(), pinned.reason.clone());
@@ -214,10 +215,15 @@ pub(super) fn plan_and_cut(
             cx.set_plan(&plan);
             return Ok(false);
         }
-        let mut result = model.clone();
+        if options.compensate == Compensate::Mean {
+            plan.biases = compensate::by_means(&model.graph, &subject.coupling, &chosen.left);
+        }
+        let mut whole = model.clone();
+        compensate::apply(&mut whole, &mut subject.coupling, &plan.biases)?;
+        let mut result = whole.clone();
         match cut::cut(&mut result, &subject.coupling, &chosen.left)? {
             Ok(()) => {
-                cx.set_witness(mask::witness(model, &subject.coupling, &chosen.left)?);
+                cx.set_witness(mask::witness(&whole, &subject.coupling, &chosen.left)?);
                 *model = result;
                 cx.applied(PruneChannels::NAME, plan.groups.len());
                 for pinned in &plan.pinned {
@@ -296,7 +302,8 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
         }
     }
     let (tensors, copies) = plan::tensors(graph, &subject.coupling, &chosen.left);
-    Plan { schema: SCHEMA, pass: text.to_owned(), model: digest.to_owned(), groups, pinned, tensors, copies }
+    let (pass, model) = (text.to_owned(), digest.to_owned());
+    Plan { schema: SCHEMA, pass, model, groups, pinned, tensors, copies, biases: Vec::new() }
 }
 
 crate::options! {
@@ -325,14 +332,16 @@ impl Pass for ApplyPlan {
         let plan: Plan = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);
         prepare(model, cx)?;
-        let coupling = coupling(&model.graph);
+        let mut coupling = coupling(&model.graph);
         let left = plan.left(&digest, &coupling).map_err(|error| fail(error.to_string()))?;
         let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);
         plan.agrees(&tensors).map_err(|error| fail(error.to_string()))?;
-        let mut result = model.clone();
+        let mut whole = model.clone();
+        compensate::apply(&mut whole, &mut coupling, &plan.biases).map_err(|error| fail(error.to_string()))?;
+        let mut result = whole.clone();
         match cut::cut(&mut result, &coupling, &left)? {
             Ok(()) => {
-                cx.set_witness(mask::witness(model, &coupling, &left)?);
+                cx.set_witness(mask::witness(&whole, &coupling, &left)?);
                 *model = result;
                 cx.applied(Self::NAME, plan.groups.len());
                 cx.set_plan(&plan);

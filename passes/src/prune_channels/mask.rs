@@ -1,10 +1,10 @@
 //! The witness: the model before the cut, with what goes put to zero.
 //!
 //! Where channels are removed rightly, one that is all zero contributes nothing anywhere, so the masked model computes what the
-//! pruned one does. A scale of quantization is put to one instead: it would divide.
+//! pruned one does. What divides, the scale of a quantization or a variance, is put to one instead.
 
 use onnxpress_ir::analysis::channels::Coupling;
-use onnxpress_ir::{Edit, Graph, Model, Name, Use};
+use onnxpress_ir::{Edit, Graph, Model, Name, Slot, Use};
 use onnxpress_ops::infer::Standard;
 
 use super::cut::slices::masked;
@@ -23,7 +23,7 @@ pub(crate) fn witness(model: &Model, coupling: &Coupling, left: &Left) -> Result
         let Some(tensor) = model.graph.constant(id.port(0)) else { continue };
         for (index, (kept, readings)) in cuts.into_iter().enumerate() {
             let Some(kept) = kept else { continue };
-            let one = readings.iter().any(|reading| is_scale(&model.graph, reading));
+            let one = readings.iter().any(|reading| divides(&model.graph, reading));
             let part = masked(tensor, &kept, one).map_err(|error| PassError::Broken(error.to_string()))?;
             if index == 0 {
                 edit.set_constant(id, part);
@@ -38,9 +38,13 @@ pub(crate) fn witness(model: &Model, coupling: &Coupling, left: &Left) -> Result
     Ok(witness)
 }
 
-/// Whether what is read there is the scale of a quantization.
-fn is_scale(graph: &Graph, reading: &Use) -> bool {
-    let quantizes =
-        |node: &onnxpress_ir::Node| ["QuantizeLinear", "DequantizeLinear"].iter().any(|name| node.op_type == **name);
-    reading.slot == onnxpress_ir::Slot::Operand(1) && graph.node(reading.node).is_some_and(quantizes)
+/// Whether what is read there divides: the scale of a quantization, or a variance, to which nothing may be added.
+fn divides(graph: &Graph, reading: &Use) -> bool {
+    let Some(node) = graph.node(reading.node) else { return false };
+    let quantizes = ["QuantizeLinear", "DequantizeLinear"].iter().any(|name| node.is(name));
+    match reading.slot {
+        Slot::Operand(1) => quantizes,
+        Slot::Operand(4) => node.is("BatchNormalization"),
+        _ => false,
+    }
 }

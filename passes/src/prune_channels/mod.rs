@@ -2,12 +2,14 @@
 //!
 //! Which indices can only be removed together is `ir::analysis::channels`' to find out, from the letters of data sheets. Here
 //! they are ranked (`score`), chosen within limits (`select`) and written down (`plan`); then cut out of every tensor,
-//! attribute and shape constant that has them (`cut`). The result must compute what the model computes whose removed channels
-//! are zero (`mask`).
+//! attribute and shape constant that has them (`cut`). What they gave on average (`expect`) goes into biases (`compensate`). The
+//! result must compute what the model with these biases computes whose removed channels are zero (`mask`).
 
 mod apply;
+mod compensate;
 mod cost;
 pub(crate) mod cut;
+mod expect;
 mod mask;
 mod members;
 mod options;

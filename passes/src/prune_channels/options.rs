@@ -25,6 +25,8 @@ crate::option_enum! {
     pub enum Compensate {
         /// Nothing: the result is the model whose removed channels are zero.
         Nothing = "false",
+        /// The mean of a removed channel goes into its readers' biases, where batch normalization tells it or it is constant.
+        Mean,
     }
 }
 
@@ -33,7 +35,8 @@ crate::options! {
     ///
     /// What depends on a channel goes with it, through the whole graph: slices of weights of any element type, numbers of groups and
     /// heads, shape constants. Channels that the graph's interface or an operator that is not understood needs stay; the plan says
-    /// which, and why. The result computes what the model computes whose removed channels are zero.
+    /// which, and why. The result computes what the model computes whose removed channels are zero, but for biases that make up for
+    /// the means of what was removed; prune before batch normalizations are folded, since they are what tells the means.
     pub struct PruneChannels {
         /// Share of the channels to remove, of each group or, with `scope=global`, of all.
         ratio: Ratio = Ratio::HALF,
@@ -60,7 +63,7 @@ crate::options! {
         /// For `criterion=random`.
         seed: u64 = 0,
         /// What is done for what is lost with a channel.
-        compensate: Compensate = Compensate::Nothing,
+        compensate: Compensate = Compensate::Mean,
     }
 }
 

@@ -75,6 +75,16 @@ pub struct PlannedCopy {
     pub axes: BTreeMap<usize, Vec<usize>>,
 }
 
+/// A bias that makes up for what is removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBias {
+    /// The value that the layer gives.
+    pub layer: String,
+    /// The numbers of the bias, one for each of the outputs that the layer had.
+    pub bias: Vec<f64>,
+}
+
 /// What is to be removed from a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +106,9 @@ pub struct Plan {
     /// Shared constants whose readers want different cuts, each cut.
     #[serde(default)]
     pub copies: Vec<PlannedCopy>,
+    /// Biases that make up for the means of what goes; without them its contribution is zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub biases: Vec<PlannedBias>,
 }
 
 /// Why a plan cannot be applied.

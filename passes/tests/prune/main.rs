@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod compensate;
 mod coupling;
 #[path = "../rules/numbers.rs"]
 mod numbers;

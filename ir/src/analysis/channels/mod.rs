@@ -102,6 +102,11 @@ impl Coupling {
         self.spans.pin(span, reason);
     }
 
+    /// Says along which spans lies what is read there from now on: a constant that was not there before.
+    pub fn declare(&mut self, reading: Use, axes: Axes) {
+        self.readings.insert(reading, axes);
+    }
+
     /// Every value's axes.
     pub fn values(&self) -> impl Iterator<Item = (ValueId, &[SpanId])> {
         self.values.iter().map(|(value, axes)| (*value, axes.as_slice()))
