@@ -138,6 +138,9 @@ pub struct Request<'a> {
     pub came: Option<usize>,
     /// Where arrays come from that a pass is asked to read; `None` where there are none to be had.
     pub arrays: Option<&'a dyn ArraySource>,
+    /// Whether somebody wants to see what passes decide. Without, a pass need not tie it to the model, which takes a reading of
+    /// all weights.
+    pub plans: bool,
     /// Who reads files that the pipeline names; a pass opens none itself.
     pub files: Option<&'a dyn Files>,
     /// Where samples come from and who runs models on them; `None` where there are none to be had.
@@ -240,6 +243,11 @@ impl<'a> PassCx<'a> {
     pub fn evidence(&mut self, model: &Model, wants: &Wants) -> Result<Evidence, PassError> {
         let source = self.samples()?;
         evidence::collect(model, wants, source).map_err(|error| PassError::Request(error.to_string()))
+    }
+
+    /// Forgets what was said to be left alone since there were so many: that is done in another way.
+    pub(crate) fn forget_declines_from(&mut self, count: usize) {
+        self.said.declined.truncate(count);
     }
 
     /// Tells the user something.

@@ -110,6 +110,7 @@ impl Opt {
                     arrays: Some(&Files),
                     files: Some(&FromDisk),
                     evidence: Some(samples.source()),
+                    plans: self.plan_out.is_some(),
                     ..Request::default()
                 },
             },
@@ -121,6 +122,7 @@ impl Opt {
         notices.append(&mut run.notices);
         let before = inspect::size(&typed_original);
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
+            output::notices(global, &notices);
             let failure =
                 Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");
             return Err(failure);

@@ -4,6 +4,7 @@
 //! holds more than a reference to it. A tensor is immutable; whoever changes a weight makes a new one.
 
 mod convert;
+mod deferred;
 mod element;
 pub mod minifloat;
 mod sparse;
@@ -57,6 +58,8 @@ enum Data {
     /// Little-endian, packed, sub-byte elements from the low bits up.
     Packed(Bytes),
     Strings(Arc<[Bytes]>),
+    /// Packed as well, made when it is first looked at.
+    Deferred(Arc<deferred::Deferred>),
 }
 
 /// A dense tensor.
@@ -92,6 +95,27 @@ impl Tensor {
             return Err(TensorError::Length { dtype, dims: dims.to_vec(), found: bytes.len(), expected });
         }
         Ok(Self { dtype, dims: dims.into(), data: Data::Packed(bytes), carried: Carried::none() })
+    }
+
+    /// A tensor whose packed little-endian data is made when it is first looked at.
+    ///
+    /// # Errors
+    /// Where the extents overflow, or `dtype` is a string type.
+    ///
+    /// # Panics
+    /// When the data is looked at, if `make` gives more or fewer bytes than `dtype` and `dims` take.
+    pub fn deferred(
+        dtype: DType,
+        dims: &[usize],
+        make: impl Fn() -> Bytes + Send + Sync + 'static,
+    ) -> Result<Self, TensorError> {
+        let too_large = || TensorError::TooLarge(dims.to_vec());
+        if dtype == DType::String {
+            return Err(TensorError::DType { found: dtype, expected: DType::Uint8 });
+        }
+        let length = dtype.packed_len(element_count(dims).ok_or_else(too_large)?).ok_or_else(too_large)?;
+        let data = Data::Deferred(Arc::new(deferred::Deferred::new(length, Box::new(make))));
+        Ok(Self { dtype, dims: dims.into(), data, carried: Carried::none() })
     }
 
     /// A tensor of strings, in row-major order.
@@ -199,6 +223,7 @@ impl Tensor {
     pub fn byte_len(&self) -> usize {
         match &self.data {
             Data::Packed(bytes) => bytes.len(),
+            Data::Deferred(data) => data.len(),
             Data::Strings(strings) => strings.iter().map(Bytes::len).sum(),
         }
     }
@@ -207,6 +232,7 @@ impl Tensor {
     pub fn bytes(&self) -> Option<&Bytes> {
         match &self.data {
             Data::Packed(bytes) => Some(bytes),
+            Data::Deferred(data) => Some(data.bytes()),
             Data::Strings(_) => None,
         }
     }
@@ -214,7 +240,7 @@ impl Tensor {
     /// The strings in row-major order; `None` for every other element type.
     pub fn strings(&self) -> Option<&[Bytes]> {
         match &self.data {
-            Data::Packed(_) => None,
+            Data::Packed(_) | Data::Deferred(_) => None,
             Data::Strings(strings) => Some(strings),
         }
     }
@@ -224,8 +250,8 @@ impl Tensor {
     /// # Errors
     /// Where the tensor's elements are of another type.
     pub fn values<T: Element>(&self) -> Result<Cow<'_, [T]>, TensorError> {
-        match &self.data {
-            Data::Packed(bytes) if self.dtype == T::DTYPE => Ok(T::decode(bytes)),
+        match self.bytes() {
+            Some(bytes) if self.dtype == T::DTYPE => Ok(T::decode(bytes)),
             _ => Err(TensorError::DType { found: self.dtype, expected: T::DTYPE }),
         }
     }
@@ -262,9 +288,12 @@ impl Tensor {
         self.dtype == other.dtype
             && self.dims == other.dims
             && match (&self.data, &other.data) {
-                (Data::Packed(a), Data::Packed(b)) => (a.as_ptr() == b.as_ptr() && a.len() == b.len()) || a == b,
                 (Data::Strings(a), Data::Strings(b)) => a == b,
-                _ => false,
+                (Data::Deferred(a), Data::Deferred(b)) if Arc::ptr_eq(a, b) => true,
+                _ => self
+                    .bytes()
+                    .zip(other.bytes())
+                    .is_some_and(|(a, b)| (a.as_ptr() == b.as_ptr() && a.len() == b.len()) || a == b),
             }
     }
 
@@ -278,6 +307,7 @@ impl Tensor {
         }
         match &self.data {
             Data::Packed(bytes) => hash.update(bytes),
+            Data::Deferred(data) => hash.update(data.bytes()),
             Data::Strings(strings) => {
                 for string in strings.iter() {
                     hash.update((string.len() as u64).to_le_bytes());
@@ -314,6 +344,21 @@ mod tests {
         let huge = Tensor::from_bytes(DType::Float, &[usize::MAX, 2], Bytes::new());
         assert!(matches!(huge, Err(TensorError::TooLarge(_))));
         assert!(Tensor::from_bytes(DType::Float, &[usize::MAX, 0, 2], Bytes::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn deferred_data_is_made_when_it_is_looked_at() {
+        let made = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = Arc::clone(&made);
+        let tensor = Tensor::deferred(DType::Int16, &[2], move || {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Bytes::from_static(&[1, 0, 2, 0])
+        })
+        .unwrap();
+        assert_eq!((tensor.byte_len(), tensor.clone() == tensor), (4, true));
+        assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!((tensor.to_i64s().unwrap(), tensor == Tensor::vector(vec![1i16, 2])), (vec![1, 2], true));
+        assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -307,9 +307,10 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
 }
 
 crate::options! {
-    /// Applies a plan that `prune-channels` wrote, to the same model, with the same result.
+    /// Applies a plan that a pass wrote, to the same model, with the same result.
     ///
-    /// The plan may have been edited: `kept` of a group says which channels stay.
+    /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
+    /// `layers` says which weights are written in few bits, and how.
     pub struct ApplyPlan {
         /// The plan, as `--plan-out` wrote it.
         file: String = String::new(),
@@ -329,7 +330,13 @@ impl Pass for ApplyPlan {
             Some(files) => files.read(&self.file).map_err(fail)?,
             None => return Err(fail("there is nobody here to read files".to_owned())),
         };
-        let plan: Plan = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let plan: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let made_by =
+            |pass: &str| plan.get("pass").and_then(|text| text.as_str()).is_some_and(|text| text.starts_with(pass));
+        if made_by(crate::quantize::QuantizeWeights::NAME) {
+            return crate::quantize::apply_plan(plan, model, cx).map_err(fail);
+        }
+        let plan: Plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);
         prepare(model, cx)?;
         let mut coupling = coupling(&model.graph);

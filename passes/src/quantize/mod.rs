@@ -1,6 +1,8 @@
 //! Quantization: whole numbers of few bits in the place of floats.
 
-#[allow(dead_code, unused_imports, reason = "what is shared comes before its first readers")]
 pub(crate) mod weight;
+mod weights_only;
 
 pub use weight::Rounding;
+pub(crate) use weights_only::apply_plan;
+pub use weights_only::{Bits, Granularity, QuantizeWeights};

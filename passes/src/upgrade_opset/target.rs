@@ -17,6 +17,11 @@ impl Opset {
         Self(schema::newest_opset(schema::STANDARD).unwrap_or(super::OLDEST))
     }
 
+    /// This version, which is one that models can be brought to.
+    pub(crate) fn of(version: i64) -> Self {
+        Self(version)
+    }
+
     /// The version's number.
     pub fn version(self) -> i64 {
         self.0

@@ -20,4 +20,6 @@ pub(crate) use place::{Parts, Written, dequantizing, node, oldest_opset, parts};
 pub(crate) use quantized::{Quantized, quantize};
 pub use scheme::Rounding;
 pub(crate) use scheme::{Refusal, Scheme};
-pub(crate) use sites::{Role, Site, channel_axis, sites};
+#[allow(unused_imports, reason = "static quantization reads it")]
+pub(crate) use sites::channel_axis;
+pub(crate) use sites::{Role, Site, sites};

@@ -27,6 +27,7 @@ pub(crate) struct Quantized {
 
 impl Quantized {
     /// The zero points, where all are 0 too.
+    #[allow(dead_code, reason = "static quantization reads it")]
     ///
     /// # Errors
     /// Never: zeros are in the range of every type of codes.

@@ -56,6 +56,7 @@ pub(super) struct Codes {
 
 impl Scheme {
     /// Whole numbers of eight bits around zero.
+    #[allow(dead_code, reason = "static quantization reads it")]
     pub(crate) const INT8: Self =
         Self { dtype: DType::Int8, symmetric: true, reduce_range: false, rounding: Rounding::Nearest };
 

@@ -1,0 +1,170 @@
+//! Which weights of a model are to be quantized, and why the others are not.
+
+use onnxpress_ir::{Callables, DType, Graph, Model, Name, NodeId, Tensor, Vertex};
+
+use super::options::{Granularity as Asked, QuantizeWeights};
+use crate::options::Pattern;
+use crate::pass::{Pass, PassCx, PassError};
+use crate::quantize::weight::{Granularity, Role, Site, node, sites};
+use crate::reading_across::Path;
+use crate::rewrite::file_size::{self, NEW_NAME, Written};
+
+/// Bytes of a constant that is worth a word where it is left alone.
+const WORTH_A_WORD: usize = 1024;
+
+/// A weight of a model.
+#[derive(Debug, Clone)]
+pub(super) struct Weight {
+    /// The function in whose body it is; `None` in the main graph.
+    pub(super) function: Option<usize>,
+    /// Where, and what it is read as.
+    pub(super) site: Site,
+}
+
+/// All weights of a model, in its order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Weights {
+    pub(super) list: Vec<Weight>,
+    /// Constants of some size that are no weights: their names and why.
+    pub(super) others: Vec<(String, String)>,
+}
+
+/// The main graph, or the body of a function.
+pub(super) fn part(model: &Model, function: Option<usize>) -> &Graph {
+    match function {
+        None => &model.graph,
+        Some(place) => &model.functions[place].body,
+    }
+}
+
+/// The graph at the end of a path.
+pub(super) fn inside<'g>(graph: &'g Graph, path: &Path) -> Option<&'g Graph> {
+    path.iter().try_fold(graph, |graph, &(holder, index)| graph.node(holder)?.subgraphs().nth(index))
+}
+
+/// The tensor of a weight, and its name.
+pub(super) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tensor, Option<&'m Name>)> {
+    let graph = inside(part(model, weight.function), &weight.site.path)?;
+    let constant = weight.site.constant.port(0);
+    Some((graph.constant(constant)?, graph.port(constant).name.as_ref()))
+}
+
+impl Weights {
+    /// Of a model whose types are inferred.
+    pub(super) fn of(model: &Model) -> Self {
+        let functions = Callables::of(&model.functions);
+        let mut weights = Self::default();
+        for function in std::iter::once(None).chain((0..model.functions.len()).map(Some)) {
+            let graph = part(model, function);
+            let (sites, others) = sites(graph, &functions);
+            weights.list.extend(sites.into_iter().map(|site| Weight { function, site }));
+            for (path, constant) in others {
+                let Some(graph) = inside(graph, &path) else { continue };
+                let large = graph.constant(constant.port(0)).is_some_and(|tensor| tensor.byte_len() >= WORTH_A_WORD);
+                if large {
+                    weights.others.push((graph.label(constant.port(0)), unread_as_weight(graph, constant)));
+                }
+            }
+            for &id in graph.inputs() {
+                let input = graph.input(id);
+                let dims = input.default.as_ref().map_or(&[][..], |value| value.dims());
+                if dims.len() >= 2 && input.port.ty.dtype().is_some_and(DType::is_float) {
+                    weights.others.push((graph.label(id.port(0)), "callers may give another value".to_owned()));
+                }
+            }
+        }
+        weights
+    }
+
+    /// The weights that patterns allow, by their place in the list; the others are declined.
+    pub(super) fn wanted(&self, options: &QuantizeWeights, cx: &mut PassCx<'_>) -> Result<Vec<usize>, PassError> {
+        let named = |pattern: &Pattern, weight: &Weight| weight.site.names.iter().any(|name| pattern.matches(name));
+        for pattern in options.keep.iter().chain(&options.only) {
+            if !self.list.iter().any(|weight| named(pattern, weight)) {
+                return Err(PassError::Request(format!("the pattern `{pattern}` matches no weight and no layer")));
+            }
+        }
+        let mut wanted = Vec::new();
+        for (index, weight) in self.list.iter().enumerate() {
+            let reason = if weight.site.given_out {
+                "a graph output gives it out"
+            } else if options.keep.iter().any(|pattern| named(pattern, weight)) {
+                "`keep` names it"
+            } else if !options.only.is_empty() && !options.only.iter().any(|pattern| named(pattern, weight)) {
+                "`only` does not name it"
+            } else {
+                wanted.push(index);
+                continue;
+            };
+            cx.declined(QuantizeWeights::NAME, weight.label(), reason);
+        }
+        Ok(wanted)
+    }
+}
+
+/// Why a constant is none of the weights.
+fn unread_as_weight(graph: &Graph, constant: NodeId) -> String {
+    let reader = graph.readers(constant.port(0)).filter(|reading| graph.node(reading.node).is_some()).last();
+    match reader.map(|reading| graph.vertex(reading.node)) {
+        Some(Vertex::Node(node)) => format!("{} reads it, which multiplies no matrix by it", node.op_type),
+        _ => "no node reads it".to_owned(),
+    }
+}
+
+impl Weight {
+    /// How messages call it.
+    pub(super) fn label(&self) -> String {
+        self.site.names.first().cloned().unwrap_or_default()
+    }
+
+    /// How scales are to lie over it.
+    pub(super) fn granularity(&self, dims: &[usize], asked: Asked) -> Granularity {
+        let axis = match (asked, &self.site.role) {
+            (Asked::Tensor, _) => None,
+            // Behind the lookup scales can only lie along axes that are left as they are.
+            (Asked::Channel, Role::Lookup { .. }) if self.site.only_looked_up => dims.len().checked_sub(1),
+            (Asked::Channel, Role::Lookup { axis }) => Some(*axis),
+            (Asked::Channel, Role::Layer { channels, .. }) => *channels,
+        };
+        match axis.filter(|&axis| dims.get(axis).is_some_and(|&extent| extent > 1)) {
+            Some(axis) => Granularity::Channel(axis),
+            None => Granularity::Tensor,
+        }
+    }
+
+    /// Whether floats are made behind the lookup.
+    pub(super) fn is_behind_lookup(&self, codes: DType) -> bool {
+        // Runtimes look up no elements of less than a byte.
+        self.site.only_looked_up && codes.bits() >= 8
+    }
+}
+
+/// About how many bytes codes, scales and the node behind them take.
+pub(super) fn bytes_of_codes(
+    weight: &Tensor,
+    name: Option<&Name>,
+    dtype: DType,
+    how: Granularity,
+    zeros: bool,
+) -> usize {
+    let name = name.map_or(NEW_NAME, |name| name.as_bytes().len());
+    let named = |suffix: &str| Name::from("x".repeat(name) + suffix);
+    let scales = match how {
+        Granularity::Tensor => vec![],
+        Granularity::Channel(axis) => vec![weight.dims()[axis]],
+        Granularity::Blocks { axis, size } => {
+            let blocks = |(index, &dim): (usize, &usize)| if index == axis { dim.div_ceil(size.max(1)) } else { dim };
+            weight.dims().iter().enumerate().map(blocks).collect()
+        }
+    };
+    let constant = |dtype, dims: &[usize], suffix: &str| {
+        file_size::new_constant(dtype, dims, Some(&named(suffix)), Written::Initializer)
+    };
+    let operands = [name + "_quantized".len(), name + "_scale".len(), name + "_zero_point".len()];
+    constant(dtype, weight.dims(), "_quantized")
+        + constant(weight.dtype(), &scales, "_scale")
+        + if zeros { constant(dtype, &scales, "_zero_point") } else { 0 }
+        + file_size::node_reading(&node(how), operands.into_iter().take(if zeros { 3 } else { 2 }))
+        + name
+        + 2
+}
