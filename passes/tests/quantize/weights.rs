@@ -125,10 +125,10 @@ fn rows_become_floats_behind_the_lookup() {
       float[24] table_scale = elided("sha256:e38fb2ff4da63999")
     >
     {
-      y_quantized = Gather(table_quantized, at)
-      y = DequantizeLinear <axis = -1> (y_quantized, table_scale)
       e_quantized = Gather(table_quantized, at)
       e = DequantizeLinear <axis = -1> (e_quantized, table_scale)
+      y_quantized = Gather(table_quantized, at)
+      y = DequantizeLinear <axis = -1> (y_quantized, table_scale)
       z = Neg(e)
     }
     notice: output `z`: its type is not declared
