@@ -3,6 +3,7 @@
 //! A [`pass::Pass`] rewrites a model; [`pipeline`] text names passes with [`mod@options`]; the [`manager`] runs a pipeline and
 //! keeps what its proof needs. This crate knows no runtime, no file and no command line.
 
+pub mod allocation;
 pub mod evidence;
 pub mod fold_constants;
 pub mod manager;
@@ -11,6 +12,7 @@ pub mod pass;
 pub mod pipeline;
 pub mod prune_channels;
 pub mod quantize;
+pub mod reconstruction;
 pub mod rewrite;
 pub mod simplify;
 pub mod specialize;

@@ -17,11 +17,14 @@ mod stream;
 
 pub use channels::ChannelStatistics;
 pub use collect::{Evidence, Wants, collect};
+pub(crate) use collect::{chosen as chosen_rows, rows_of};
 pub use histogram::Histogram;
 pub use moments::{CrossMoment, Moments, SecondMoment};
 pub use probe::{part, probe};
 pub use source::{EvidenceError, EvidenceSource, Execute, Feed};
 pub use statistics::Statistics;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

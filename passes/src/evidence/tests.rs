@@ -1,58 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use onnxpress_ir::{Model, Tensor};
-use onnxpress_ops::evaluate::Value;
-use onnxpress_ops::interpret;
+use onnxpress_ir::Model;
 use onnxpress_ops::operator::Linear;
 use onnxpress_ops::{node::NodeCx, table};
 
+use super::testing::{self, AtHand, value};
 use super::*;
-
-/// Samples at hand, and the interpreter to run models on them.
-struct AtHand {
-    samples: Vec<Vec<f32>>,
-    dims: Vec<usize>,
-    /// No more than so many at a time.
-    most: usize,
-}
-
-struct Interpreted<'m>(&'m Model);
-
-impl Execute for Interpreted<'_> {
-    fn run(&mut self, inputs: &[Option<Value>]) -> Result<Vec<Value>, EvidenceError> {
-        interpret::run(self.0, inputs.to_vec(), interpret::Limits::default())
-            .map_err(|e| EvidenceError::Run(e.to_string()))
-    }
-}
-
-impl EvidenceSource for AtHand {
-    fn describe(&self) -> String {
-        format!("{} samples at hand", self.samples.len())
-    }
-    fn samples(&self) -> usize {
-        self.samples.len()
-    }
-    fn is_synthetic(&self) -> bool {
-        false
-    }
-    fn feed(
-        &self,
-        _: &Model,
-        batch: usize,
-        each: &mut dyn FnMut(Feed<'_>) -> Result<(), EvidenceError>,
-    ) -> Result<(), EvidenceError> {
-        for chunk in self.samples.chunks(batch.min(self.most)) {
-            let mut dims = self.dims.clone();
-            dims.insert(0, chunk.len());
-            let tensor = Tensor::from_values(&dims, chunk.concat()).unwrap();
-            each(Feed { inputs: &[Some(Value::Tensor(tensor))], len: chunk.len(), size: chunk.len() })?;
-        }
-        Ok(())
-    }
-    fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
-        Ok(Box::new(Interpreted(model)))
-    }
-}
 
 const NET: &str = r#"
     <ir_version: 8, opset_import: ["" : 17]>
@@ -66,21 +19,11 @@ const NET: &str = r#"
     }"#;
 
 fn samples(count: usize) -> AtHand {
-    let number = |sample: usize, at: usize| (((sample * 31 + at * 7) % 17) as f32 - 8.0) / 4.0;
-    let samples = (0..count).map(|sample| (0..32).map(|at| number(sample, at)).collect()).collect();
-    AtHand { samples, dims: vec![2, 4, 4], most: 32 }
+    AtHand::new(count, &[2, 4, 4])
 }
 
 fn typed() -> Model {
-    let mut model = Model::from_text(NET).unwrap();
-    onnxpress_ops::infer::model(&mut model);
-    model
-}
-
-fn value(model: &Model, name: &str) -> onnxpress_ir::ValueId {
-    let graph = &model.graph;
-    let all = graph.vertices().flat_map(|(id, vertex)| (0..vertex.ports().len() as u32).map(move |port| id.port(port)));
-    all.into_iter().find(|&value| graph.label(value) == name).unwrap()
+    testing::typed(NET)
 }
 
 fn all(model: &Model) -> Wants {

@@ -1,0 +1,19 @@
+//! Reconstruction: what compression changes in one layer, the layers after it repair.
+//!
+//! Layers are compressed in topological order. Each is given the rows `x'` that the model compressed so far produces and the results
+//! `y` that the original produced there ([`Lockstep`]); of `E[x' x'ᵀ]` and `E[y x'ᵀ]` follow the weights that come closest
+//! ([`refit`]), and in the metric of the first a pass chooses what to remove. Pruning, factorization, sparsity and few bits
+//! differ only in what they remove.
+
+mod bias;
+mod lockstep;
+mod refit;
+mod weight;
+
+pub use bias::{BiasSite, bias_site};
+pub use lockstep::{Lockstep, Seen};
+pub use refit::{Fitted, refit, ridge};
+pub use weight::LayerWeight;
+
+#[cfg(test)]
+mod tests;
