@@ -11,7 +11,7 @@ mod extents;
 mod weights;
 
 use onnxpress_ir::analysis::channels::{self, Coupling};
-use onnxpress_ir::{Graph, NodeId, Shape};
+use onnxpress_ir::{Graph, Shape};
 
 use crate::axes::{Axed, Axis, Relation, Role, Segment, Stated};
 use crate::node::NodeCx;
@@ -21,19 +21,46 @@ pub use weights::Weights;
 
 /// The coupling of a graph whose types are inferred.
 pub fn coupling(graph: &Graph) -> Coupling {
-    let weights = Weights::of(graph);
-    Coupling::of(graph, |id| relation(graph, id, &weights))
+    coupling_with(graph, Norms::Pin)
 }
 
-/// How the axes of a node are related.
-///
-/// # Errors
-/// Why nobody knows.
-pub fn relation(graph: &Graph, id: NodeId, weights: &Weights) -> Result<channels::Relation, String> {
-    let cx = NodeCx::new(graph, id).ok_or("it is no node")?;
-    let operator = table::of(cx.node).ok_or("the operator is not known")?;
-    let written = operator.axes.relation(&cx)?;
-    Ok(Laid::out(&cx, &written).finish(&cx, &written, weights))
+/// What becomes of channels along which a normalization takes statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Norms {
+    /// None may go: the statistics of those that stay would be others.
+    #[default]
+    Pin,
+    /// They may go: statistics are taken over those that stay.
+    Follow,
+}
+
+/// Normalizations that have parameters for each channel, and make sense over fewer.
+const NORMS: [&str; 5] = [
+    "LayerNormalization",
+    "RMSNormalization",
+    "GroupNormalization",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+];
+
+/// Whether the node takes statistics along channels in a way that makes sense over fewer of them.
+pub fn is_norm(node: &onnxpress_ir::Node) -> bool {
+    NORMS.iter().any(|name| node.op_type == **name)
+}
+
+/// The same, where it is said what becomes of channels along which a normalization takes statistics.
+pub fn coupling_with(graph: &Graph, norms: Norms) -> Coupling {
+    let weights = Weights::of(graph);
+    Coupling::of(graph, |id| {
+        let cx = NodeCx::new(graph, id).ok_or("it is no node")?;
+        let operator = table::of(cx.node).ok_or("the operator is not known")?;
+        let mut written = operator.axes.relation(&cx)?;
+        // Who puts back what was taken out pads, with what an operand says.
+        if norms == Norms::Follow && is_norm(cx.node) && graph.opsets.standard() >= 11 {
+            written.roles.retain(|(role, _)| *role != Role::Normalized);
+        }
+        Ok(Laid::out(&cx, &written).finish(&cx, &written, &weights))
+    })
 }
 
 /// A segment in letters by number.

@@ -4,6 +4,7 @@
 //! pipeline text, the help of the command line, the tables of the docs, and the text that a report repeats a run from.
 //! What a type accepts, how it is called and how it prints is an [`OptionType`], one implementation each.
 
+mod by_name;
 mod choice;
 mod compound;
 mod declare;
@@ -15,6 +16,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+pub use by_name::ByName;
 pub use choice::Choice;
 pub use interval::{Ratio, Share};
 pub use pattern::Pattern;

@@ -248,3 +248,15 @@ proptest! {
         reads_back(&Share::new(seed.max(1) as f64 / u64::MAX as f64).unwrap())?;
     }
 }
+
+#[test]
+fn values_by_name_print_back() {
+    let own = read::<Vec<ByName<Ratio>>>(r#"["head*=0.25", "a b=0.5"]"#).unwrap();
+    assert_eq!(own.to_value().to_string(), r#"["head*=0.25","a b=0.5"]"#);
+    assert!(own[0].pattern.matches("head.weight"));
+    insta::assert_snapshot!(all_refused::<ByName<Ratio>>(&["0.5", "\"a=2\"", "\"=0.5\""]), @r#"
+    a string `PATTERN=VALUE`, the value a number in [0, 1): not `0.5`
+    a string `PATTERN=VALUE`, the value a number in [0, 1): not `"a=2"`
+    a string `PATTERN=VALUE`, the value a number in [0, 1): not `"=0.5"`
+    "#);
+}

@@ -5,7 +5,7 @@
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 use onnxpress_ir::{ConstantForm, Graph, Model, Tensor};
-use onnxpress_ops::coupling::coupling;
+use onnxpress_ops::coupling::{Norms, coupling_with};
 
 use super::compensate;
 use super::cost::Costs;
@@ -14,6 +14,7 @@ use super::mask;
 use super::members::{Member, members};
 use super::options::{Compensate, PruneChannels, Scope};
 use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA};
+use super::score;
 use super::select::{self, Group};
 use crate::inline_functions::InlineFunctions;
 use crate::pass::{Pass, PassCx, PassError};
@@ -49,6 +50,8 @@ pub(super) fn prepare(model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), Pass
 struct Subject {
     coupling: Coupling,
     members: Vec<Vec<Member>>,
+    /// By leaf: the names of its constants and of the nodes that read them.
+    names: Vec<Vec<String>>,
     axes: Vec<SpanId>,
 }
 
@@ -66,26 +69,23 @@ impl Subject {
             .collect();
         axes.sort_unstable();
         axes.dedup();
-        Self { coupling, members, axes }
-    }
-}
-
-/// Which of the leaves may lose indices, and why the others may not.
-fn eligible(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<Vec<Option<String>>, PassError> {
-    let graph = &model.graph;
-    let leaves = subject.coupling.spans.leaves();
-    let names: Vec<Vec<String>> = subject
-        .members
-        .iter()
-        .map(|members| {
+        let names = members.iter().map(|members| {
             let of = |member: &Member| {
                 let node = graph.node(member.reading.node).and_then(|node| node.name.as_ref());
                 [Some(graph.label(member.constant.port(0))), node.map(ToString::to_string)]
             };
             members.iter().flat_map(of).flatten().collect()
-        })
-        .collect();
-    for pattern in options.include.iter().chain(&options.exclude) {
+        });
+        let names = names.collect();
+        Self { coupling, members, names, axes }
+    }
+}
+
+/// Which of the leaves may lose indices, and why the others may not.
+fn eligible(options: &PruneChannels, subject: &Subject) -> Result<Vec<Option<String>>, PassError> {
+    let (leaves, names) = (subject.coupling.spans.leaves(), &subject.names);
+    let patterns = options.layers.iter().map(|own| &own.pattern);
+    for pattern in options.include.iter().chain(&options.exclude).chain(patterns) {
         if !names.iter().flatten().any(|name| pattern.matches(name)) {
             return Err(PassError::Request(format!(
                 "the pattern `{pattern}` matches no constant and no node with weights"
@@ -115,12 +115,14 @@ struct Chosen {
     left: Left,
     scores: Vec<Vec<f64>>,
     reasons: Vec<Option<String>>,
+    /// How far the result is from the share that was asked for, where that is far.
+    missed: Option<String>,
 }
 
 fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<Chosen, PassError> {
     let coupling = &subject.coupling;
     let leaves = coupling.spans.leaves();
-    let mut reasons = eligible(options, model, subject)?;
+    let mut reasons = eligible(options, subject)?;
     let free: Vec<bool> = reasons.iter().map(Option::is_none).collect();
     let costs = Costs::of(&model.graph, coupling);
     let limits = options.limits();
@@ -138,60 +140,113 @@ fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<C
         }
     }
     let active: Vec<bool> = reasons.iter().map(Option::is_none).collect();
-    let scores = options.scoring().scores(&model.graph, coupling, &subject.members, &active);
-    let groups = select::groups(coupling, &active, &scores);
-    let left_at = |ratio: f64| {
-        select::without(coupling, &subject.axes, &groups, &numbers(options.scope, &groups, &scores, ratio, &limits))
-    };
-    let left = match options.goal()? {
-        None => left_at(options.ratio.get()),
-        Some((quantity, share)) => {
-            let count = |left: &Left| costs.with(&left.iter().map(Vec::len).collect::<Vec<_>>()).of(quantity);
-            let whole = count(&left_at(0.0));
-            let removed = |left: &Left| 1.0 - count(left) / whole.max(1.0);
-            let (mut low, mut high) = (0.0, 1.0);
-            for _ in 0..24 {
-                let middle = (low + high) / 2.0;
-                if removed(&left_at(middle)) < share { low = middle } else { high = middle }
+    let (scoring, goal) = (options.scoring(), options.goal()?);
+    let own: Vec<Option<f64>> = subject.names.iter().map(|names| own_ratio(options, names)).collect();
+    let mut left: Left = whole.iter().map(|&extent| (0..extent).collect()).collect();
+    let mut scores: Vec<Vec<f64>> = Vec::new();
+    let mut missed = None;
+    for step in 1..=options.steps {
+        let now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left);
+        let groups = select::groups(coupling, &active, &now);
+        let part = progress(step, options.steps);
+        let left_at = |ratio: f64| {
+            let wanted = Wanted { scope: options.scope, ratio, own: &own, part };
+            select::without(coupling, &subject.axes, &groups, &wanted.numbers(&groups, &now, &limits))
+        };
+        left = match goal {
+            None => left_at(options.ratio.get() * part),
+            Some((quantity, share)) => {
+                let count = |left: &Left| costs.with(&left.iter().map(Vec::len).collect::<Vec<_>>()).of(quantity);
+                let whole = costs.with(&whole).of(quantity);
+                let removed = |left: &Left| 1.0 - count(left) / whole.max(1.0);
+                let most = removed(&left_at(1.0));
+                // Between steps, near enough is good enough.
+                if step == options.steps && most < share - 0.02 {
+                    return Err(PassError::Request(format!(
+                        "at most {:.1} % of the {quantity} can be removed within the limits, {:.1} % are asked for",
+                        100.0 * most,
+                        100.0 * share
+                    )));
+                }
+                let left = searched(left_at, removed, share * part);
+                let found = removed(&left);
+                missed = ((found - share).abs() > 0.02).then(|| {
+                    let (found, share) = (100.0 * found, 100.0 * share);
+                    format!("{found:.1} % of the {quantity} are removed, and channels are too few to come nearer to {share:.1} %")
+                });
+                left
             }
-            let left = [left_at(low), left_at(high)]
-                .into_iter()
-                .min_by(|a, b| (removed(a) - share).abs().total_cmp(&(removed(b) - share).abs()))
-                .unwrap_or_default();
-            if removed(&left) < share - 0.02 {
-                let most = removed(&left);
-                return Err(PassError::Request(format!(
-                    "at most {:.1} % of the {} can be removed within the limits, {:.1} % are asked for",
-                    100.0 * most,
-                    quantity,
-                    100.0 * share
-                )));
-            }
-            left
+        };
+        // What goes has the score at which it went.
+        match scores.is_empty() {
+            true => scores = now,
+            false => scores.iter_mut().zip(now).for_each(|(scores, now)| {
+                let there = scores.iter_mut().zip(now).filter(|(_, now)| *now != score::GONE);
+                there.for_each(|(score, now)| *score = now);
+            }),
         }
-    };
-    Ok(Chosen { left, scores, reasons })
+    }
+    Ok(Chosen { left, scores, reasons, missed })
 }
 
-/// How many of each group go.
-fn numbers(scope: Scope, groups: &[Group], scores: &[Vec<f64>], ratio: f64, limits: &select::Limits) -> Vec<usize> {
-    match scope {
-        Scope::Group => {
-            let wanted = |group: &Group| (ratio * group.ranked.len() as f64 + 1e-9).floor() as usize;
-            groups.iter().map(|group| group.within(wanted(group), limits)).collect()
-        }
-        Scope::Global => {
+/// How much of the whole is to be gone after a step: much at first, little in the end.
+///
+/// Source: the cubic schedule of Zhu and Gupta, "To prune, or not to prune" (2017).
+fn progress(step: usize, steps: usize) -> f64 {
+    1.0 - (1.0 - step as f64 / steps as f64).powi(3)
+}
+
+/// What is left where a share of the model's cost is to go, found by bisection.
+fn searched(left_at: impl Fn(f64) -> Left, removed: impl Fn(&Left) -> f64, share: f64) -> Left {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..24 {
+        let middle = (low + high) / 2.0;
+        if removed(&left_at(middle)) < share { low = middle } else { high = middle }
+    }
+    let near = |left: &Left| (removed(left) - share).abs();
+    let ends = [left_at(low), left_at(high)];
+    ends.into_iter().min_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or_default()
+}
+
+/// The ratio that the request has for a leaf of these names alone.
+fn own_ratio(options: &PruneChannels, names: &[String]) -> Option<f64> {
+    let own = options.layers.iter().find(|own| names.iter().any(|name| own.pattern.matches(name)));
+    own.map(|own| own.value.get())
+}
+
+/// How much is to go.
+struct Wanted<'a> {
+    scope: Scope,
+    ratio: f64,
+    /// By leaf: the ratio for it alone.
+    own: &'a [Option<f64>],
+    /// How much of that by now.
+    part: f64,
+}
+
+impl Wanted<'_> {
+    /// How many of each group go.
+    fn numbers(&self, groups: &[Group], scores: &[Vec<f64>], limits: &select::Limits) -> Vec<usize> {
+        let own = |group: &Group| group.leaves.iter().find_map(|&leaf| self.own[leaf]);
+        let of = |ratio: f64, count: usize| (ratio * count as f64 + 1e-9).floor() as usize;
+        let mut wanted = vec![0; groups.len()];
+        if self.scope == Scope::Global {
             let mut all: Vec<(f64, usize)> = Vec::new();
-            for (number, group) in groups.iter().enumerate() {
+            for (number, group) in groups.iter().enumerate().filter(|(_, group)| own(group).is_none()) {
                 all.extend(group.ranked.iter().map(|&(leaf, index)| (scores[leaf][index], number)));
             }
             all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            let mut wanted = vec![0; groups.len()];
-            for &(_, number) in &all[..(ratio * all.len() as f64 + 1e-9).floor() as usize] {
-                wanted[number] += 1;
-            }
-            groups.iter().zip(wanted).map(|(group, wanted)| group.within(wanted, limits)).collect()
+            all[..of(self.ratio, all.len())].iter().for_each(|&(_, number)| wanted[number] += 1);
         }
+        let number = |(group, found): (&Group, usize)| {
+            let wanted = match (own(group), self.scope) {
+                (Some(ratio), _) => of(ratio * self.part, group.ranked.len()),
+                (None, Scope::Group) => of(self.ratio, group.ranked.len()),
+                (None, Scope::Global) => found,
+            };
+            group.within(wanted, limits)
+        };
+        groups.iter().zip(wanted).map(number).collect()
     }
 }
 
@@ -203,7 +258,7 @@ pub(super) fn plan_and_cut(
     digest: &str,
     text: &str,
 ) -> Result<bool, PassError> {
-    let mut subject = Subject::of(model, coupling(&model.graph));
+    let mut subject = Subject::of(model, coupling_with(&model.graph, options.norms()));
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
         let chosen = choose(options, model, &subject)?;
@@ -215,6 +270,7 @@ pub(super) fn plan_and_cut(
             cx.set_plan(&plan);
             return Ok(false);
         }
+        plan.through_norm = options.through_norm;
         if options.compensate == Compensate::Mean {
             plan.biases = compensate::by_means(&model.graph, &subject.coupling, &chosen.left);
         }
@@ -225,6 +281,7 @@ pub(super) fn plan_and_cut(
             Ok(()) => {
                 cx.set_witness(mask::witness(&whole, &subject.coupling, &chosen.left)?);
                 *model = result;
+                chosen.missed.into_iter().for_each(|missed| cx.notice(missed));
                 cx.applied(PruneChannels::NAME, plan.groups.len());
                 for pinned in &plan.pinned {
                     cx.declined(PruneChannels::NAME, pinned.name.clone(), pinned.reason.clone());
@@ -303,7 +360,7 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
     }
     let (tensors, copies) = plan::tensors(graph, &subject.coupling, &chosen.left);
     let (pass, model) = (text.to_owned(), digest.to_owned());
-    Plan { schema: SCHEMA, pass, model, groups, pinned, tensors, copies, biases: Vec::new() }
+    Plan { schema: SCHEMA, pass, model, through_norm: false, groups, pinned, tensors, copies, biases: Vec::new() }
 }
 
 crate::options! {
@@ -339,7 +396,8 @@ impl Pass for ApplyPlan {
         let plan: Plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);
         prepare(model, cx)?;
-        let mut coupling = coupling(&model.graph);
+        let norms = if plan.through_norm { Norms::Follow } else { Norms::Pin };
+        let mut coupling = coupling_with(&model.graph, norms);
         let left = plan.left(&digest, &coupling).map_err(|error| fail(error.to_string()))?;
         let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);
         plan.agrees(&tensors).map_err(|error| fail(error.to_string()))?;

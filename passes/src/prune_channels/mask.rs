@@ -2,6 +2,9 @@
 //!
 //! Where channels are removed rightly, one that is all zero contributes nothing anywhere, so the masked model computes what the
 //! pruned one does. What divides, the scale of a quantization or a variance, is put to one instead.
+//! A normalization that takes statistics along what goes is the exception: zeros would count (`norms`).
+
+mod norms;
 
 use onnxpress_ir::analysis::channels::Coupling;
 use onnxpress_ir::{Edit, Graph, Model, Name, Slot, Use};
@@ -35,6 +38,7 @@ pub(crate) fn witness(model: &Model, coupling: &Coupling, left: &Left) -> Result
         }
     }
     edit.commit();
+    norms::restrict(&mut witness, &model.graph, coupling, left)?;
     Ok(witness)
 }
 

@@ -20,4 +20,4 @@ mod select;
 pub use apply::ApplyPlan;
 pub use cost::Quantity;
 pub use options::{Compensate, PruneChannels, Scope};
-pub use score::{Aggregate, Criterion};
+pub use score::{Aggregate, Criterion, Normalize};

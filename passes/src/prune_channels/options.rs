@@ -1,13 +1,14 @@
 //! What can be asked of `prune-channels`, and the run.
 
 use onnxpress_ir::Model;
+use onnxpress_ops::coupling::Norms;
 
 use super::apply;
 use super::cost::Quantity;
-use super::score::{Aggregate, Criterion, Scoring};
+use super::score::{Aggregate, Criterion, Normalize, Scoring};
 use super::select::Limits;
 use crate::digest;
-use crate::options::{Options, Pattern, Ratio, Share};
+use crate::options::{ByName, Options, Pattern, Ratio, Share};
 use crate::pass::{Pass, PassCx, PassError};
 
 crate::option_enum! {
@@ -44,6 +45,10 @@ crate::options! {
         criterion: Criterion = Criterion::L2,
         /// How the scores of all weights that lose a channel together become one.
         aggregate: Aggregate = Aggregate::Mean,
+        /// How the scores of a weight or a group are made to compare with those of others.
+        normalize: Normalize = Normalize::Mean,
+        /// In so many steps, after each of which what is left is scored anew; first large ones, then small.
+        steps: usize = 1,
         /// Among which channels the least are looked for.
         scope: Scope = Scope::Group,
         /// What `remove` is a share of; `ratio` is then found by search.
@@ -54,12 +59,18 @@ crate::options! {
         round_to: usize = 1,
         /// So many channels are left of each group at least.
         min_channels: usize = 1,
+        /// Shares of their own for groups with a constant or a node of such a name, as in `["head*=0.2"]`; the first that fits
+        /// holds, whatever the scope.
+        layers: Vec<ByName<Ratio>> = Vec::new(),
         /// The most of a group that may go.
         max_ratio: Ratio = Ratio::percent::<95>(),
         /// Only groups with a constant or a node of such a name; all, where none is given.
         include: Vec<Pattern> = Vec::new(),
         /// No group with a constant or a node of such a name.
         exclude: Vec<Pattern> = Vec::new(),
+        /// Channels along which `LayerNormalization`, `RMSNormalization` or `GroupNormalization` takes statistics may go, too:
+        /// statistics are then taken over those that stay.
+        through_norm: bool = false,
         /// For `criterion=random`.
         seed: u64 = 0,
         /// What is done for what is lost with a channel.
@@ -67,13 +78,20 @@ crate::options! {
     }
 }
 
+/// More steps than this only take time.
+const MOST_STEPS: usize = 1000;
+
 impl PruneChannels {
+    pub(super) fn norms(&self) -> Norms {
+        if self.through_norm { Norms::Follow } else { Norms::Pin }
+    }
+
     pub(super) fn limits(&self) -> Limits {
         Limits { max_ratio: self.max_ratio.get(), round_to: self.round_to, min_channels: self.min_channels }
     }
 
     pub(super) fn scoring(&self) -> Scoring {
-        Scoring { criterion: self.criterion, aggregate: self.aggregate, seed: self.seed }
+        Scoring { criterion: self.criterion, aggregate: self.aggregate, normalize: self.normalize, seed: self.seed }
     }
 
     /// What is to be met, where a share of the whole is asked for.
@@ -94,6 +112,9 @@ impl Pass for PruneChannels {
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         if self.round_to == 0 {
             return Err(PassError::Request("`round-to` is 0, expected at least 1".to_owned()));
+        }
+        if self.steps == 0 || self.steps > MOST_STEPS {
+            return Err(PassError::Request(format!("`steps` is {}, expected 1 to {MOST_STEPS}", self.steps)));
         }
         self.goal()?;
         let digest = digest::of(model);

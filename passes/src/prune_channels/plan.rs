@@ -85,6 +85,11 @@ pub struct PlannedBias {
     pub bias: Vec<f64>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// What is to be removed from a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +100,9 @@ pub struct Plan {
     pub pass: String,
     /// The digest of the model it is for.
     pub model: String,
+    /// Whether channels go along which a normalization takes statistics.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub through_norm: bool,
     /// What goes.
     pub groups: Vec<PlannedGroup>,
     /// What stays.

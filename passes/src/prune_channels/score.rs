@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use onnxpress_ir::analysis::channels::Coupling;
 use onnxpress_ir::{Graph, NodeId, Tensor};
 
+use super::cut::slices::masked;
+use super::cut::{Left, kept_of};
 use super::members::{Member, occurrences, operand, weights};
 
 crate::option_enum! {
@@ -41,22 +43,61 @@ crate::option_enum! {
     }
 }
 
+crate::option_enum! {
+    /// How scores are made to compare.
+    pub enum Normalize {
+        /// Those of each weight are divided by their mean.
+        Mean,
+        /// By the largest.
+        Max,
+        /// Not at all: large weights matter more.
+        Nothing = "false",
+        /// The square of each over the sum of squares of those of the group that are no less (Lee et al., 2021).
+        Lamp,
+    }
+}
+
+/// The score of what is gone already.
+pub(crate) const GONE: f64 = -1.0;
+
 /// How to score.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scoring {
     pub(crate) criterion: Criterion,
     pub(crate) aggregate: Aggregate,
+    pub(crate) normalize: Normalize,
     pub(crate) seed: u64,
 }
 
 impl Scoring {
-    /// The score of every index of every leaf that `wanted` names; empty for the others.
+    /// The score of every index of every leaf that `wanted` names, with no regard for what is not in `left`. Whatever is gone
+    /// scores less than anything that is left.
     pub(crate) fn scores(
         &self,
         graph: &Graph,
         coupling: &Coupling,
         members: &[Vec<Member>],
         wanted: &[bool],
+        left: &Left,
+    ) -> Vec<Vec<f64>> {
+        let mut scores = self.of_all(graph, coupling, members, wanted, left);
+        for (scores, kept) in scores.iter_mut().zip(left) {
+            if kept.len() < scores.len() {
+                let mut gone = vec![GONE; scores.len()];
+                kept.iter().for_each(|&index| gone[index] = scores[index]);
+                *scores = gone;
+            }
+        }
+        scores
+    }
+
+    fn of_all(
+        &self,
+        graph: &Graph,
+        coupling: &Coupling,
+        members: &[Vec<Member>],
+        wanted: &[bool],
+        left: &Left,
     ) -> Vec<Vec<f64>> {
         let leaves = coupling.spans.leaves();
         if self.criterion == Criterion::Random {
@@ -83,8 +124,16 @@ impl Scoring {
             else {
                 continue;
             };
-            let Some(&span) = coupling.read(graph, *reading).and_then(|axes| axes.get(axis)) else { continue };
-            let by_index = self.along(tensor, axis);
+            let Some(axes) = coupling.read(graph, *reading) else { continue };
+            let Some(&span) = axes.get(axis) else { continue };
+            let by_index = match kept_of(coupling, axes, left) {
+                // What is gone is zero, and no filter's neighbour.
+                Some(kept) => match masked(tensor, &kept, false) {
+                    Ok(tensor) => self.along(&tensor, axis, kept[axis].as_deref()),
+                    Err(_) => continue,
+                },
+                None => self.along(tensor, axis, None),
+            };
             let mut parts: BTreeMap<usize, Vec<f64>> =
                 wanted.iter().map(|&leaf| (leaf, vec![0.0; leaves[leaf].extent])).collect();
             for (at, leaf, index) in occurrences(coupling, span) {
@@ -93,10 +142,14 @@ impl Scoring {
                 }
             }
             for (leaf, part) in parts {
-                sums[leaf].add(self.finished(part), self.aggregate);
+                sums[leaf].add(self.finished(part), left[leaf].len(), self.aggregate, self.normalize);
             }
         }
-        sums.into_iter().map(|bundle| bundle.settled(self.aggregate)).collect()
+        let settled = sums.into_iter().zip(left).map(|(bundle, left)| {
+            let scores = bundle.settled(self.aggregate);
+            if self.normalize == Normalize::Lamp { lamp(&scores, left) } else { scores }
+        });
+        settled.collect()
     }
 
     fn chosen<'m>(&self, graph: &Graph, members: &'m [Member]) -> Vec<&'m Member> {
@@ -114,13 +167,13 @@ impl Scoring {
     }
 
     /// What each index along an axis amounts to; sums of it over several axes make sense.
-    fn along(&self, tensor: &Tensor, axis: usize) -> Vec<f64> {
+    fn along(&self, tensor: &Tensor, axis: usize, kept: Option<&[usize]>) -> Vec<f64> {
         let dims = tensor.dims();
         let (extent, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
         let squared = !matches!(self.criterion, Criterion::L1);
         let mut sums = vec![0.0; extent];
         if self.criterion == Criterion::Fpgm {
-            return distances(tensor, axis);
+            return distances(tensor, axis, kept);
         }
         let mut add = |lanes: &mut dyn Iterator<Item = f64>| {
             for (index, amount) in lanes.enumerate() {
@@ -158,7 +211,7 @@ impl Scoring {
 }
 
 /// The sum of Euclidean distances from each slice along an axis to all others.
-fn distances(tensor: &Tensor, axis: usize) -> Vec<f64> {
+fn distances(tensor: &Tensor, axis: usize, kept: Option<&[usize]>) -> Vec<f64> {
     let dims = tensor.dims();
     let (extent, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
     let values = tensor.to_f64s().unwrap_or_default();
@@ -169,8 +222,10 @@ fn distances(tensor: &Tensor, axis: usize) -> Vec<f64> {
         }
     }
     let mut sums = vec![0.0; extent];
-    for a in 0..extent {
-        for b in 0..a {
+    let all: Vec<usize> = (0..extent).collect();
+    let there = kept.unwrap_or(&all);
+    for (place, &a) in there.iter().enumerate() {
+        for &b in &there[..place] {
             let square: f32 = rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum();
             let distance = f64::from(square).sqrt();
             sums[a] += distance;
@@ -191,9 +246,13 @@ impl Bundle {
         Self { scores: vec![0.0; extent], members: 0 }
     }
 
-    fn add(&mut self, part: Vec<f64>, aggregate: Aggregate) {
-        let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
-        let unit = if mean > 0.0 && mean.is_finite() { mean } else { 1.0 };
+    fn add(&mut self, part: Vec<f64>, left: usize, aggregate: Aggregate, normalize: Normalize) {
+        let unit = match normalize {
+            Normalize::Mean | Normalize::Lamp => part.iter().sum::<f64>() / left.max(1) as f64,
+            Normalize::Max => part.iter().copied().fold(0.0, f64::max),
+            Normalize::Nothing => 1.0,
+        };
+        let unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
         for (score, value) in self.scores.iter_mut().zip(part) {
             let value = if value.is_finite() { value / unit } else { 0.0 };
             *score = if aggregate == Aggregate::Max { score.max(value) } else { *score + value };
@@ -207,6 +266,22 @@ impl Bundle {
         }
         self.scores
     }
+}
+
+/// The square of each score over the sum of squares of those that are no less.
+///
+/// Source: Lee et al., "Layer-adaptive sparsity for the magnitude-based pruning" (2021).
+fn lamp(scores: &[f64], left: &[usize]) -> Vec<f64> {
+    let mut order: Vec<usize> = left.to_vec();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(b.cmp(&a)));
+    let mut sum = 0.0;
+    let mut result = vec![0.0; scores.len()];
+    for index in order {
+        let square = scores[index] * scores[index];
+        sum += square;
+        result[index] = if sum > 0.0 { square / sum } else { 0.0 };
+    }
+    result
 }
 
 /// A number in [0, 1) that depends on nothing but these three. SplitMix64's finalizer (Steele, Lea, Flood, 2014).

@@ -233,6 +233,47 @@ fn what_cannot_go_says_why() {
     ");
 }
 
+const NORMALIZED: &str = "
+    <ir_version: 10, opset_import: [\"\" : 21]>
+    g (float[N,5,6] x) => (float[N,5,6] y)
+    <float[6,8] a = normal(seed=1), float[8] s = normal(seed=2), float[8] t = normal(seed=3), float[8,6] b = normal(seed=4),
+     float[8] s2 = normal(seed=5), float[8] t2 = normal(seed=6), int64[3] back = {0, 2, 1}>
+    {
+      h = MatMul(x, a)
+      n = LayerNormalization(h, s, t)
+      r = Add(n, h)
+      c = Transpose<perm = [0, 2, 1]>(r)
+      m = GroupNormalization<num_groups = 2>(c, s2, t2)
+      d = Transpose<perm = [0, 2, 1]>(m)
+      y = MatMul(d, b)
+    }";
+
+#[test]
+fn normalizations_pin_channels_unless_they_may_follow() {
+    insta::assert_snapshot!(pruned("ratio=0.5", NORMALIZED), @"
+    a: input `x` of the graph
+    s: LayerNormalization `n`: statistics are taken along the axis
+    s: LayerNormalization `n`: statistics are taken along the axis
+    b: output `y` of the graph
+    ");
+    insta::assert_snapshot!(pruned("ratio=0.5, through-norm=true", NORMALIZED), @"
+    a: float[6,4]
+    s: float[4]
+    t: float[4]
+    b: float[4,6]
+    s2: float[4]
+    t2: float[4]
+    back: int64[3]
+    h = MatMul: float[N,5,4]
+    n = LayerNormalization: float[N,5,4]
+    r = Add: float[N,5,4]
+    c = Transpose: float[N,4,5]
+    m = GroupNormalization: float[N,4,5]
+    d = Transpose: float[N,5,4]
+    y = MatMul: float[N,5,6]
+    ");
+}
+
 #[test]
 fn the_same_request_gives_the_same_plan() {
     let graph = "

@@ -7,6 +7,8 @@
 pub(crate) mod slices;
 mod stated;
 
+pub(crate) use stated::changes as node_changes;
+
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;

@@ -13,7 +13,7 @@ use onnxpress_ops::table;
 use super::{Change, Left};
 
 /// Collects what must change in a node. An answer of `Err` says why it cannot follow.
-pub(super) fn changes(
+pub(crate) fn changes(
     graph: &Graph,
     id: NodeId,
     coupling: &Coupling,
