@@ -6,7 +6,7 @@
 
 use onnxpress_ir::Model;
 
-use super::{chain, control, fusion, noop, shape, weights};
+use super::{chain, control, fusion, layout, noop, shape, weights};
 use crate::fold_constants::{ConstantToInitializer, FoldConstant};
 use crate::options::ByteSize;
 use crate::pass::{Decline, Pass, PassCx, PassError};
@@ -30,6 +30,8 @@ const FAMILIES: &[&[&dyn AnyRule]] = &[
     weights::RULES,
     // What the standard has an operator for.
     fusion::RULES,
+    // What stands in another order of axes.
+    layout::RULES,
 ];
 
 crate::options! {
