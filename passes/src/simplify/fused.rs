@@ -91,6 +91,13 @@ impl Fused {
         self.saved
     }
 
+    /// Another value for an operand, which was not there when this was made.
+    pub(super) fn set_operand(&mut self, index: usize, value: ValueId) {
+        if let Some(operand) = self.reads.get_mut(index) {
+            *operand = Reads::Value(value);
+        }
+    }
+
     /// Carries it out.
     ///
     /// # Errors

@@ -16,11 +16,13 @@ mod fuse_comparison;
 mod fuse_elementwise;
 mod fuse_into_reduction;
 mod fuse_layer_normalization;
+mod fuse_rotary_embedding;
 mod fuse_softmax;
 mod heads;
 mod normalized;
 mod pattern;
 mod reduce_pooled_axes;
+mod rotation;
 
 pub use attention_of_packed_heads::AttentionOfPackedHeads;
 pub use fuse_attention::FuseAttention;
@@ -31,6 +33,7 @@ pub use fuse_comparison::FuseComparison;
 pub use fuse_elementwise::FuseElementwise;
 pub use fuse_into_reduction::FuseIntoReduction;
 pub use fuse_layer_normalization::FuseLayerNormalization;
+pub use fuse_rotary_embedding::FuseRotaryEmbedding;
 pub use fuse_softmax::FuseSoftmax;
 pub use reduce_pooled_axes::ReducePooledAxes;
 
@@ -46,6 +49,7 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &FuseIntoReduction,
     &ReducePooledAxes,
     &FuseComparison,
+    &FuseRotaryEmbedding,
     &FuseAttention,
     &AttentionOfPackedHeads,
     &FuseClip,

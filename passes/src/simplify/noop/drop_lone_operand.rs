@@ -1,7 +1,7 @@
 //! Drops operators that combine any number of operands where there is one.
 //!
 //! Before `y = Concat(x)`, or `Sum`, `Max`, `Min`, `Mean` of one operand, or a `Split` into one part; after, every reader of `y`
-//! reads `x`.
+//! reads `x`. A `Split` is one into one part too where the first is the whole and nothing reads the others.
 //! Fires if `x` can have the name of a graph output that gives `y` out.
 //! Exact: one operand is its own sum, mean, greatest, and all there is to put together. Ends: one node fewer each time.
 
@@ -22,7 +22,10 @@ impl Rule for DropLoneOperand {
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Bypass> {
         let node = cx.node(root)?;
         let is_split = node.node.is("Split");
-        let lone = if is_split { node.node.port_count() == 1 } else { node.operand_count() == 1 };
+        let lone = match is_split {
+            true => (1..node.node.port_count() as u32).all(|port| !cx.is_read(root.port(port))),
+            false => node.operand_count() == 1,
+        };
         if !lone || is_split && !cx.same_shape(cx.operand(root, 0)?, root.port(0)) {
             return Err(Miss::NotHere);
         }
