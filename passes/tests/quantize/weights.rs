@@ -39,6 +39,32 @@ fn layers_read_their_weights_through_dequantize_linear() {
 
 #[test]
 fn one_scale_for_all_and_a_zero_point() {
+    insta::assert_snapshot!(proven("quantize-weights{form=cast, symmetric=false, rounding=mse}", LAYERS), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,3,8,8] x) => (float[N,16,10] y)
+    <
+      uint8[16,3,3,3] w_quantized = elided("sha256:ba70a76b06850c7d"),
+      float[16,1,1,1] w_scale = {0.014063831, 0.01633807, 0.012296217, 0.013354565, 0.013829179, 0.014978849, 0.016776087, 0.014035318, 0.016490893, 0.01434315, 0.016228732, 0.01765289, 0.012028117, 0.0131878285, 0.016074559, 0.011932776},
+      float[16,1,1,1] w_zero_point = {153, 110, 143, 117, 138, 165, 144, 145, 114, 150, 129, 118, 120, 94, 102, 164},
+      float[16] b = {0.5802847, -1.4953256, 0.42665341, 0.16854794, -0.7854995, -0.3418555, -0.114983596, 0.95487213, 1.3025413, 0.5168173, -0.6690302, 0.806894, -0.2736855, -0.47230572, 1.3611885, -1.6060044},
+      uint8[36,10] m_quantized = elided("sha256:67c492e14b173eb1"),
+      float[10] m_scale = {0.016292417, 0.01488652, 0.013639925, 0.015840085, 0.019176478, 0.017332848, 0.025566362, 0.018762408, 0.01732942, 0.018046405},
+      float[10] m_zero_point = {115, 150, 156, 142, 120, 169, 85, 134, 127, 139},
+      float[4,1,1,1] tiny = {1.2357849, -0.33475664, 1.0486782, 0.70084286}
+    >
+    {
+      cast = Cast <to = 1> (w_quantized)
+      sub = Sub(cast, w_zero_point)
+      w = Mul(sub, w_scale)
+      c = Conv(x, w, b)
+      cast_1 = Cast <to = 1> (m_quantized)
+      sub_1 = Sub(cast_1, m_zero_point)
+      m = Mul(sub_1, m_scale)
+      shape = Constant <value = int64[3] {-1, 16, 36}> ()
+      s = Reshape(c, shape)
+      y = MatMul(s, m)
+    }
+    "#);
     insta::assert_snapshot!(proven("quantize-weights{granularity=tensor, symmetric=false, only=[w], rounding=mse}", LAYERS), @r#"
     <ir_version: 8, opset_import: ["" : 17]>
     g (float[N,3,8,8] x) => (float[N,16,10] y)
@@ -125,10 +151,10 @@ fn rows_become_floats_behind_the_lookup() {
       float[24] table_scale = elided("sha256:e38fb2ff4da63999")
     >
     {
-      e_quantized = Gather(table_quantized, at)
-      e = DequantizeLinear <axis = -1> (e_quantized, table_scale)
       y_quantized = Gather(table_quantized, at)
       y = DequantizeLinear <axis = -1> (y_quantized, table_scale)
+      e_quantized = Gather(table_quantized, at)
+      e = DequantizeLinear <axis = -1> (e_quantized, table_scale)
       z = Neg(e)
     }
     notice: output `z`: its type is not declared
@@ -287,7 +313,7 @@ fn what_has_to_stay_is_listed() {
       n = MatMul(x, bad)
     }
     left: out: a graph output gives it out
-    left: wide: DequantizeLinear gives no double
+    left: wide: nothing makes double of codes
     left: added: Add reads it, which multiplies no matrix by it
     left: open: callers may give another value
     left: bad: it holds a NaN or an infinity

@@ -2,7 +2,8 @@
 //!
 //! Which constants are weights, and along which axis their output channels run, [`sites`] reads off the data sheets. A
 //! [`Scheme`] says in what type and how to round, a [`Granularity`] how many scales there are; [`quantize`] chooses scales and
-//! zero points and makes the codes. [`dequantizing`] puts them into a graph, under names that derive from the weight's.
+//! zero points and makes the codes. [`parts`] puts them into a graph, under
+//! names that derive from the weight's, for [`node`] to read.
 //!
 //! The loops over elements are in [`kernel`], over segments that [`layout`] cuts; everything else is bookkeeping. Results do
 //! not depend on the number of threads: a scale is chosen by one thread, from its elements in their order.
@@ -16,7 +17,7 @@ mod scheme;
 mod sites;
 
 pub(crate) use layout::Granularity;
-pub(crate) use place::{Parts, Written, dequantizing, node, oldest_opset, parts};
+pub(crate) use place::{Parts, Written, node, oldest_opset, parts};
 pub(crate) use quantized::{Quantized, quantize};
 pub use scheme::Rounding;
 pub(crate) use scheme::{Refusal, Scheme};

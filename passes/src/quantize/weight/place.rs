@@ -1,6 +1,6 @@
 //! Codes in a graph: the constants and the node that makes floats of them, and the version that the node needs.
 
-use onnxpress_ir::{Attr, Carried, ConstantForm, DType, Edit, EditError, Name, Node, ValueId};
+use onnxpress_ir::{Attr, Carried, ConstantForm, DType, Edit, Name, Node, ValueId};
 use onnxpress_ops::schema;
 
 use super::{Granularity, Quantized};
@@ -52,20 +52,6 @@ pub(crate) fn parts(edit: &mut Edit<'_>, name: Option<&Name>, it: &Quantized, wr
         scale: add("_scale", &it.scale),
         zero_point: it.zero_point.as_ref().map(|zeros| add("_zero_point", zeros)),
     }
-}
-
-/// Adds a `DequantizeLinear` of codes that have these scales; answers its output.
-///
-/// # Errors
-/// Where they do not fit each other: a defect.
-pub(crate) fn dequantizing(
-    edit: &mut Edit<'_>,
-    codes: ValueId,
-    parts: &Parts,
-    granularity: Granularity,
-) -> Result<ValueId, EditError> {
-    let operands: Vec<ValueId> = std::iter::once(codes).chain(parts.parameters()).collect();
-    edit.add(node(granularity), &operands)
 }
 
 /// The node, to be given codes, scales and zero points.

@@ -1,21 +1,19 @@
 //! From options to a list of weights with their codes, from the list to the model and its witness.
 
-use onnxpress_ir::{Attr, Edit, EditError, Graph, Model, NodeId, Tensor, Use};
-use onnxpress_ops::infer::{self, Standard};
+use onnxpress_ir::{Graph, Model, Tensor};
+use onnxpress_ops::infer;
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::table;
 use rayon::prelude::*;
 
-use super::candidates::{Weight, Weights, bytes_of_codes, inside, part, tensor};
-use super::opset;
-use super::options::{Granularity as Asked, QuantizeWeights};
+use super::candidates::{Weight, Weights, bytes_of_codes, part_mut, tensor};
+use super::options::{Form, Granularity as Asked, QuantizeWeights};
 use super::plan::{Left, Plan, PlanError, Planned, SCHEMA, axis_and_block};
+use super::{decode, opset, put};
 use crate::calls::each_node;
 use crate::digest;
 use crate::pass::{Pass, PassCx, PassError};
-use crate::quantize::weight::{
-    self, Granularity, Quantized, Refusal, Scheme, Written, dequantizing, oldest_opset, parts,
-};
+use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, oldest_opset};
 use crate::reading_across::graph_at;
 use crate::rewrite::file_size;
 
@@ -23,14 +21,15 @@ const NAME: &str = QuantizeWeights::NAME;
 
 /// A weight that is to be quantized, by its place in the list, and how.
 #[derive(Debug, Clone, Copy)]
-struct Order {
-    weight: usize,
-    scheme: Scheme,
-    granularity: Granularity,
-}
-
-fn broken(error: &EditError) -> PassError {
-    PassError::Broken(error.to_string())
+pub(in crate::quantize) struct Order {
+    /// Its place.
+    pub(in crate::quantize) weight: usize,
+    /// In what type, and how it is rounded.
+    pub(in crate::quantize) scheme: Scheme,
+    /// How scales lie.
+    pub(in crate::quantize) granularity: Granularity,
+    /// What makes floats of the codes.
+    pub(in crate::quantize) form: Form,
 }
 
 /// Does what the options ask for, and says what was done.
@@ -41,7 +40,7 @@ pub(super) fn run(
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
     let weights = Weights::of(model);
-    let wanted = weights.wanted(options, cx)?;
+    let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
     let mut orders = orders(options, options.granularity, model, &weights, &wanted, cx);
     let before = cx.declines().len();
     let (mut result, mut from, mut to) = raised(model, &orders, &weights, cx)?;
@@ -63,7 +62,8 @@ pub(super) fn run(
     for (name, reason) in &weights.others {
         cx.declined(NAME, name.clone(), reason.clone());
     }
-    let taken = carry_out(&orders, &weights, model, &mut result, cx)?;
+    let mut witness = model.clone();
+    let taken = carry_out(&orders, &weights, (model, &mut result, &mut witness), NAME, cx)?;
     let digest = if cx.request.plans { digest::of(model) } else { String::new() };
     if cx.request.plans {
         let layers = taken.iter().map(|order| planned(model, &weights, order)).collect();
@@ -78,8 +78,15 @@ pub(super) fn run(
     if from < to {
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
-    *model = result;
+    finish(model, result, witness, taken.len(), cx);
     Ok(())
+}
+
+fn finish(model: &mut Model, mut result: Model, witness: Model, taken: usize, cx: &mut PassCx<'_>) {
+    infer::model(&mut result);
+    cx.applied(NAME, taken);
+    cx.set_witness(witness);
+    *model = result;
 }
 
 /// Repeats what a plan says, on the model that it was made for.
@@ -99,7 +106,9 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
         }
     }
     let declined = cx.declines().len();
-    let taken = carry_out(&orders, &weights, model, &mut result, cx).map_err(|error| error.to_string())?;
+    let mut witness = model.clone();
+    let taken = carry_out(&orders, &weights, (model, &mut result, &mut witness), NAME, cx);
+    let taken = taken.map_err(|error| error.to_string())?;
     if let Some(decline) = cx.declines().get(declined) {
         return Err(format!("weight `{}`: {}", decline.site, decline.reason));
     }
@@ -110,7 +119,7 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
     cx.set_plan(&plan);
-    *model = result;
+    finish(model, result, witness, taken.len(), cx);
     Ok(())
 }
 
@@ -135,7 +144,7 @@ fn ordered(plan: &Plan, digest: &str, model: &Model, weights: &Weights) -> Resul
         if !seen.insert(id) {
             return Err(PlanError::Twice { id, tensor });
         }
-        Ok(Order { weight: id, scheme: planned.scheme()?, granularity: planned.granularity() })
+        Ok(Order { weight: id, scheme: planned.scheme()?, granularity: planned.granularity(), form: planned.form()? })
     };
     plan.layers.iter().map(one).collect()
 }
@@ -152,12 +161,13 @@ fn planned(model: &Model, weights: &Weights, order: &Order) -> Planned {
         block,
         symmetric: order.scheme.symmetric,
         rounding: order.scheme.rounding.text().to_owned(),
+        form: order.form.text().to_owned(),
         bytes: tensor(model, weight).map_or((0, 0), |(tensor, name)| bytes(tensor, name, order)),
     }
 }
 
 /// Bytes of a weight before and after.
-fn bytes(tensor: &Tensor, name: Option<&onnxpress_ir::Name>, order: &Order) -> (usize, usize) {
+pub(in crate::quantize) fn bytes(tensor: &Tensor, name: Option<&onnxpress_ir::Name>, order: &Order) -> (usize, usize) {
     let before = file_size::new_tensor(tensor, name, file_size::Written::Initializer);
     let zeros = !order.scheme.symmetric || matches!(order.scheme.dtype.kind(), onnxpress_ir::Kind::Unsigned);
     (before, bytes_of_codes(tensor, name, order.scheme.dtype, order.granularity, zeros))
@@ -177,12 +187,12 @@ fn orders(
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
         let granularity = weight.granularity(tensor.dims(), asked);
-        let order = Order { weight: index, scheme: options.scheme(), granularity };
+        let order = Order { weight: index, scheme: options.scheme(), granularity, form: options.form };
         let (before, after) = bytes(tensor, name, &order);
         if after >= before {
             cx.declined(NAME, weight.label(), "codes and scales take no less than the weight");
-        } else if oldest_opset(order.scheme.dtype, tensor.dtype(), granularity).is_none() {
-            cx.declined(NAME, weight.label(), format!("DequantizeLinear gives no {}", tensor.dtype()));
+        } else if needed(model, weights, &order).is_none() {
+            cx.declined(NAME, weight.label(), format!("nothing makes {} of codes", tensor.dtype()));
         } else {
             orders.push(order);
         }
@@ -193,7 +203,10 @@ fn orders(
 /// The version of the standard that an order needs.
 fn needed(model: &Model, weights: &Weights, order: &Order) -> Option<i64> {
     let (tensor, _) = tensor(model, &weights.list[order.weight])?;
-    oldest_opset(order.scheme.dtype, tensor.dtype(), order.granularity)
+    match order.form {
+        Form::Dequantize => oldest_opset(order.scheme.dtype, tensor.dtype(), order.granularity),
+        Form::Cast => decode::oldest_opset(order.scheme.dtype, tensor.dtype()),
+    }
 }
 
 /// The model in the version of the standard that orders need, or as far as it goes; and its version before and after.
@@ -209,13 +222,16 @@ fn raised(
     Ok((result, from, to))
 }
 
-/// Quantizes weights of `model` and puts them into `result`, the same in a newer version; hands over the witness. Answers those
-/// that were not declined.
-fn carry_out(
+/// Quantizes weights of a model, and puts them into `result`, the same model or that in a newer version, and what they stand for
+/// into `witness`. Answers those that were not declined.
+///
+/// # Errors
+/// Where the graph does not take what is made: a defect.
+pub(in crate::quantize) fn carry_out(
     orders: &[Order],
     weights: &Weights,
-    model: &Model,
-    result: &mut Model,
+    (model, result, witness): (&Model, &mut Model, &mut Model),
+    pass: &'static str,
     cx: &mut PassCx<'_>,
 ) -> Result<Vec<Order>, PassError> {
     let made: Vec<Result<Quantized, Refusal>> = orders
@@ -225,110 +241,38 @@ fn carry_out(
             None => Err(Refusal::Empty),
         })
         .collect();
-    let (mut taken, mut witness) = (Vec::new(), model.clone());
+    let mut taken = Vec::new();
     for (order, made) in orders.iter().zip(made) {
         let weight = &weights.list[order.weight];
         let quantized = match made {
             Ok(quantized) => quantized,
             Err(refusal) => {
-                cx.declined(NAME, weight.label(), refusal.to_string());
+                cx.declined(pass, weight.label(), refusal.to_string());
                 continue;
             }
         };
-        let stays = inside(part(result, weight.function), &weight.site.path)
-            .and_then(|graph| graph.constant(weight.site.constant.port(0)))
-            .is_some_and(|found| tensor(model, weight).is_some_and(|(tensor, _)| tensor.same_as(found)));
+        let stays = tensor(result, weight)
+            .is_some_and(|(found, _)| tensor(model, weight).is_some_and(|(tensor, _)| tensor.same_as(found)));
         if !stays {
-            cx.declined(NAME, weight.label(), "a newer opset writes it in another way");
+            cx.declined(pass, weight.label(), "a newer opset writes it in another way");
             continue;
         }
-        round(&mut witness, weight, &quantized)?;
-        let body = match weight.function {
-            None => &mut result.graph,
-            Some(place) => &mut result.functions[place].body,
-        };
-        let graph = graph_at(body, &weight.site.path);
+        put::round(graph_of(witness, weight), weight, &quantized, pass)?;
         let behind = weight.is_behind_lookup(order.scheme.dtype);
-        put(graph, weight.site.constant, &quantized, behind).map_err(|error| broken(&error))?;
+        let placed = put::Placing { pass, form: order.form, behind };
+        placed.put(graph_of(result, weight), weight.site.constant, &quantized)?;
         taken.push(*order);
-    }
-    if !taken.is_empty() {
-        infer::model(result);
-        cx.applied(NAME, taken.len());
-        cx.set_witness(witness);
     }
     Ok(taken)
 }
 
-/// Gives the weight the numbers that its codes stand for.
-fn round(witness: &mut Model, weight: &Weight, quantized: &Quantized) -> Result<(), PassError> {
-    let quantized = quantized.clone();
-    let (dtype, dims) = (quantized.scale.dtype(), quantized.codes.dims().to_vec());
-    let rounded = Tensor::deferred(dtype, &dims, move || {
-        let made = quantized.dequantized().ok().and_then(|tensor| tensor.bytes().cloned());
-        made.expect("codes and scales that were made together fit each other")
-    });
-    let rounded = rounded.map_err(|error| PassError::Broken(error.to_string()))?;
-    let body = match weight.function {
-        None => &mut witness.graph,
-        Some(place) => &mut witness.functions[place].body,
-    };
-    let mut edit = Edit::new(graph_at(body, &weight.site.path), &Standard, NAME, &[]);
-    edit.set_constant(weight.site.constant, rounded);
-    edit.commit();
-    Ok(())
-}
-
-/// Puts codes in the place of a weight, and a `DequantizeLinear` behind them or, with `behind`, behind the lookups in them.
-fn put(graph: &mut Graph, constant: NodeId, quantized: &Quantized, behind: bool) -> Result<(), EditError> {
-    let value = constant.port(0);
-    let mut readers: Vec<Use> = graph.readers(value).collect();
-    // The first of the readers lends its place in the file.
-    readers.reverse();
-    let name = graph.port(value).name.clone();
-    let written = match graph.vertex(constant) {
-        onnxpress_ir::Vertex::Constant(constant) => Written::like(&constant.form),
-        _ => Written::AsUsual,
-    };
-    let from: Vec<NodeId> = readers.first().map(|reading| reading.node).into_iter().collect();
-    let mut edit = Edit::new(graph, &Standard, NAME, &from);
-    let made = parts(&mut edit, name.as_ref(), quantized, written);
-    if behind {
-        for reading in readers {
-            look_up(&mut edit, reading.node, &made, quantized)?;
-        }
-    } else {
-        let floats = dequantizing(&mut edit, made.codes, &made, quantized.granularity)?;
-        edit.replace(value, floats)?;
-    }
-    edit.remove(constant);
-    edit.commit();
-    Ok(())
-}
-
-/// Looks codes up in the place of floats, and makes floats of those.
-fn look_up(edit: &mut Edit<'_>, lookup: NodeId, made: &weight::Parts, quantized: &Quantized) -> Result<(), EditError> {
-    let Some(node) = edit.graph().node(lookup) else { return Ok(()) };
-    let (mut node, old) = (node.clone(), lookup.port(0));
-    let name = node.ports().first().and_then(|port| port.name.as_ref());
-    let port = onnxpress_ir::Port { name: name.map(|name| name.suffixed("_quantized")), ..Default::default() };
-    node = node.with_ports([port]);
-    let mut operands: Vec<_> = edit.graph().operands(lookup).collect();
-    operands[0] = Some(made.codes);
-    let codes = edit.add_node(node, &operands)?.port(0);
-    let floats = dequantizing(edit, codes, made, quantized.granularity)?;
-    if matches!(quantized.granularity, Granularity::Channel(_)) {
-        // The lookup puts other axes in front; the last stays the last.
-        edit.set_attr(floats.node, Attr::int("axis", -1));
-        edit.refresh(floats.node)?;
-    }
-    edit.replace(old, floats)?;
-    edit.remove(lookup);
-    Ok(())
+/// The graph that a weight is in.
+fn graph_of<'m>(model: &'m mut Model, weight: &Weight) -> &'m mut Graph {
+    graph_at(part_mut(model, weight.function), &weight.site.path)
 }
 
 /// Says so where nothing is left to do because it was done before.
-fn notice_quantized(model: &Model, cx: &mut PassCx<'_>) {
+pub(in crate::quantize) fn notice_quantized(model: &Model, cx: &mut PassCx<'_>) {
     let (mut count, mut first) = (0usize, None);
     let bodies = model.functions.iter().map(|function| &function.body);
     for graph in std::iter::once(&model.graph).chain(bodies) {

@@ -2,9 +2,9 @@
 
 use onnxpress_ir::{Callables, DType, Graph, Model, Name, NodeId, Tensor, Vertex};
 
-use super::options::{Granularity as Asked, QuantizeWeights};
+use super::options::Granularity as Asked;
 use crate::options::Pattern;
-use crate::pass::{Pass, PassCx, PassError};
+use crate::pass::{PassCx, PassError};
 use crate::quantize::weight::{Granularity, Role, Site, node, sites};
 use crate::reading_across::Path;
 use crate::rewrite::file_size::{self, NEW_NAME, Written};
@@ -14,36 +14,44 @@ const WORTH_A_WORD: usize = 1024;
 
 /// A weight of a model.
 #[derive(Debug, Clone)]
-pub(super) struct Weight {
+pub(in crate::quantize) struct Weight {
     /// The function in whose body it is; `None` in the main graph.
-    pub(super) function: Option<usize>,
+    pub(in crate::quantize) function: Option<usize>,
     /// Where, and what it is read as.
-    pub(super) site: Site,
+    pub(in crate::quantize) site: Site,
 }
 
 /// All weights of a model, in its order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Weights {
-    pub(super) list: Vec<Weight>,
+pub(in crate::quantize) struct Weights {
+    pub(in crate::quantize) list: Vec<Weight>,
     /// Constants of some size that are no weights: their names and why.
-    pub(super) others: Vec<(String, String)>,
+    pub(in crate::quantize) others: Vec<(String, String)>,
 }
 
 /// The main graph, or the body of a function.
-pub(super) fn part(model: &Model, function: Option<usize>) -> &Graph {
+pub(in crate::quantize) fn part(model: &Model, function: Option<usize>) -> &Graph {
     match function {
         None => &model.graph,
         Some(place) => &model.functions[place].body,
     }
 }
 
+/// The same, to be changed.
+pub(in crate::quantize) fn part_mut(model: &mut Model, function: Option<usize>) -> &mut Graph {
+    match function {
+        None => &mut model.graph,
+        Some(place) => &mut model.functions[place].body,
+    }
+}
+
 /// The graph at the end of a path.
-pub(super) fn inside<'g>(graph: &'g Graph, path: &Path) -> Option<&'g Graph> {
+pub(in crate::quantize) fn inside<'g>(graph: &'g Graph, path: &Path) -> Option<&'g Graph> {
     path.iter().try_fold(graph, |graph, &(holder, index)| graph.node(holder)?.subgraphs().nth(index))
 }
 
 /// The tensor of a weight, and its name.
-pub(super) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tensor, Option<&'m Name>)> {
+pub(in crate::quantize) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tensor, Option<&'m Name>)> {
     let graph = inside(part(model, weight.function), &weight.site.path)?;
     let constant = weight.site.constant.port(0);
     Some((graph.constant(constant)?, graph.port(constant).name.as_ref()))
@@ -51,7 +59,7 @@ pub(super) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tenso
 
 impl Weights {
     /// Of a model whose types are inferred.
-    pub(super) fn of(model: &Model) -> Self {
+    pub(in crate::quantize) fn of(model: &Model) -> Self {
         let functions = Callables::of(&model.functions);
         let mut weights = Self::default();
         for function in std::iter::once(None).chain((0..model.functions.len()).map(Some)) {
@@ -77,9 +85,18 @@ impl Weights {
     }
 
     /// The weights that patterns allow, by their place in the list; the others are declined.
-    pub(super) fn wanted(&self, options: &QuantizeWeights, cx: &mut PassCx<'_>) -> Result<Vec<usize>, PassError> {
+    ///
+    /// # Errors
+    /// Where a pattern matches nothing.
+    pub(in crate::quantize) fn wanted(
+        &self,
+        keep: &[Pattern],
+        only: &[Pattern],
+        pass: &'static str,
+        cx: &mut PassCx<'_>,
+    ) -> Result<Vec<usize>, PassError> {
         let named = |pattern: &Pattern, weight: &Weight| weight.site.names.iter().any(|name| pattern.matches(name));
-        for pattern in options.keep.iter().chain(&options.only) {
+        for pattern in keep.iter().chain(only) {
             if !self.list.iter().any(|weight| named(pattern, weight)) {
                 return Err(PassError::Request(format!("the pattern `{pattern}` matches no weight and no layer")));
             }
@@ -88,15 +105,15 @@ impl Weights {
         for (index, weight) in self.list.iter().enumerate() {
             let reason = if weight.site.given_out {
                 "a graph output gives it out"
-            } else if options.keep.iter().any(|pattern| named(pattern, weight)) {
+            } else if keep.iter().any(|pattern| named(pattern, weight)) {
                 "`keep` names it"
-            } else if !options.only.is_empty() && !options.only.iter().any(|pattern| named(pattern, weight)) {
+            } else if !only.is_empty() && !only.iter().any(|pattern| named(pattern, weight)) {
                 "`only` does not name it"
             } else {
                 wanted.push(index);
                 continue;
             };
-            cx.declined(QuantizeWeights::NAME, weight.label(), reason);
+            cx.declined(pass, weight.label(), reason);
         }
         Ok(wanted)
     }
@@ -113,12 +130,12 @@ fn unread_as_weight(graph: &Graph, constant: NodeId) -> String {
 
 impl Weight {
     /// How messages call it.
-    pub(super) fn label(&self) -> String {
+    pub(in crate::quantize) fn label(&self) -> String {
         self.site.names.first().cloned().unwrap_or_default()
     }
 
     /// How scales are to lie over it.
-    pub(super) fn granularity(&self, dims: &[usize], asked: Asked) -> Granularity {
+    pub(in crate::quantize) fn granularity(&self, dims: &[usize], asked: Asked) -> Granularity {
         let axis = match (asked, &self.site.role) {
             (Asked::Tensor, _) => None,
             // Behind the lookup scales can only lie along axes that are left as they are.
@@ -133,14 +150,14 @@ impl Weight {
     }
 
     /// Whether floats are made behind the lookup.
-    pub(super) fn is_behind_lookup(&self, codes: DType) -> bool {
+    pub(in crate::quantize) fn is_behind_lookup(&self, codes: DType) -> bool {
         // Runtimes look up no elements of less than a byte.
         self.site.only_looked_up && codes.bits() >= 8
     }
 }
 
-/// About how many bytes codes, scales and the node behind them take.
-pub(super) fn bytes_of_codes(
+/// About how many bytes codes, scales and the nodes behind them take.
+pub(in crate::quantize) fn bytes_of_codes(
     weight: &Tensor,
     name: Option<&Name>,
     dtype: DType,

@@ -1,14 +1,19 @@
-//! `quantize-weights`: weights in few bits, which `DequantizeLinear` makes floats of again.
+//! `quantize-weights`: weights in few bits, of which `DequantizeLinear` or its like makes floats again.
 //!
 //! Activations stay what they are, so no data is needed, and the file shrinks by as much as the weights do. What is a weight,
 //! and how it is written in few bits, is [`super::weight`]'s business. Here the weights are chosen (`candidates`), the model is
-//! brought to a version of the standard that can say it (`opset`), what is decided is written down (`plan`), and done (`apply`).
+//! brought to a version of the standard that can say it (`opset`), what is decided is written down (`plan`), and done (`apply`, `put`).
 
 mod apply;
 mod candidates;
+mod decode;
 mod opset;
 mod options;
 mod plan;
+mod put;
 
 pub(crate) use apply::apply_plan;
-pub use options::{Bits, Granularity, QuantizeWeights};
+pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
+pub(super) use candidates::{Weights, inside, part, part_mut, tensor};
+pub(super) use opset::raise;
+pub use options::{Bits, Form, Granularity, QuantizeWeights};

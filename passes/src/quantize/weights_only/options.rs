@@ -29,8 +29,18 @@ crate::option_enum! {
     }
 }
 
+crate::option_enum! {
+    /// What makes floats of codes.
+    pub enum Form {
+        /// `DequantizeLinear`, from opset 10 on: runtimes keep the codes in memory and decode them in every run, or compute with them.
+        Dequantize,
+        /// `Cast` and `Mul`, in any opset: runtimes decode them once, when they load the model, and run as fast as before.
+        Cast,
+    }
+}
+
 crate::options! {
-    /// Writes weights in few bits, and a `DequantizeLinear` behind them.
+    /// Writes weights in few bits, and behind them what makes floats of the codes.
     ///
     /// Weights are constants that layers multiply by (`Conv`, `ConvTranspose`, `Gemm`, `MatMul`, `Einsum`, `LSTM`, `GRU` and
     /// others) and tables in which `Gather` looks up, in subgraphs and functions too. A weight that is shared is written once
@@ -49,6 +59,8 @@ crate::options! {
         symmetric: bool = true,
         /// How a scale is found.
         rounding: Rounding = Rounding::Nearest,
+        /// What makes floats of codes.
+        form: Form = Form::Dequantize,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
         keep: Vec<Pattern> = Vec::new(),
         /// Only weights of such a name; all, where none is given.

@@ -3,6 +3,7 @@
 use onnxpress_ir::DType;
 use serde::{Deserialize, Serialize};
 
+use super::options::Form;
 use crate::quantize::weight::{Granularity, Rounding, Scheme};
 
 /// The number of the format.
@@ -31,9 +32,16 @@ pub(super) struct Planned {
     pub(super) symmetric: bool,
     /// How the scale is found.
     pub(super) rounding: String,
+    /// What makes floats of the codes.
+    #[serde(default = "usual_form")]
+    pub(super) form: String,
     /// Bytes before and after.
     #[serde(default)]
     pub(super) bytes: (usize, usize),
+}
+
+fn usual_form() -> String {
+    Form::Dequantize.text().to_owned()
 }
 
 /// A weight that stays.
@@ -89,6 +97,13 @@ impl Planned {
         let rounding = Rounding::ALL.into_iter().find(|rounding| rounding.text() == self.rounding);
         let rounding = rounding.ok_or_else(|| word("way to round", &self.rounding))?;
         Ok(Scheme { dtype, symmetric: self.symmetric, reduce_range: false, rounding })
+    }
+
+    /// What makes floats of the codes.
+    pub(super) fn form(&self) -> Result<Form, PlanError> {
+        let found = Form::ALL.into_iter().find(|form| form.text() == self.form);
+        let (tensor, found_word) = (self.tensor.clone(), self.form.clone());
+        found.ok_or(PlanError::Word { tensor, what: "form", found: found_word })
     }
 
     /// How scales lie.

@@ -1,0 +1,11 @@
+//! `quantize-dynamic`: matrix products over whole numbers, whose activations are quantized in every run.
+//!
+//! `DynamicQuantizeLinear` takes the range of an activation as it is, so no data is needed. Which layers can multiply whole
+//! numbers is `layers`' to find; `product` writes them, and beside them the witness.
+
+mod layers;
+mod options;
+mod product;
+mod run;
+
+pub use options::{Convolutions, QuantizeDynamic};
