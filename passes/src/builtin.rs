@@ -30,6 +30,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::specialize::InitializersAsConstants>()?;
     passes.register::<crate::prune_channels::PruneChannels>()?;
     passes.register::<crate::prune_channels::ApplyPlan>()?;
+    passes.register::<crate::quantize::Quantize>()?;
     passes.register::<crate::quantize::QuantizeWeights>()?;
     passes.register::<crate::quantize::QuantizeDynamic>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;

@@ -367,7 +367,8 @@ crate::options! {
     /// Applies a plan that a pass wrote, to the same model, with the same result.
     ///
     /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
-    /// `layers` says which weights are written in few bits, and how.
+    /// `layers` says which weights are written in few bits, and how; of `quantize`, `scale` and `zero_point` of a value what its
+    /// codes mean, and layers and values that are taken out stay in float.
     pub struct ApplyPlan {
         /// The plan, as `--plan-out` wrote it.
         file: String = String::new(),
@@ -392,6 +393,10 @@ impl Pass for ApplyPlan {
             |pass: &str| plan.get("pass").and_then(|text| text.as_str()).is_some_and(|text| text.starts_with(pass));
         if made_by(crate::quantize::QuantizeWeights::NAME) {
             return crate::quantize::apply_plan(plan, model, cx).map_err(fail);
+        }
+        if made_by(&format!("{}{{", crate::quantize::Quantize::NAME)) {
+            let plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
+            return crate::quantize::calibrated::apply_plan(&plan, model, cx).map_err(fail);
         }
         let plan: Plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);

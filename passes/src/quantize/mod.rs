@@ -1,10 +1,14 @@
 //! Quantization: whole numbers of few bits in the place of floats.
 
+pub mod calibrated;
 mod dynamic;
+pub(crate) mod range;
 pub(crate) mod weight;
 mod weights_only;
 
+pub use calibrated::Quantize;
 pub use dynamic::{Convolutions, QuantizeDynamic};
+pub use range::Calibration;
 pub use weight::Rounding;
 pub(crate) use weights_only::apply_plan;
 pub use weights_only::{Bits, Form, Granularity, QuantizeWeights};

@@ -206,3 +206,29 @@ impl Level<'_> {
         }
     }
 }
+
+/// Brings a model at least to a version, where something needs it. Answers the version that it is in then.
+///
+/// # Errors
+/// What stands in the way; the model is as it was.
+pub(crate) fn reach(model: &mut Model, to: i64) -> Result<i64, String> {
+    let Some(oldest) = parts(model).filter_map(|graph| graph.opsets.version(b"")).min() else {
+        return Err("the model has no operator of the standard".to_owned());
+    };
+    if oldest >= to {
+        return Ok(oldest);
+    }
+    if oldest < OLDEST {
+        return Err(format!("opset {oldest} is older than {OLDEST}, where upgrades begin"));
+    }
+    let mut attempt = model.clone();
+    match upgrade(&mut attempt, to) {
+        Ok(_) => {
+            *model = attempt;
+            Ok(to)
+        }
+        Err(blocked) => {
+            Err(blocked.by.into_iter().map(|(site, reason)| format!("{site}: {reason}")).collect::<Vec<_>>().join("; "))
+        }
+    }
+}

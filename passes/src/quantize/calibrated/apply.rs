@@ -1,0 +1,165 @@
+//! The run: from a request to a plan, from a plan to a model and its witness.
+
+use onnxpress_ir::{DType, Model, NodeId};
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::operator::{Linear, Quantize as Facet};
+use onnxpress_ops::table;
+
+use super::names::Selection;
+use super::options::{Activations, Quantize, Scales};
+use super::placement;
+use super::plan::QuantizePlan;
+use super::settle::{self, Settling};
+use super::write::{self, As};
+use crate::inline_functions::InlineFunctions;
+use crate::options::Options;
+use crate::pass::{Pass, PassCx, PassError};
+use crate::quantize::weight::{Granularity, oldest_opset};
+use crate::specialize::InitializersAsConstants;
+use crate::{digest, upgrade_opset};
+
+impl Pass for Quantize {
+    const NAME: &'static str = "quantize";
+    const LOSSY: bool = true;
+    // A small model's scales and conversions may take more than its weights save.
+    const MAY_GROW: bool = true;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        if let Some(found) = already_quantized(model) {
+            cx.notice(format!("the model is quantized already ({found}), and left alone"));
+            return Ok(());
+        }
+        let digest = digest::of(model);
+        let text = format!("{}{{{}}}", Self::NAME, self.to_text());
+        let mut prepared = prepare(model, cx)?;
+        let needed = self.opset(&prepared);
+        let reached = upgrade_opset::reach(&mut prepared, needed)
+            .map_err(|reason| PassError::Request(format!("codes need opset {needed}: {reason}")))?;
+        let graph = &prepared.graph;
+        let is_layer = |id: NodeId| NodeCx::new(graph, id).is_some_and(|cx| is_layer(&cx));
+        let selection = Selection::of(self, graph, &is_layer)?;
+        let allowed = |graph: &onnxpress_ir::Graph, id: NodeId| {
+            let computed = NodeCx::new(graph, id).is_some_and(|cx| cx.node.is("MatMul") && !has_constant(&cx));
+            if computed && !self.products {
+                return Err("products of computed values stay in float".to_owned());
+            }
+            selection.allows(graph, id)
+        };
+        let placement = placement::placement(graph, self.target, &allowed);
+        for (id, reason) in &placement.left {
+            cx.declined(Self::NAME, graph.describe(*id), reason.clone());
+        }
+        inside(graph, cx);
+        if placement.layers.is_empty() {
+            return Ok(());
+        }
+        let evidence = cx.evidence(&prepared, &settle::wants(&placement, graph))?;
+        for (value, statistics) in &evidence.values {
+            if statistics.count == 0 && statistics.masked > 0 {
+                let name = graph.label(*value);
+                return Err(PassError::Request(format!("`{name}` holds no number on any of the samples")));
+            }
+        }
+        let settling = Settling {
+            options: self,
+            selection: &selection,
+            model: &prepared,
+            placement: &placement,
+            evidence: &evidence,
+            opset: reached,
+        };
+        let plan = settling.plan(&digest, &text)?;
+        put(&plan, prepared, model, cx)
+    }
+}
+
+/// Applies a plan that `quantize` wrote.
+///
+/// # Errors
+/// Where it is for another model, or names what this one does not have.
+pub(crate) fn apply_plan(plan: &QuantizePlan, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+    plan.check(&digest::of(model)).map_err(|error| error.to_string())?;
+    let mut prepared = prepare(model, cx).map_err(|error| error.to_string())?;
+    upgrade_opset::reach(&mut prepared, plan.opset)
+        .map_err(|reason| format!("codes need opset {}: {reason}", plan.opset))?;
+    put(plan, prepared, model, cx).map_err(|error| error.to_string())
+}
+
+/// Writes a plan into the prepared model, and its witness.
+fn put(plan: &QuantizePlan, prepared: Model, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+    let fail = |error: write::WriteError| PassError::Request(error.to_string());
+    let mut witness = prepared.clone();
+    let mut result = prepared;
+    write::write(plan, &mut witness, As::Floats).map_err(fail)?;
+    let layers = write::write(plan, &mut result, As::Codes).map_err(fail)?;
+    cx.applied(Quantize::NAME, layers);
+    cx.set_witness(witness);
+    cx.set_plan(plan);
+    *model = result;
+    Ok(())
+}
+
+/// The model with functions put where they are called, and initializers that are also inputs as the weights they are.
+fn prepare(model: &Model, cx: &mut PassCx<'_>) -> Result<Model, PassError> {
+    let mut prepared = model.clone();
+    if model.graph.inputs().iter().any(|&id| model.graph.input(id).default.is_some()) {
+        InitializersAsConstants.run(&mut prepared, cx)?;
+    }
+    InlineFunctions::default().run(&mut prepared, cx)?;
+    Ok(prepared)
+}
+
+/// The first node that is about codes already.
+fn already_quantized(model: &Model) -> Option<String> {
+    let graphs = std::iter::once(&model.graph).chain(model.functions.iter().map(|function| &function.body));
+    let mut found = graphs
+        .flat_map(|graph| graph.nodes().map(move |(id, node)| (graph, id, node)))
+        .filter(|(_, _, node)| table::of(node).is_some_and(|sheet| sheet.quantize == Facet::Quantized));
+    found.next().map(|(graph, id, _)| graph.describe(id))
+}
+
+fn has_constant(cx: &NodeCx<'_>) -> bool {
+    (0..cx.operand_count()).any(|operand| cx.constant(operand).is_some())
+}
+
+/// Whether a node is a linear map whose weight is a constant.
+fn is_layer(cx: &NodeCx<'_>) -> bool {
+    match table::of(cx.node).map(|sheet| sheet.linear) {
+        Some(Linear::Layers(layers)) => layers(cx).iter().any(|layer| cx.constant(layer.weight).is_some()),
+        _ => false,
+    }
+}
+
+/// Says of subgraphs that they stay as they are.
+fn inside(graph: &onnxpress_ir::Graph, cx: &mut PassCx<'_>) {
+    for (id, node) in graph.nodes().filter(|(_, node)| node.has_subgraphs()) {
+        let layers = node.subgraphs().flat_map(|body| {
+            body.nodes().filter(|(id, _)| NodeCx::new(body, *id).is_some_and(|cx| is_layer(&cx))).map(|(id, _)| id)
+        });
+        let count = layers.count();
+        if count > 0 {
+            let reason = format!(
+                "{count} linear layers inside of it run under conditions of their own; quantize-weights writes their weights in few bits"
+            );
+            cx.declined(Quantize::NAME, graph.describe(id), reason);
+        }
+    }
+}
+
+impl Quantize {
+    /// The version of the standard that the result needs.
+    fn opset(&self, model: &Model) -> i64 {
+        let granularity = match self.granularity {
+            Scales::Channel => Granularity::Channel(0),
+            Scales::Tensor => Granularity::Tensor,
+        };
+        let sixteen = |activations: Activations| activations.dtype().bits() == 16;
+        let overridden = self.overrides().unwrap_or_default();
+        let types = overridden.iter().filter_map(|it| it.activations).chain([self.activations]);
+        let values = types.map(|activations| if sixteen(activations) { 21 } else { 10 }).max().unwrap_or(10);
+        let weights = oldest_opset(DType::Int8, DType::Float, granularity).unwrap_or(13);
+        // int8 and uint8 pass through MaxPool from version 12 on, through Relu and the like from 14 on; conversions around
+        // them are in float, so only the conversions count.
+        values.max(weights).max(model.graph.opsets.standard())
+    }
+}

@@ -1,0 +1,22 @@
+//! `quantize`: values and weights as whole numbers, ranges measured on samples.
+//!
+//! Where codes pay is read off the data sheets and the one table of what runtimes fuse ([`target`]); [`placement`] finds the
+//! values and layers. Samples give ranges ([`super::range`]), these scales and zero points, all of which [`settle`] writes into
+//! a [`plan`]; [`write`] puts a plan into a model, and into its witness.
+
+mod apply;
+mod bias;
+mod mean_shift;
+mod names;
+pub mod options;
+mod placement;
+pub mod plan;
+mod settle;
+pub mod target;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use apply::apply_plan;
+pub use options::Quantize;

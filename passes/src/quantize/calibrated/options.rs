@@ -1,0 +1,147 @@
+//! What can be asked of `quantize`.
+
+use onnxpress_ir::DType;
+
+use super::target::Target;
+use crate::options::Pattern;
+use crate::pass::PassError;
+use crate::quantize::range::{Calibration, Method};
+use crate::quantize::weight::Rounding;
+
+crate::option_enum! {
+    /// The type of the codes of values.
+    pub enum Activations {
+        /// 0 to 255.
+        Uint8,
+        /// -128 to 127.
+        Int8,
+        /// 0 to 65535; needs opset 21.
+        Uint16,
+        /// -32768 to 32767; needs opset 21.
+        Int16,
+    }
+}
+
+impl Activations {
+    /// The type itself.
+    pub(crate) fn dtype(self) -> DType {
+        match self {
+            Self::Uint8 => DType::Uint8,
+            Self::Int8 => DType::Int8,
+            Self::Uint16 => DType::Uint16,
+            Self::Int16 => DType::Int16,
+        }
+    }
+}
+
+crate::option_enum! {
+    /// The type of the codes of weights.
+    pub enum Weights {
+        /// -127 to 127, zero being 0.
+        Int8,
+        /// 0 to 255, zero being chosen.
+        Uint8,
+    }
+}
+
+crate::option_enum! {
+    /// How many scales a weight has.
+    pub enum Scales {
+        /// One.
+        Tensor,
+        /// One for each output channel.
+        Channel,
+    }
+}
+
+crate::option_enum! {
+    /// Layers that stay in float.
+    pub enum Exempt {
+        /// Those that no other layer comes before.
+        First,
+        /// Those that no other layer comes after.
+        Last,
+    }
+}
+
+crate::options! {
+    /// Computes on whole numbers of few bits: values and weights, with QuantizeLinear and DequantizeLinear around them.
+    ///
+    /// Ranges of values are measured on samples. Quantized are linear layers and what stands between them, as the runtime that
+    /// `target` names fuses it; all else stays in float, so that no operator is surrounded by conversions for nothing. Values
+    /// that only move share their parameters, and biases become int32 with the scale of the products. The plan says what was
+    /// quantized how, and why the rest was not. The result computes what the model with the standard's fake quantization does.
+    pub struct Quantize {
+        /// The type of the codes of values.
+        activations: Activations = Activations::Uint8,
+        /// The type of the codes of weights.
+        weights: Weights = Weights::Int8,
+        /// How many scales a weight has.
+        granularity: Scales = Scales::Channel,
+        /// How the range of a value is found.
+        calibration: Calibration = Calibration::Mse,
+        /// Percent of the elements that `calibration=percentile` keeps inside of the range.
+        percentile: f64 = 99.99,
+        /// How the scale of a weight is found.
+        rounding: Rounding = Rounding::Mse,
+        /// Whether weights leave a bit unused, for instructions that add two products in 16 bits.
+        reduce_range: bool = false,
+        /// Whether values have zero in the middle of their codes.
+        symmetric: bool = false,
+        /// What runs the result.
+        target: Target = Target::Onnxruntime,
+        /// Whether tables of which rows are looked up are written as codes.
+        tables: bool = true,
+        /// Whether products of two computed values, as in attention, are computed on codes.
+        products: bool = true,
+        /// Whether the mean of what rounding the weights does to each channel is taken off its bias.
+        correct_bias: bool = true,
+        /// Layers that stay in float.
+        exempt: Vec<Exempt> = Vec::new(),
+        /// Only nodes of such a name, or with such a weight, are quantized; all, where none is given.
+        only: Vec<Pattern> = Vec::new(),
+        /// No node of such a name or with such a weight is quantized.
+        keep: Vec<Pattern> = Vec::new(),
+        /// Other types for some, as in `["head*=float", "conv1=int16"]`: what the values that a node reads become.
+        overrides: Vec<String> = Vec::new(),
+    }
+}
+
+/// Another type for the values that some nodes read; `None` where they stay in float.
+pub(crate) struct Override {
+    pub(crate) text: String,
+    pub(crate) pattern: Pattern,
+    pub(crate) activations: Option<Activations>,
+}
+
+impl Quantize {
+    /// Checks what the parser cannot.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn overrides(&self) -> Result<Vec<Override>, PassError> {
+        if !(self.percentile > 50.0 && self.percentile <= 100.0) {
+            let found = self.percentile;
+            return Err(PassError::Request(format!("`percentile` is {found}, expected more than 50 and at most 100")));
+        }
+        let one = |text: &String| {
+            let fail = |reason: String| PassError::Request(format!("override `{text}`: {reason}"));
+            let (pattern, word) = text.rsplit_once('=').ok_or_else(|| fail("expected PATTERN=TYPE".to_owned()))?;
+            let activations = match Activations::ALL.into_iter().find(|activations| activations.text() == word) {
+                None if word == "float" => None,
+                None => {
+                    let types = Activations::ALL.map(Activations::text).join(", ");
+                    return Err(fail(format!("`{word}` is no type, expected float, {types}")));
+                }
+                found => found,
+            };
+            Ok(Override { text: text.clone(), pattern: Pattern::new(pattern), activations })
+        };
+        self.overrides.iter().map(one).collect()
+    }
+
+    /// How ranges are found for codes of so many steps.
+    pub(crate) fn method(&self, steps: u32) -> Method {
+        Method { calibration: self.calibration, percentile: self.percentile, steps }
+    }
+}

@@ -1,0 +1,331 @@
+//! Writes a plan into a model: conversions around values, codes in the place of weights, whole numbers in that of biases.
+//!
+//! The witness is written by the same hand: the same conversions, but weights and biases as the floats that their codes stand
+//! for.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use onnxpress_ir::{Attr, DType, Edit, EditError, Model, Name, Node, NodeId, Slot, Tensor, Use, ValueId};
+use onnxpress_ops::infer::Standard;
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::operator::Linear;
+use onnxpress_ops::table;
+
+use super::bias::{self, IntegerBias};
+use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedReading, PlannedWeight, QuantizePlan};
+use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Rounding, Scheme, Written};
+
+/// Why a plan cannot be written into a model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("{site}: {reason}")]
+    Weight { site: String, reason: Refusal },
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    #[error(transparent)]
+    Tensor(#[from] onnxpress_ir::TensorError),
+}
+
+/// How weights and biases are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    /// As codes with a `DequantizeLinear`.
+    Codes,
+    /// As the floats that the codes stand for.
+    Floats,
+}
+
+/// A layer of the plan as the model has it.
+struct Found<'p> {
+    planned: &'p PlannedLayer,
+    node: NodeId,
+    weight: Option<(usize, NodeId, &'p PlannedWeight)>,
+    /// The operand of the bias and what it is, where it becomes whole numbers or is corrected.
+    bias: Option<(usize, Vec<f32>, Option<Name>)>,
+    /// The scale of the input, where it is codes.
+    input_scale: Option<f32>,
+}
+
+/// Writes a plan that was [checked](QuantizePlan::check) into the model that it is for. Answers how many layers it quantized.
+///
+/// # Errors
+/// Where it names sites that the model does not have, or weights that cannot be quantized.
+pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As) -> Result<usize, WriteError> {
+    let numbers = Numbers::of(model);
+    let found = plan.layers.iter().map(|layer| find(layer, plan, model, &numbers)).collect::<Result<Vec<_>, _>>()?;
+    let quantized = quantized(&found, model)?;
+    let tables = tables(plan, model, &numbers)?;
+    // Values first: a lookup of codes takes the place of the node whose number the plan has.
+    values(plan, model, &numbers)?;
+    let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[]);
+    for layer in &found {
+        biases(&mut edit, layer, &quantized, form)?;
+    }
+    weights(&mut edit, &found, &quantized, form)?;
+    for (constant, it) in &tables {
+        lookups(&mut edit, *constant, it, form)?;
+    }
+    edit.commit();
+    drop_unread(model, &found, &tables);
+    onnxpress_ops::infer::model(model);
+    Ok(found.len() + tables.len())
+}
+
+fn find<'p>(
+    planned: &'p PlannedLayer,
+    plan: &QuantizePlan,
+    model: &Model,
+    numbers: &Numbers,
+) -> Result<Found<'p>, WriteError> {
+    let fail = |reason: &str| PlanError::Site { name: planned.name.clone(), reason: reason.to_owned() };
+    let node = numbers.vertex(planned.id, &planned.name)?;
+    let cx = NodeCx::new(&model.graph, node).ok_or_else(|| fail("it is no node"))?;
+    let Some(weight) = &planned.weight else {
+        return Ok(Found { planned, node, weight: None, bias: None, input_scale: None });
+    };
+    let Some(Linear::Layers(layers)) = table::of(cx.node).map(|sheet| sheet.linear) else {
+        return Err(fail("it is no linear map").into());
+    };
+    let linear = layers(&cx).into_iter().find(|layer| cx.constant(layer.weight).is_some());
+    let linear = linear.ok_or_else(|| fail("its weight is no constant"))?;
+    let constant = cx.operand(linear.weight).ok_or_else(|| fail("it has no weight"))?.node;
+    let own = linear.bias.and_then(|operand| Some((operand, cx.constant(operand)?)));
+    let name = linear.bias.and_then(|operand| model.graph.port(cx.operand(operand)?).name.clone());
+    let name = name.or_else(|| Some(model.graph.port(constant.port(0)).name.as_ref()?.suffixed("_bias")));
+    let bias = match (&planned.bias, own, linear.bias) {
+        (Some(corrected), _, Some(operand)) => Some((operand, corrected.clone(), name)),
+        (None, Some((operand, tensor)), _) if planned.integer_bias => Some((operand, tensor.to_f32s()?, name)),
+        _ => None,
+    };
+    let input_scale = plan.values.iter().find_map(|value| {
+        let here = value
+            .readers
+            .iter()
+            .any(|reader| reader.node == planned.id && reader.operand as usize == linear.input && !reader.inside);
+        here.then_some(value.scale)
+    });
+    Ok(Found { planned, node, weight: Some((linear.weight, constant, weight)), bias, input_scale })
+}
+
+/// By constant and axis: what weights become.
+type Weights = BTreeMap<(NodeId, Option<usize>), Quantized>;
+
+fn quantized(found: &[Found<'_>], model: &Model) -> Result<Weights, WriteError> {
+    let mut all = Weights::new();
+    for layer in found {
+        let Some((_, constant, planned)) = layer.weight else { continue };
+        let Some(tensor) = model.graph.constant(constant.port(0)) else { continue };
+        let it = match all.entry((constant, planned.axis)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(codes(tensor, planned)?),
+        };
+        if let (Some((_, bias, _)), Some(scale), true) = (&layer.bias, layer.input_scale, layer.planned.integer_bias) {
+            bias::make_room(it, tensor, bias, scale).map_err(|reason| refused(planned, reason))?;
+        }
+    }
+    Ok(all)
+}
+
+fn refused(planned: &PlannedWeight, reason: Refusal) -> WriteError {
+    WriteError::Weight { site: format!("constant `{}`", planned.name), reason }
+}
+
+/// A weight as codes.
+///
+/// # Errors
+/// Where it cannot be quantized as planned.
+pub(crate) fn codes(tensor: &Tensor, planned: &PlannedWeight) -> Result<Quantized, WriteError> {
+    let rounding = Rounding::ALL.into_iter().find(|rounding| rounding.text() == planned.rounding);
+    let unknown = || PlanError::Site {
+        name: planned.name.clone(),
+        reason: format!("`{}` is no way of rounding, expected nearest or mse", planned.rounding),
+    };
+    let scheme = Scheme {
+        dtype: plan::dtype(&planned.dtype, &planned.name)?,
+        symmetric: planned.symmetric,
+        reduce_range: planned.reduce_range,
+        rounding: rounding.ok_or_else(unknown)?,
+    };
+    let granularity = planned.axis.map_or(Granularity::Tensor, Granularity::Channel);
+    let mut it = weight::quantize(tensor, granularity, &scheme).map_err(|reason| refused(planned, reason))?;
+    if planned.zeros {
+        it.zero_point = Some(it.zero_points().map_err(|reason| refused(planned, reason))?);
+    }
+    Ok(it)
+}
+
+fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(NodeId, Quantized)>, WriteError> {
+    let one = |table: &plan::PlannedTable| {
+        let name = &table.weight.name;
+        let constant = numbers.vertex(table.id, name)?;
+        let tensor = model
+            .graph
+            .constant(constant.port(0))
+            .ok_or_else(|| PlanError::Site { name: name.clone(), reason: "it is no constant".to_owned() })?;
+        Ok((constant, codes(tensor, &table.weight)?))
+    };
+    plan.tables.iter().map(one).collect()
+}
+
+/// Puts whole numbers in the place of a layer's bias.
+fn biases(edit: &mut Edit<'_>, layer: &Found<'_>, weights: &Weights, form: As) -> Result<(), WriteError> {
+    let Some((operand, bias, name)) = &layer.bias else { return Ok(()) };
+    let weight = layer.weight.and_then(|(_, constant, planned)| weights.get(&(constant, planned.axis)));
+    let integer = match (weight, layer.input_scale) {
+        (Some(weight), Some(scale)) if layer.planned.integer_bias => IntegerBias::of(bias, weight, scale)?,
+        _ => None,
+    };
+    let value = match (integer, form) {
+        (None, _) => edit.add_constant(name.clone(), Tensor::vector(bias.clone())),
+        (Some(integer), As::Floats) => edit.add_constant(name.clone(), integer.dequantized()?),
+        (Some(integer), As::Codes) => {
+            let suffixed = |suffix| name.as_ref().map(|name: &Name| name.suffixed(suffix));
+            let codes = edit.add_constant(suffixed("_quantized"), integer.codes);
+            let scale = edit.add_constant(suffixed("_scale"), integer.scale);
+            let granularity = if integer.per_channel { Granularity::Channel(0) } else { Granularity::Tensor };
+            edit.add(weight::node(granularity), &[codes, scale])?
+        }
+    };
+    edit.set_operand(layer.node, *operand, Some(value));
+    Ok(())
+}
+
+/// Puts codes in the place of weights, for all who read them; those with several kinds of scales are there once for each.
+fn weights(edit: &mut Edit<'_>, found: &[Found<'_>], weights: &Weights, form: As) -> Result<(), WriteError> {
+    let mut made: BTreeMap<(NodeId, Option<usize>), ValueId> = BTreeMap::new();
+    for (&(constant, axis), it) in weights {
+        let name = edit.graph().port(constant.port(0)).name.clone();
+        let value = match form {
+            As::Floats => {
+                let tensor = it.dequantized().map_err(|reason| WriteError::Weight { site: String::new(), reason })?;
+                edit.add_constant(name, tensor)
+            }
+            As::Codes => {
+                let parts = weight::parts(edit, name.as_ref(), it, Written::AsUsual);
+                let operands: Vec<ValueId> = std::iter::once(parts.codes).chain(parts.parameters()).collect();
+                edit.add(weight::node(it.granularity), &operands)?
+            }
+        };
+        made.insert((constant, axis), value);
+    }
+    for layer in found {
+        if let Some((operand, constant, planned)) = layer.weight
+            && let Some(&value) = made.get(&(constant, planned.axis))
+        {
+            edit.set_operand(layer.node, operand, Some(value));
+        }
+    }
+    // Who else reads a weight reads what it has become, so that no float copy stays behind.
+    for (&(constant, _), &value) in &made {
+        let graph = edit.graph();
+        let others = graph.readers(constant.port(0)).filter(|reading| graph.node(reading.node).is_some());
+        for reading in others.collect::<Vec<Use>>() {
+            edit.connect(reading, Some(value));
+        }
+    }
+    Ok(())
+}
+
+/// Looks rows of codes up in the place of rows of floats.
+fn lookups(edit: &mut Edit<'_>, constant: NodeId, it: &Quantized, form: As) -> Result<(), WriteError> {
+    let name = edit.graph().port(constant.port(0)).name.clone();
+    if form == As::Floats {
+        let tensor = it.dequantized().map_err(|reason| WriteError::Weight { site: String::new(), reason })?;
+        edit.set_constant(constant, tensor);
+        return Ok(());
+    }
+    let parts = weight::parts(edit, name.as_ref(), it, Written::AsUsual);
+    let readers: Vec<Use> = edit.graph().readers(constant.port(0)).collect();
+    for reading in readers.into_iter().rev() {
+        let Some(node) = edit.graph().node(reading.node).cloned() else { continue };
+        let indices = edit.graph().operand(reading.node, 1);
+        let old = reading.node.port(0);
+        let output = edit.graph().port(old).name.clone();
+        let mut gather = Node::new("Gather", 1).named(node.name.clone());
+        gather.attrs.clone_from(&node.attrs);
+        let gathered = edit.add_node(gather, &[Some(parts.codes), indices])?.port(0);
+        edit.rename(gathered, output.map(|name| name.suffixed("_quantized")));
+        let rank = edit.graph().ty(old).shape().map(|shape| shape.len());
+        let axis = match (it.granularity, rank) {
+            (Granularity::Channel(_), Some(rank)) => Some(rank as i64 - 1),
+            (Granularity::Channel(_), None) => Some(-1),
+            _ => None,
+        };
+        let dequantize =
+            axis.into_iter().fold(weight::node(Granularity::Tensor), |node, axis| node.with(Attr::int("axis", axis)));
+        let operands: Vec<ValueId> = std::iter::once(gathered).chain(parts.parameters()).collect();
+        let floats = edit.add(dequantize, &operands)?;
+        edit.replace(old, floats)?;
+        edit.remove(reading.node);
+    }
+    Ok(())
+}
+
+/// Puts conversions behind values.
+fn values(plan: &QuantizePlan, model: &mut Model, numbers: &Numbers) -> Result<(), WriteError> {
+    let mut groups: BTreeMap<(usize, DType, u32, i64), (ValueId, ValueId)> = BTreeMap::new();
+    for planned in &plan.values {
+        let dtype = plan::dtype(&planned.dtype, &planned.name)?;
+        let value = numbers.value(model, planned.id, &planned.name)?;
+        let readings = planned.readers.iter().map(|reader| reading(reader, value, model, numbers));
+        let readings = readings.collect::<Result<Vec<Use>, _>>()?;
+        let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[value.node]);
+        let name = edit.graph().port(value).name.clone();
+        let suffixed = |suffix| name.as_ref().map(|name: &Name| name.suffixed(suffix));
+        let key = (planned.group, dtype, planned.scale.to_bits(), planned.zero_point);
+        let (scale, zero) = match groups.get(&key) {
+            Some(&parameters) => parameters,
+            None => {
+                let scale = edit.add_constant(suffixed("_scale"), Tensor::scalar(planned.scale));
+                let zero = Tensor::from_i64s(dtype, &[], &[planned.zero_point])?;
+                let zero = edit.add_constant(suffixed("_zero_point"), zero);
+                groups.insert(key, (scale, zero));
+                (scale, zero)
+            }
+        };
+        let codes = edit.add(Node::new("QuantizeLinear", 1), &[value, scale, zero])?;
+        edit.rename(codes, suffixed("_quantized"));
+        let floats = edit.add(Node::new("DequantizeLinear", 1), &[codes, scale, zero])?;
+        let given_out = readings.iter().any(|reading| edit.graph().node(reading.node).is_none());
+        if given_out {
+            edit.rename(floats, name.clone());
+            edit.rename(value, suffixed("_float"));
+        } else {
+            edit.rename(floats, suffixed("_dequantized"));
+        }
+        for reading in readings {
+            edit.connect(reading, Some(floats));
+        }
+        edit.commit();
+    }
+    Ok(())
+}
+
+fn reading(planned: &PlannedReading, value: ValueId, model: &Model, numbers: &Numbers) -> Result<Use, WriteError> {
+    let node = numbers.vertex(planned.node, &planned.name)?;
+    let slot = if planned.inside { Slot::Capture(planned.operand) } else { Slot::Operand(planned.operand) };
+    let reading = Use { node, slot };
+    let reads = model.graph.readers(value).any(|reader| reader == reading);
+    if reads {
+        Ok(reading)
+    } else {
+        let reason = format!("it does not read `{}` as {slot}", model.graph.label(value));
+        Err(PlanError::Site { name: planned.name.clone(), reason }.into())
+    }
+}
+
+/// Removes constants that nobody reads any more.
+fn drop_unread(model: &mut Model, found: &[Found<'_>], tables: &[(NodeId, Quantized)]) {
+    let weights = found.iter().filter_map(|layer| Some(layer.weight?.1)).chain(tables.iter().map(|(id, _)| *id));
+    let mut unread: Vec<NodeId> = weights.collect();
+    unread.extend(model.graph.constants().map(|(id, _)| id).filter(|id| !model.graph.is_read(*id)));
+    unread.sort_unstable();
+    unread.dedup();
+    unread.retain(|&id| model.graph.contains(id) && !model.graph.is_read(id));
+    let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[]);
+    unread.into_iter().for_each(|id| edit.remove(id));
+    edit.commit();
+}
