@@ -23,6 +23,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::simplify::FuseOperators>()?;
     passes.register::<crate::DedupeInitializers>()?;
     passes.register::<crate::EliminateCommonSubexpressions>()?;
+    passes.register::<crate::simplify::MergeParallelLayers>()?;
     passes.register::<crate::InlineFunctions>()?;
     passes.register::<crate::UpgradeOpset>()?;
     passes.register::<crate::specialize::SetDim>()?;

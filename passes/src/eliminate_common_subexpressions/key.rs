@@ -104,6 +104,16 @@ impl Key {
     }
 }
 
+/// Whether two nodes without subgraphs are the same operation, on whatever operands.
+pub(crate) fn same_operation(one: &Node, other: &Node, version: i64) -> bool {
+    let bytes = |node: &Node| {
+        let mut key = Key::default();
+        key.node(node, version, |_, _| {});
+        key.into_bytes()
+    };
+    !one.has_subgraphs() && !other.has_subgraphs() && bytes(one) == bytes(other)
+}
+
 /// Whether an attribute says what the operator's schema says without it.
 fn same(value: &AttrValue, default: &Default) -> bool {
     match (value, default) {

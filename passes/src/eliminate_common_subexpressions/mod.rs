@@ -3,6 +3,8 @@
 mod key;
 mod plan;
 
+pub(crate) use key::same_operation;
+
 use onnxpress_ir::{Graph, Model};
 
 use crate::pass::{Pass, PassCx, PassError};

@@ -81,3 +81,21 @@ impl Pass for FuseOperators {
         Ok(())
     }
 }
+
+crate::options! {
+    /// Merges linear layers that read the same value into one with a `Split` behind.
+    ///
+    /// Queries, keys and values of attention, or the branches of a block: `MatMul`, `Gemm` or `Conv` with constant weights. No part
+    /// of `simplify`, since it depends on the runtime whether one large product is worth the `Split`.
+    pub struct MergeParallelLayers;
+}
+
+impl Pass for MergeParallelLayers {
+    const NAME: &'static str = "merge-parallel-layers";
+    const RULES: &'static [&'static dyn AnyRule] = &[&weights::MergeParallelLayersRule];
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        rewrite(model, Self::RULES, cx);
+        Ok(())
+    }
+}

@@ -3,9 +3,11 @@
 mod absorb_pad;
 mod gather_one_index;
 mod join_parts;
+mod join_slices;
 mod merge_cast;
 mod merge_concat;
 mod merge_concat_constants;
+mod merge_constants;
 mod merge_gather;
 mod merge_limits;
 mod merge_pad;
@@ -14,15 +16,19 @@ mod merge_slice;
 mod merge_transpose;
 mod reduce_keepdims;
 mod slice_of_concat;
+mod slice_of_split;
 mod space_to_depth_of_slices;
+mod split_of_concat;
 mod widen_gemm;
 
 pub use absorb_pad::AbsorbPad;
 pub use gather_one_index::GatherOneIndex;
 pub use join_parts::JoinParts;
+pub use join_slices::JoinSlices;
 pub use merge_cast::MergeCast;
 pub use merge_concat::MergeConcat;
 pub use merge_concat_constants::MergeConcatConstants;
+pub use merge_constants::MergeConstants;
 pub use merge_gather::MergeGather;
 pub use merge_limits::MergeLimits;
 pub use merge_pad::MergePad;
@@ -31,7 +37,9 @@ pub use merge_slice::MergeSlice;
 pub use merge_transpose::MergeTranspose;
 pub use reduce_keepdims::ReduceKeepdims;
 pub use slice_of_concat::SliceOfConcat;
+pub use slice_of_split::SliceOfSplit;
 pub use space_to_depth_of_slices::SpaceToDepthOfSlices;
+pub use split_of_concat::SplitOfConcat;
 pub use widen_gemm::WidenGemm;
 
 use crate::rewrite::AnyRule;
@@ -41,9 +49,11 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &AbsorbPad,
     &GatherOneIndex,
     &JoinParts,
+    &JoinSlices,
     &MergeCast,
     &MergeConcat,
     &MergeConcatConstants,
+    &MergeConstants,
     &MergeGather,
     &MergeLimits,
     &MergePad,
@@ -52,6 +62,8 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &MergeTranspose,
     &ReduceKeepdims,
     &SliceOfConcat,
+    &SliceOfSplit,
+    &SplitOfConcat,
     &WidenGemm,
     &SpaceToDepthOfSlices,
 ];

@@ -80,7 +80,7 @@ struct Walk<'c, 'a> {
 /// Whether it is one of the operators that [`Walk::apply`] knows.
 fn is_elementwise(node: &NodeCx<'_>) -> bool {
     // In order.
-    const NAMES: [&str; 27] = [
+    const NAMES: [&str; 28] = [
         "Abs",
         "Add",
         "Clip",
@@ -107,6 +107,7 @@ fn is_elementwise(node: &NodeCx<'_>) -> bool {
         "Sum",
         "Swish",
         "Tanh",
+        "ThresholdedRelu",
         "Where",
     ];
     let name = node.node.op_type.as_bytes();
@@ -192,6 +193,11 @@ impl Walk<'_, '_> {
             "HardSigmoid" => hard_sigmoid(first, float("alpha", 0.2)?, float("beta", 0.5)?),
             "HardSwish" => first.times(&hard_sigmoid(first.clone(), 1.0 / 6.0, 0.5)?),
             "Swish" => first.times(&first.clone().scaled(float("alpha", 1.0)?)?.then(Function::Sigmoid)?),
+            "ThresholdedRelu" => {
+                let (at, below) = (float("alpha", 1.0)?, Box::new(Expr::number(0.0)));
+                let of_x = first.is(&Expr::x());
+                of_x.then(|| Expr::atom(Atom::Split { at, at_is_below: true, below, above: Box::new(first) }))
+            }
             "LeakyRelu" => rectified(&first, first.clone().scaled(float("alpha", 0.01)?)?),
             "Elu" => {
                 let below =
@@ -258,9 +264,9 @@ fn hard_sigmoid(of: Expr, alpha: f64, beta: f64) -> Option<Expr> {
     of.scaled(alpha)?.plus(Expr::number(beta))?.clipped(0.0, 1.0)
 }
 
-/// The variable itself above zero, another expression below.
+/// An expression that has the sign of the variable itself above zero, another one below.
 fn rectified(of: &Expr, below: Expr) -> Option<Expr> {
-    of.is(&Expr::x()).then(|| {
-        Expr::atom(Atom::Split { at: 0.0, at_is_below: false, below: Box::new(below), above: Box::new(Expr::x()) })
-    })
+    let (factor, 0.0) = of.as_affine()? else { return None };
+    let above = Box::new(of.clone());
+    (factor > 0.0).then(|| Expr::atom(Atom::Split { at: 0.0, at_is_below: false, below: Box::new(below), above }))
 }

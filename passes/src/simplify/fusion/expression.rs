@@ -56,6 +56,12 @@ pub(super) fn near(a: f64, b: f64) -> bool {
     a == b || (a - b).is_finite() && (a - b).abs() <= DIGITS * a.abs().max(b.abs())
 }
 
+/// Whether of a sum of numbers hardly anything is left, although they are large.
+fn rounds(a: f64, b: f64) -> bool {
+    let larger = a.abs().max(b.abs());
+    larger >= 4096.0 && (a + b).abs() < 1e-3 * larger
+}
+
 fn same_factors(a: &[(Atom, i32)], b: &[(Atom, i32)]) -> bool {
     a.len() == b.len() && a.iter().all(|(atom, power)| b.iter().any(|(other, times)| power == times && atom.is(other)))
 }
@@ -159,6 +165,8 @@ impl Expr {
     pub(super) fn plus(mut self, other: Self) -> Option<Self> {
         for term in other.0 {
             match self.0.iter_mut().find(|own| same_factors(&own.factors, &term.factors)) {
+                // A large number that is added and taken away again rounds on purpose.
+                Some(own) if own.factors.is_empty() && rounds(own.number, term.number) => return None,
                 Some(own) => own.number += term.number,
                 None => self.0.push(term),
             }

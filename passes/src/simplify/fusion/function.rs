@@ -130,8 +130,12 @@ fn gelu(expr: &Expr, _: i64) -> Option<Call> {
 
 /// One function below a number and another above.
 fn split(expr: &Expr, _: i64) -> Option<Call> {
-    let (1.0, Atom::Split { at, at_is_below, below, above }) = expr.as_scaled_atom()? else { return None };
+    let (number, Atom::Split { at, at_is_below, below, above }) = expr.as_scaled_atom()? else { return None };
+    let (below, above) = ((**below).clone().scaled(number)?, (**above).clone().scaled(number)?);
     let zero = Expr::number(0.0);
+    if let Some(call) = shrink(*at, *at_is_below, &below, &above) {
+        return Some(call);
+    }
     if above.is(&Expr::x()) && below.is(&zero) && (*at != 0.0 || *at_is_below) {
         return at_is_below.then(|| Call::new("ThresholdedRelu").with("alpha", *at));
     }
@@ -150,8 +154,25 @@ fn split(expr: &Expr, _: i64) -> Option<Call> {
         if below.is(&exponential(1.0, alpha)?) {
             return Some(Call::new("Elu").with("alpha", alpha));
         }
+        let slow = Expr::x().scaled(1.0 / alpha)?.then(Function::Exp)?.plus(Expr::number(-1.0))?.scaled(alpha)?;
+        if below.is(&slow) {
+            return Some(Call::new("Celu").with("alpha", alpha));
+        }
     }
     below.is(&exponential(gamma, alpha)?).then(|| Call::new("Selu").with("alpha", alpha).with("gamma", gamma))
+}
+
+/// `x + bias` below `-lambd`, `x - bias` above `lambd`, zero between.
+fn shrink(at: f64, at_is_below: bool, below: &Expr, above: &Expr) -> Option<Call> {
+    let (1.0, Atom::Split { at: upper, at_is_below: upper_is_below, below: between, above }) =
+        above.as_scaled_atom()?
+    else {
+        return None;
+    };
+    let ((1.0, bias), (1.0, less)) = (below.as_affine()?, above.as_affine()?) else { return None };
+    let alike = near(at, -upper) && near(bias, -less) && between.is(&Expr::number(0.0));
+    let fits = alike && *upper >= 0.0 && !at_is_below && *upper_is_below;
+    fits.then(|| Call::new("Shrink").with("lambd", *upper).with("bias", bias))
 }
 
 fn of_x(function: Function) -> Option<Expr> {

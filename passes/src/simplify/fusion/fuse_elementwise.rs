@@ -3,7 +3,7 @@
 //! Before, for one, `y = Mul(Mul(x, 0.5), Add(Erf(Div(x, 1.41421)), 1))`; after `y = Gelu(x)`. The nodes are read as an expression
 //! in `x` and brought to a normal form, so that it does not matter how the function is spelled. Known are `Gelu` (with `erf` and
 //! with `tanh`), `Swish`, `Mish`, `HardSwish`, `HardSigmoid`, `Sigmoid`, `Softplus`, `Softsign`, `Elu`, `Selu`, `LeakyRelu`,
-//! `ThresholdedRelu`, `Relu`, `Clip`, and scaling or shifting by one number.
+//! `ThresholdedRelu`, `Celu`, `Shrink`, `Relu`, `Clip`, and scaling or shifting by one number.
 //! Fires if every constant has one element and does not raise the rank, numbers agree to five digits, the model's version of
 //! the standard has the operator for the type of `x`, nothing else reads what at least one of the nodes gives, and the file
 //! does not grow.

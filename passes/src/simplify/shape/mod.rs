@@ -9,6 +9,7 @@ mod state_entries;
 mod state_expand;
 mod state_reshape;
 mod state_slice;
+mod state_split;
 
 pub use gather_extents::GatherExtents;
 pub use lift_shape::LiftShape;
@@ -19,6 +20,7 @@ pub use state_entries::StateEntries;
 pub use state_expand::StateExpand;
 pub use state_reshape::StateReshape;
 pub use state_slice::StateSlice;
+pub use state_split::StateSplit;
 
 use crate::rewrite::AnyRule;
 
@@ -33,4 +35,5 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &StateExpand,
     &StateReshape,
     &StateSlice,
+    &StateSplit,
 ];

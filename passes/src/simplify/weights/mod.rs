@@ -10,6 +10,7 @@ mod fuse_batch_norm_into_layer;
 mod layer;
 mod matrices;
 mod merge_into_batch_norm;
+mod merge_parallel_layers;
 mod move_scalar_into_layer;
 mod refit;
 mod unwrap_batch_norm;
@@ -21,6 +22,7 @@ pub use fuse_affine_into_readers::FuseAffineIntoReaders;
 pub use fuse_arithmetic_into_layer::FuseArithmeticIntoLayer;
 pub use fuse_batch_norm_into_layer::FuseBatchNormIntoLayer;
 pub use merge_into_batch_norm::MergeIntoBatchNorm;
+pub use merge_parallel_layers::MergeParallelLayers as MergeParallelLayersRule;
 pub use move_scalar_into_layer::MoveScalarIntoLayer;
 pub use unwrap_batch_norm::UnwrapBatchNorm;
 
