@@ -8,6 +8,7 @@
 //! axes; if nothing else reads what is on the way (graph outputs count); if the model's version of the standard has the
 //! operator for the type; if that is not of halves, which the two round at other places; and if rows that are masked
 //! throughout give zeros, as they do in the operator: since the nodes say so, or since there are none.
+//! Where the product is read elsewhere too, scaled as it is, the operator gives it.
 //! Where `K` and `V` are appended to what was before, the operator reads the two parts and gives the whole.
 //! Where the transposition of `K` is one with that of its heads, `Q`, `K` and `V` are read as they are before heads are split, and
 //! the result is given as it is after they are joined.
@@ -54,6 +55,7 @@ impl Rule for FuseAttention {
         }
         let (scores, softcap) = capped(cx, scores, &mut gone);
         let (product, mut scale) = scaled(cx, scores, &mut gone);
+        let is_whole = product == scores;
         let product = giver(cx, product, "MatMul")?;
         gone.push(product);
         let (q, of_q) = scaled(cx, cx.operand(product, 0)?, &mut gone);
@@ -116,6 +118,11 @@ impl Rule for FuseAttention {
             // Who reads them beside reads what the operator gives.
             outputs.extend([Some(k), Some(v)]);
             gone.extend([k.node, v.node]);
+        }
+        // The operator gives what was scaled before it was multiplied.
+        if is_whole && softcap.is_none() && !cx.is_read_once(product.port(0)) {
+            outputs.resize(3, None);
+            outputs.push(Some(product.port(0)));
         }
         Ok(Match(Fused::giving(cx, outputs, &gone, node, reads, dtype)?, last))
     }

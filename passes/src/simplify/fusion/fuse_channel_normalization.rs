@@ -3,8 +3,8 @@
 //! `(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + B` with means along all axes but the first two, and `scale` and `B`
 //! for each channel, is `InstanceNormalization(x, scale, B)`. Where `x` of `[n, c, ..]` is first brought to `[n, groups, ..]`,
 //! normalized by an `InstanceNormalization` that neither scales nor shifts, and brought back, what scales and shifts channels
-//! behind makes it `GroupNormalization<num_groups>(x, scale, B)`.
-//! Fires if `scale` and `B` are constants, one number or one for each channel; if extents are known as far as they matter; if
+//! behind makes it `GroupNormalization<num_groups>(x, scale, B)`. The standard's own way of writing that is known too, with means.
+//! Fires if `scale` and `B` are constants, one number or one for each channel, or, in the standard's own way, vectors; if extents are known as far as they matter; if
 //! `x` is of float or halves; if the model's version of the standard has the operator (`GroupNormalization` with a scale for
 //! each channel: from 21 on); and if nothing else reads what the nodes give on the way.
 //! Exact: in real numbers the two are equal; they are rounded differently. Ends: several nodes fewer each time.
@@ -31,6 +31,9 @@ impl Rule for FuseChannelNormalization {
     type Match = Match;
 
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Match> {
+        if let Ok((fused, last)) = super::grouped::normalization(cx, root) {
+            return Ok(Match(fused, last));
+        }
         let core = match cx.operator(root, "InstanceNormalization") {
             Ok(_) => Core::of_groups(cx, root)?,
             Err(_) => Core::of_instances(cx, root)?,
@@ -111,7 +114,7 @@ impl Core {
 }
 
 /// A constant that is the same everywhere in a channel, as a vector of as many elements as there are channels.
-fn per_channel(tensor: &Tensor, channels: usize, rank: usize) -> Option<Tensor> {
+pub(super) fn per_channel(tensor: &Tensor, channels: usize, rank: usize) -> Option<Tensor> {
     let from_end = rank.checked_sub(2)?;
     let fits = |(place, &extent): (usize, &usize)| extent == 1 || place == from_end && extent == channels;
     let values = tensor.to_f64s().ok()?;

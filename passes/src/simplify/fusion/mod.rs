@@ -16,8 +16,10 @@ mod fuse_comparison;
 mod fuse_elementwise;
 mod fuse_into_reduction;
 mod fuse_layer_normalization;
+mod fuse_mean_variance;
 mod fuse_rotary_embedding;
 mod fuse_softmax;
+mod grouped;
 mod heads;
 mod normalized;
 mod pattern;
@@ -33,6 +35,7 @@ pub use fuse_comparison::FuseComparison;
 pub use fuse_elementwise::FuseElementwise;
 pub use fuse_into_reduction::FuseIntoReduction;
 pub use fuse_layer_normalization::FuseLayerNormalization;
+pub use fuse_mean_variance::FuseMeanVariance;
 pub use fuse_rotary_embedding::FuseRotaryEmbedding;
 pub use fuse_softmax::FuseSoftmax;
 pub use reduce_pooled_axes::ReducePooledAxes;
@@ -45,6 +48,7 @@ pub(super) const RULES: &[&dyn AnyRule] = &[
     &FuseBlockMoves,
     &FuseChannelNormalization,
     &FuseLayerNormalization,
+    &FuseMeanVariance,
     &FuseSoftmax,
     &FuseIntoReduction,
     &ReducePooledAxes,

@@ -66,15 +66,18 @@ impl Normalized {
 }
 
 /// What is normalized, and the mean that is taken off.
-struct Centering {
-    x: ValueId,
-    over: Reduced,
-    mean: Option<ValueId>,
+pub(super) struct Centering {
+    pub(super) x: ValueId,
+    pub(super) over: Reduced,
+    pub(super) mean: Option<ValueId>,
 }
 
 impl Centering {
     /// Given what is divided and the variance.
-    fn of(cx: &MatchCx<'_>, top: ValueId, variance: ValueId, nodes: &mut Vec<NodeId>) -> Found<Self> {
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] where the one is no variance of the other.
+    pub(super) fn of(cx: &MatchCx<'_>, top: ValueId, variance: ValueId, nodes: &mut Vec<NodeId>) -> Found<Self> {
         if let Ok(over) = Reduced::keeping(cx, variance, "ReduceMean") {
             let (base, node) = square(cx, over.data)?;
             nodes.extend([over.node, node]);
@@ -114,7 +117,7 @@ fn centered(cx: &MatchCx<'_>, value: ValueId) -> Found<(ValueId, Reduced, NodeId
 }
 
 /// The `v` of `sqrt(v)`.
-fn under_root(cx: &MatchCx<'_>, value: ValueId, nodes: &mut Vec<NodeId>) -> Found<ValueId> {
+pub(super) fn under_root(cx: &MatchCx<'_>, value: ValueId, nodes: &mut Vec<NodeId>) -> Found<ValueId> {
     let is_power = giver(cx, value, "Pow").is_ok() && scalar(cx, cx.operand(value.node, 1)?) == Some(0.5);
     if !is_power && giver(cx, value, "Sqrt").is_err() {
         return Err(Miss::NotHere);
