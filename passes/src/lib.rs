@@ -4,6 +4,7 @@
 //! keeps what its proof needs. This crate knows no runtime, no file and no command line.
 
 pub mod allocation;
+pub mod convert_float;
 pub mod evidence;
 pub mod fold_constants;
 pub mod manager;

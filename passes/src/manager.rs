@@ -93,6 +93,9 @@ pub struct Report {
     pub changed: bool,
     /// Whether a lossy pass changed it.
     pub lossy: bool,
+    /// How far results may be off what is expected, as a share of an output's peak, where a pass computes in a type of less
+    /// precision.
+    pub tolerance: Option<f64>,
     /// Whether a pass ran whose result may be larger than what came in.
     pub may_grow: bool,
     /// What passes have settled for the model's callers.
@@ -237,8 +240,11 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let Said { applied, declined, notices, witness, settled, plan } = cx.into_said();
+        let Said { applied, declined, notices, witness, tolerance, settled, plan } = cx.into_said();
         self.report.notices.extend(notices);
+        if let Some(tolerance) = tolerance.filter(|_| changed) {
+            self.report.tolerance = Some(self.report.tolerance.unwrap_or(0.0).max(tolerance));
+        }
         self.report.settled.inputs.extend(settled.inputs);
         self.report.settled.dims.extend(settled.dims);
         self.report.passes.push(PassRecord {

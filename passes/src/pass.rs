@@ -125,6 +125,7 @@ pub(crate) struct Said {
     pub(crate) declined: Vec<Decline>,
     pub(crate) notices: Vec<String>,
     pub(crate) witness: Option<Box<Model>>,
+    pub(crate) tolerance: Option<f64>,
     pub(crate) settled: Settled,
     pub(crate) plan: Option<serde_json::Value>,
 }
@@ -259,6 +260,12 @@ impl<'a> PassCx<'a> {
     /// changed or fake quantization inserted.
     pub fn set_witness(&mut self, witness: Model) {
         self.said.witness = Some(Box::new(witness));
+    }
+
+    /// Says how far the result may be off the witness, as a share of an output's peak, where it computes in a type of less
+    /// precision.
+    pub fn set_tolerance(&mut self, tolerance: f64) {
+        self.said.tolerance = Some(tolerance);
     }
 
     /// Says that an input is gone: it is this value now, or the one that the model itself gave it.

@@ -161,7 +161,8 @@ impl Check {
         _global: &Global,
     ) -> Result<Proof, Failure> {
         let mode: Mode = self.check.parse().map_err(Failure::usage)?;
-        let request = self.feeding.request_settled(mode, &self.running, original, result, &run.settled)?;
+        let mut request = self.feeding.request_settled(mode, &self.running, original, result, &run.settled)?;
+        request.tolerance = request.tolerance.max(run.tolerance.unwrap_or(0.0));
         // What lies between the ends is proven link by link; the last link also says how far the end is from the beginning.
         let (last, links) = match run.checkpoints.split_last() {
             Some((last, links)) => (Some(last), links),

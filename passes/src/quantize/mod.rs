@@ -10,5 +10,5 @@ pub use calibrated::Quantize;
 pub use dynamic::{Convolutions, QuantizeDynamic};
 pub use range::Calibration;
 pub use weight::Rounding;
-pub(crate) use weights_only::apply_plan;
 pub use weights_only::{Bits, Form, Granularity, QuantizeWeights};
+pub(crate) use weights_only::{apply_plan, raise};

@@ -15,5 +15,5 @@ mod put;
 pub(crate) use apply::apply_plan;
 pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
 pub(super) use candidates::{Weights, inside, part, part_mut, tensor};
-pub(super) use opset::raise;
+pub(crate) use opset::raise;
 pub use options::{Bits, Form, Granularity, QuantizeWeights};

@@ -1,0 +1,112 @@
+//! What can be asked of `convert-float`, and the run.
+
+use onnxpress_ir::{DType, Model};
+use onnxpress_ops::infer;
+
+use super::convert::{self, Converted};
+use super::decide::{self, Types};
+use crate::inline_functions::InlineFunctions;
+use crate::options::Pattern;
+use crate::pass::{Pass, PassCx, PassError};
+use crate::quantize::raise;
+
+crate::option_enum! {
+    /// A type of floats.
+    pub enum FloatType {
+        /// 5 bits of exponent, 10 of fraction.
+        Float16,
+        /// 8 bits of exponent, 7 of fraction.
+        Bfloat16,
+        /// Doubles become floats of 32 bits.
+        Float32,
+    }
+}
+
+crate::options! {
+    /// Computes in floats of fewer bits: main graph and subgraphs; functions are inlined.
+    ///
+    /// Nodes whose operators have no such type stay, and so do, by rule, those whose values may leave its range: exponentials,
+    /// powers and squares, sums over axes, whole numbers that become floats, and what is computed of these until a division or
+    /// the like brings it back. Constants that the type cannot hold stay too, but masks, whose large negative numbers become its
+    /// least. The report names each. A `Cast` stands where the types meet, one a value.
+    pub struct ConvertFloat {
+        /// The type to compute in.
+        to: FloatType = FloatType::Float16,
+        /// Whether inputs and outputs of the model keep their types.
+        keep_io: bool = true,
+        /// Nodes that stay, by their name or that of an output.
+        keep: Vec<Pattern> = Vec::new(),
+    }
+}
+
+impl FloatType {
+    /// What is converted into what.
+    pub(super) fn types(self) -> Types {
+        match self {
+            Self::Float16 => Types { from: DType::Float, to: DType::Float16 },
+            Self::Bfloat16 => Types { from: DType::Float, to: DType::Bfloat16 },
+            Self::Float32 => Types { from: DType::Double, to: DType::Float },
+        }
+    }
+
+    /// The oldest opset whose operators have the type.
+    const fn opset(self) -> i64 {
+        match self {
+            Self::Bfloat16 => 13,
+            _ => 0,
+        }
+    }
+
+    /// How far arithmetic in the type may be off, of an output's peak: some tens of roundings, which deep models add up.
+    const fn tolerance(self) -> f64 {
+        match self {
+            Self::Float16 => 3e-2,
+            Self::Bfloat16 => 2e-1,
+            Self::Float32 => 1e-3,
+        }
+    }
+}
+
+impl Pass for ConvertFloat {
+    const NAME: &'static str = "convert-float";
+    const LOSSY: bool = true;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let mut base = model.clone();
+        if !base.functions.is_empty() {
+            let mut inlining = PassCx::new(cx.request);
+            InlineFunctions::default().run(&mut base, &mut inlining)?;
+            infer::model(&mut base);
+        }
+        let (from, to) = raise(&mut base, self.to.opset(), cx)?;
+        if from < to {
+            cx.notice(format!("the model goes from opset {from} to {to}, whose operators have {}", self.to));
+        }
+        let types = self.to.types();
+        let decision = decide::graph(&base.graph, types, &self.keep, &[]);
+        for pattern in &self.keep {
+            if !decide::any_named(&base.graph, pattern) {
+                return Err(PassError::Request(format!("the pattern `{pattern}` matches no node")));
+            }
+        }
+        decision.each_reason(&base.graph, &mut |site, reason| cx.declined(Self::NAME, site, reason));
+        let mut result = base.clone();
+        let mut witness = base.clone();
+        let mut converted = Converted::default();
+        let io = convert::Interface { inputs: !self.keep_io, outputs: !self.keep_io, captures: Vec::new() };
+        convert::graph(&mut result.graph, Some(&mut witness.graph), &decision, types, &io, &mut converted);
+        if converted.nodes + converted.constants == 0 {
+            return Ok(());
+        }
+        infer::model(&mut result);
+        infer::model(&mut witness);
+        for word in converted.words {
+            cx.notice(word);
+        }
+        cx.applied(Self::NAME, converted.nodes);
+        cx.set_witness(witness);
+        cx.set_tolerance(self.to.tolerance());
+        *model = result;
+        Ok(())
+    }
+}
