@@ -1,5 +1,7 @@
 //! `inspect`: what a model is made of.
 
+mod channels;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -9,15 +11,20 @@ use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Summary, human, summary};
 use crate::onnx::OpenOptions;
+use crate::passes::prune_channels::survey;
 
 /// Say what a model is made of: nodes, operators, weights, multiply-accumulates, memory; or draw it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  onnxpress inspect model.onnx\n  onnxpress inspect model.onnx --json | jq .macs\n  onnxpress inspect model.onnx --graph model.svg"
+    after_help = "Examples:\n  onnxpress inspect model.onnx\n  onnxpress inspect model.onnx --json | jq .macs\n  onnxpress inspect model.onnx --graph model.svg\n  onnxpress inspect model.onnx --channels --graph groups.svg"
 )]
 pub(super) struct Inspect {
     /// Model to read; `-` reads standard input.
     model: PathBuf,
+    /// List the channels that can be pruned, in groups that can only be removed together, and those that stay, with the reason;
+    /// a drawing has a colour for each group.
+    #[arg(long)]
+    channels: bool,
     /// Draw the graph into this file: `.svg` for a picture, `.dot` for Graphviz.
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
@@ -27,23 +34,33 @@ impl Inspect {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut file = model::open(&self.model, OpenOptions::default())?;
         let notices = model::prepare(&self.model, &mut file)?;
+        let channels = self.channels.then(|| survey(&file.model)).transpose().map_err(Failure::request)?;
         if let Some(path) = &self.graph {
-            draw(&file.model, &self.model, path)?;
+            let title = self.model.file_name().unwrap_or(self.model.as_os_str()).to_string_lossy();
+            let drawing = match &channels {
+                Some(found) => crate::draw::of_sets(&found.model, &title, &channels::sets(found)),
+                None => crate::draw::of_model(&file.model, &title),
+            };
+            draw(&drawing, path)?;
         }
         let summary = summary(&file.model, file.bytes, file.external_bytes);
         file.check_unchanged()?;
         if global.json {
-            return output::json(&summary);
+            return match &channels {
+                Some(found) => output::json(&channels::Listed::new(found)),
+                None => output::json(&summary),
+            };
         }
         let said = file.notices.iter().map(|notice| &notice.0).chain(notices.iter().filter(|_| global.verbose));
         output::notices(global, said);
-        output::text(&table(&summary))
+        match &channels {
+            Some(found) => output::text(&channels::table(found)),
+            None => output::text(&table(&summary)),
+        }
     }
 }
 
-fn draw(model: &crate::ir::Model, name: &std::path::Path, path: &std::path::Path) -> Result<(), Failure> {
-    let title = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy();
-    let drawing = crate::draw::of_model(model, &title);
+fn draw(drawing: &crate::draw::Drawing, path: &std::path::Path) -> Result<(), Failure> {
     let text = match path.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => drawing.to_svg()?,
         Some("dot" | "gv") => drawing.to_dot()?,

@@ -1,5 +1,6 @@
 //! `opt`: a pipeline over a model, checked and written.
 
+mod channels;
 mod first;
 mod html;
 mod plans;

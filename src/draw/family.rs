@@ -26,10 +26,15 @@ pub enum Family {
     /// Everything else.
     #[default]
     Other,
+    /// Boxes of one set, such as those whose channels can only be removed together; colours repeat.
+    Set(u8),
 }
 
 impl Family {
-    /// Every family, in the order of the legend.
+    /// How many colours sets have.
+    pub const SETS: u8 = SETS.len() as u8;
+
+    /// Every family of operators, in the order of the legend.
     pub const ALL: [Family; 11] = [
         Family::Interface,
         Family::Linear,
@@ -66,6 +71,7 @@ impl Family {
             Family::Control => "control flow",
             Family::Constant => "constant",
             Family::Other => "other",
+            Family::Set(_) => "one set a colour, colours repeat",
         }
     }
 
@@ -83,6 +89,7 @@ impl Family {
             Family::Control => "ctl",
             Family::Constant => "const",
             Family::Other => "other",
+            Family::Set(set) => SETS[usize::from(set) % SETS.len()].0,
         }
     }
 
@@ -100,10 +107,24 @@ impl Family {
             Family::Control => ["#fbdaea", "#c23f7b", "#5a203f", "#ef85b5"],
             Family::Constant => ["#eee6da", "#8c7754", "#453b2b", "#c0aa86"],
             Family::Other => ["#efefef", "#868686", "#3a3a3a", "#a0a0a0"],
+            Family::Set(set) => return SETS[usize::from(set) % SETS.len()].1.colours(),
         };
         Colours { light_fill, light_line, dark_fill, dark_line }
     }
 }
+
+/// The classes of sets, and the families whose colours they have.
+const SETS: [(&str, Family); 9] = [
+    ("set0", Family::Linear),
+    ("set1", Family::Activation),
+    ("set2", Family::Normalization),
+    ("set3", Family::Quantization),
+    ("set4", Family::Movement),
+    ("set5", Family::Reduction),
+    ("set6", Family::Control),
+    ("set7", Family::Arithmetic),
+    ("set8", Family::Constant),
+];
 
 /// Fill and outline of a box on a light and on a dark page.
 pub(super) struct Colours {

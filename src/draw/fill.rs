@@ -16,6 +16,20 @@ pub fn of_model(model: &Model, title: &str) -> Drawing {
     filler.drawing
 }
 
+/// The same of a model of whose nodes some are in sets: those have the colours of sets, and a line more.
+pub fn of_sets(model: &Model, title: &str, sets: &HashMap<NodeId, (Family, String)>) -> Drawing {
+    let mut filler = Filler { drawing: Drawing { title: title.to_owned(), ..Drawing::default() } };
+    let ids = model.graph.topological().unwrap_or_default();
+    filler.graph(&model.graph, None, &[]);
+    let boxes = filler.drawing.nodes.iter_mut().filter(|node| node.cluster.is_none() && node.kind == Kind::Operator);
+    for (node, id) in boxes.zip(ids.into_iter().filter(|&id| model.graph.node(id).is_some())) {
+        let (family, line) = sets.get(&id).cloned().unwrap_or_default();
+        node.family = family;
+        node.detail.splice(0..0, Some(line).filter(|line| !line.is_empty()));
+    }
+    filler.drawing
+}
+
 /// What the readers of a value see of its producer.
 type Source = (usize, usize);
 

@@ -27,7 +27,7 @@ mod tests;
 mod text_width;
 
 pub use family::Family;
-pub use fill::of_model;
+pub use fill::{of_model, of_sets};
 
 /// What to draw. Indices in edges and clusters point into the vectors here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

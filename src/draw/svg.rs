@@ -80,8 +80,13 @@ impl Head {
             head.height += TITLE + 10.0;
         }
         let mut x = 0.0;
-        for family in Family::ALL {
+        for family in Family::ALL.into_iter().chain((0..Family::SETS).map(Family::Set)) {
             if !drawing.nodes.iter().any(|node| node.family == family) {
+                continue;
+            }
+            // One entry says what all sets are.
+            if matches!(family, Family::Set(_)) && head.families.iter().any(|other| matches!(other, Family::Set(_))) {
+                head.families.push(family);
                 continue;
             }
             let entry = SWATCH + 5.0 + width(family.caption(), LEGEND, Face::Regular);

@@ -17,6 +17,7 @@ mod eval;
 mod external_data;
 mod pipes;
 mod proof;
+mod pruning;
 mod reports;
 mod settled;
 mod small_models;

@@ -4,16 +4,16 @@
 //! and all begins anew; so the plan that comes out is one that works. Each round pins something, so it ends.
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
-use onnxpress_ir::{ConstantForm, Graph, Model, Tensor};
+use onnxpress_ir::{ConstantForm, Model};
 use onnxpress_ops::coupling::{Norms, coupling_with};
 
 use super::compensate;
 use super::cost::Costs;
 use super::cut::{self, Left, Mismatch};
 use super::mask;
-use super::members::{Member, members};
+use super::members::{Member, WINDOW, has_weights, members};
 use super::options::{Compensate, PruneChannels, Scope};
-use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA};
+use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA, Shrinkage};
 use super::score;
 use super::select::{self, Group};
 use crate::inline_functions::InlineFunctions;
@@ -326,17 +326,14 @@ fn pin(subject: &mut Subject, model: &Model, mismatch: &Mismatch, all_before: bo
     }
 }
 
-/// Of a window's axes nobody expects anything.
-const WINDOW: &str = "places along the axis matter";
-
-/// Whether any member is a weight rather than a list of axes or the like.
-fn has_weights(graph: &Graph, members: &[Member]) -> bool {
-    let is_weight = |tensor: &Tensor| tensor.dtype().is_float() || tensor.rank() > 1;
-    members.iter().any(|member| graph.constant(member.constant.port(0)).is_some_and(is_weight))
-}
-
 fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text: &str) -> Plan {
     let graph = &model.graph;
+    let costs = Costs::of_all(graph, &subject.coupling);
+    let before: Vec<usize> = subject.coupling.spans.leaves().iter().map(|leaf| leaf.extent).collect();
+    let after: Vec<usize> = chosen.left.iter().map(Vec::len).collect();
+    let along = costs.along(&before).into_iter().zip(costs.along(&after));
+    let along: Vec<Shrinkage> = along.map(|(before, after)| Shrinkage::of(&before, &after)).collect();
+    let total = Shrinkage::of(&costs.with(&before), &costs.with(&after));
     let leaves = subject.coupling.spans.leaves();
     let (mut groups, mut pinned) = (Vec::new(), Vec::new());
     for (id, leaf) in leaves.iter().enumerate() {
@@ -349,7 +346,7 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
         if chosen.left[id].len() < leaf.extent {
             let scores = chosen.scores[id].iter().map(|score| (score * 1e6).round() / 1e6).collect();
             let kept = chosen.left[id].clone();
-            groups.push(PlannedGroup { id, name, channels: leaf.extent, kept, scores, members });
+            groups.push(PlannedGroup { id, name, channels: leaf.extent, kept, scores, cost: Some(along[id]), members });
         } else if leaf.extent > 1
             && !chosen.reasons[id].as_ref().is_some_and(|why| why.ends_with(WINDOW))
             && has_weights(graph, &subject.members[id])
@@ -360,7 +357,18 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
     }
     let (tensors, copies) = plan::tensors(graph, &subject.coupling, &chosen.left);
     let (pass, model) = (text.to_owned(), digest.to_owned());
-    Plan { schema: SCHEMA, pass, model, through_norm: false, groups, pinned, tensors, copies, biases: Vec::new() }
+    Plan {
+        schema: SCHEMA,
+        pass,
+        model,
+        through_norm: false,
+        total: Some(total),
+        groups,
+        pinned,
+        tensors,
+        copies,
+        biases: Vec::new(),
+    }
 }
 
 crate::options! {

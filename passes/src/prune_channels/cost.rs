@@ -30,6 +30,12 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
+    fn add(&mut self, other: &Self, share: f64) {
+        self.params += other.params * share;
+        self.macs += other.macs * share;
+        self.bytes += other.bytes * share;
+    }
+
     pub(crate) fn of(&self, quantity: Quantity) -> f64 {
         match quantity {
             Quantity::Params => self.params,
@@ -48,6 +54,8 @@ struct Term {
 /// The terms of a graph's cost.
 pub(crate) struct Costs<'c> {
     coupling: &'c Coupling,
+    /// Whether terms are kept apart of which nothing can go.
+    pinned_too: bool,
     terms: Vec<Term>,
     fixed: Amount,
 }
@@ -55,7 +63,16 @@ pub(crate) struct Costs<'c> {
 impl<'c> Costs<'c> {
     /// Of a graph whose types are inferred.
     pub(crate) fn of(graph: &Graph, coupling: &'c Coupling) -> Self {
-        let mut costs = Self { coupling, terms: Vec::new(), fixed: Amount::default() };
+        Self::sorted(graph, coupling, false)
+    }
+
+    /// The same, to be asked what lies along leaves, those that are pinned too.
+    pub(crate) fn of_all(graph: &Graph, coupling: &'c Coupling) -> Self {
+        Self::sorted(graph, coupling, true)
+    }
+
+    fn sorted(graph: &Graph, coupling: &'c Coupling, pinned_too: bool) -> Self {
+        let mut costs = Self { coupling, pinned_too, terms: Vec::new(), fixed: Amount::default() };
         for (id, constant) in graph.constants() {
             let Some(tensor) = constant.value.dense() else { continue };
             let is_weight = tensor.dtype().is_float() || tensor.rank() >= 2;
@@ -80,7 +97,9 @@ impl<'c> Costs<'c> {
     }
 
     fn add(&mut self, mut spans: Vec<SpanId>, whole: Amount) {
-        spans.retain(|&span| self.coupling.spans.is_free(span));
+        if !self.pinned_too {
+            spans.retain(|&span| self.coupling.spans.is_free(span));
+        }
         if spans.is_empty() {
             self.fixed.params += whole.params;
             self.fixed.macs += whole.macs;
@@ -93,19 +112,29 @@ impl<'c> Costs<'c> {
     /// The cost when so many indices of each leaf are left.
     pub(crate) fn with(&self, left: &[usize]) -> Amount {
         let mut sum = self.fixed;
-        for term in &self.terms {
-            let share: f64 = term
-                .spans
-                .iter()
-                .map(|&span| {
-                    let extent = self.coupling.spans.extent(span).unwrap_or(1).max(1);
-                    self.coupling.spans.count(span, left) as f64 / extent as f64
-                })
-                .product();
-            sum.params += term.whole.params * share;
-            sum.macs += term.whole.macs * share;
-            sum.bytes += term.whole.bytes * share;
-        }
+        self.terms.iter().for_each(|term| sum.add(&term.whole, self.share(term, left)));
         sum
+    }
+
+    fn share(&self, term: &Term, left: &[usize]) -> f64 {
+        let one = |&span: &SpanId| match self.coupling.spans.extent(span) {
+            Some(extent) if extent > 0 => self.coupling.spans.count(span, left) as f64 / extent as f64,
+            _ => 1.0,
+        };
+        term.spans.iter().map(one).product()
+    }
+
+    /// By leaf: the cost of all that lies along it when so many indices of each are left.
+    pub(crate) fn along(&self, left: &[usize]) -> Vec<Amount> {
+        let mut all = vec![Amount::default(); left.len()];
+        for term in &self.terms {
+            let share = self.share(term, left);
+            let mut leaves = Vec::new();
+            term.spans.iter().for_each(|&span| self.coupling.spans.visit_leaves(span, &mut |leaf| leaves.push(leaf)));
+            leaves.sort_unstable();
+            leaves.dedup();
+            leaves.into_iter().for_each(|leaf| all[leaf].add(&term.whole, share));
+        }
+        all
     }
 }

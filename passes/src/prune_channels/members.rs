@@ -14,6 +14,15 @@ pub(crate) struct Member {
     pub(crate) axis: usize,
 }
 
+/// Of a window's axes nobody expects anything.
+pub(crate) const WINDOW: &str = "places along the axis matter";
+
+/// Whether any member is a weight rather than a list of axes or the like.
+pub(crate) fn has_weights(graph: &Graph, members: &[Member]) -> bool {
+    let is_weight = |tensor: &Tensor| tensor.dtype().is_float() || tensor.rank() > 1;
+    members.iter().any(|member| graph.constant(member.constant.port(0)).is_some_and(is_weight))
+}
+
 /// The members of every leaf, in the order of constants; each reading of a constant counts.
 pub(crate) fn members(graph: &Graph, coupling: &Coupling) -> Vec<Vec<Member>> {
     let mut all = vec![Vec::new(); coupling.spans.leaves().len()];

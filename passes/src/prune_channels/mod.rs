@@ -16,8 +16,10 @@ mod options;
 pub mod plan;
 mod score;
 mod select;
+mod survey;
 
 pub use apply::ApplyPlan;
 pub use cost::Quantity;
 pub use options::{Compensate, PruneChannels, Scope};
 pub use score::{Aggregate, Criterion, Normalize};
+pub use survey::{ChannelGroup, Channels, survey};

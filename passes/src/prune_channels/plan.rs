@@ -10,6 +10,7 @@ use onnxpress_ir::Graph;
 use onnxpress_ir::analysis::channels::{Coupling, Leaf};
 use serde::{Deserialize, Serialize};
 
+use super::cost::Amount;
 use super::cut::slices::Kept;
 use super::cut::{self, Left};
 use super::members::Member;
@@ -45,8 +46,30 @@ pub struct PlannedGroup {
     /// How much each channel matters, by the criterion; 1 is the mean.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scores: Vec<f64>,
+    /// What the weights and nodes that lie along it cost; what lies along two groups counts for both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Shrinkage>,
     /// Where it lies.
     pub members: Vec<PlannedMember>,
+}
+
+/// Cost before and after, of a group or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shrinkage {
+    /// Elements of weights.
+    pub parameters: [u64; 2],
+    /// Multiply-accumulates, open extents counted as one.
+    pub macs: [u64; 2],
+    /// Bytes of weights.
+    pub bytes: [u64; 2],
+}
+
+impl Shrinkage {
+    pub(crate) fn of(before: &Amount, after: &Amount) -> Self {
+        let both = |amount: fn(&Amount) -> f64| [amount(before).round() as u64, amount(after).round() as u64];
+        Self { parameters: both(|a| a.params), macs: both(|a| a.macs), bytes: both(|a| a.bytes) }
+    }
 }
 
 /// Channels that stay, and why.
@@ -103,6 +126,9 @@ pub struct Plan {
     /// Whether channels go along which a normalization takes statistics.
     #[serde(default, skip_serializing_if = "is_false")]
     pub through_norm: bool,
+    /// What the whole model costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Shrinkage>,
     /// What goes.
     pub groups: Vec<PlannedGroup>,
     /// What stays.
@@ -198,6 +224,9 @@ impl Plan {
             }
             if group.kept.windows(2).any(|pair| pair[0] >= pair[1]) {
                 return Err(fail("the kept indices are not ascending".to_owned()));
+            }
+            if group.kept.is_empty() && leaf.extent > 1 {
+                return Err(fail("none of its channels stays".to_owned()));
             }
             if let Some(index) = group.kept.last().filter(|index| **index >= leaf.extent) {
                 return Err(fail(format!("index {index} of {} channels", leaf.extent)));

@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::channels::Cuts;
 use super::report::{OptReport, Pass};
 use crate::inspect::human;
 
@@ -12,6 +13,7 @@ table { border-collapse: collapse; width: 100%; margin: 1em 0 }
 th, td { text-align: left; vertical-align: top; padding: .3em .8em .3em 0; border-bottom: 1px solid #ddd }
 td.number, th.number { text-align: right; white-space: nowrap }
 .bar { background: #e4e8ee; height: .7em; min-width: 12em } .bar div { background: #3568a8; height: 100% }
+.width { min-width: 12em } .width > div { background: #e4e8ee; height: .7em } .width div div { background: #3568a8; height: 100% }
 .notice { background: #fff6dd; padding: .4em .8em; margin: .4em 0 }
 summary { cursor: pointer; color: #555 }
 ";
@@ -47,6 +49,7 @@ pub(super) fn page(report: &OptReport) -> String {
                     tr { th { "pass" } th { "applied" } th { "left alone" } th.number { "nodes" } th.number { "ms" } }
                     @for one in &report.passes { (pass(one)) }
                 }
+                @for cuts in report.passes.iter().filter_map(|pass| pass.channels.as_ref()) { (channels(cuts)) }
             }
         }
     }
@@ -62,6 +65,36 @@ fn size(what: &str, before: u64, after: u64, unit: &str) -> Markup {
             td.number { (human(after)) (unit) }
             td.number { (format!("{share:.1} %")) }
             td { div.bar { div style=(format!("width: {:.1}%", share.min(100.0))) {} } }
+        }
+    }
+}
+
+fn channels(cuts: &Cuts) -> Markup {
+    let widest = cuts.groups.iter().map(|cut| cut.channels[0]).max().unwrap_or(1).max(1);
+    let share = |count: usize| format!("width: {:.1}%", 100.0 * count as f64 / widest as f64);
+    let arrow = |[before, after]: [u64; 2]| format!("{} → {}", human(before), human(after));
+    html! {
+        h2 { "Channels" }
+        table {
+            tr { th { "group" } th.number { "channels" } th.number { "parameters" } th.number { "MACs" } th.number { "bytes" } th { "" } }
+            @for cut in &cuts.groups {
+                tr {
+                    td { code { (cut.name) } }
+                    td.number { (cut.channels[0]) " → " (cut.channels[1]) }
+                    @for cost in [cut.cost.map(|cost| cost.parameters), cut.cost.map(|cost| cost.macs), cut.cost.map(|cost| cost.bytes)] {
+                        td.number { (cost.map(arrow).unwrap_or_default()) }
+                    }
+                    td { div.width { div style=(share(cut.channels[0])) { div style=(format!("width: {:.1}%", 100.0 * cut.channels[1] as f64 / cut.channels[0].max(1) as f64)) {} } } }
+                }
+            }
+            @if let Some(total) = cuts.total {
+                tr {
+                    td { "whole model" }
+                    td {}
+                    @for cost in [total.parameters, total.macs, total.bytes] { td.number { (arrow(cost)) } }
+                    td {}
+                }
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The report of a run: a table for people, JSON for scripts.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::channels::Cuts;
 use super::html;
 use crate::cli::check::Proof;
 use crate::cli::failure::Failure;
@@ -37,6 +39,9 @@ pub(super) struct Pass {
     pub(super) declined: BTreeMap<String, usize>,
     /// The same, site by site.
     pub(super) sites: Vec<Site>,
+    /// What was cut of the model's channels, by a pass that does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) channels: Option<Cuts>,
     pub(super) nodes_before: usize,
     pub(super) nodes_after: usize,
     pub(super) seconds: f64,
@@ -110,6 +115,11 @@ impl OptReport {
                 }
             }
         }
+        // Bars are for people who look; a log has the numbers.
+        let looked_at = global.verbose || std::io::stderr().is_terminal();
+        for cuts in self.passes.iter().filter_map(|pass| pass.channels.as_ref()).filter(|_| looked_at) {
+            output::say(global, &cuts.chart(global.verbose));
+        }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["", "before", "after", ""]);
@@ -149,6 +159,7 @@ fn pass(record: &PassRecord) -> Pass {
         applied: record.applied.clone(),
         declined,
         sites: sites.collect(),
+        channels: Cuts::of(record.plan.as_ref()),
         nodes_before: record.nodes.0,
         nodes_after: record.nodes.1,
         seconds: record.time.as_secs_f64(),
