@@ -8,10 +8,13 @@
 
 mod asked;
 mod extents;
+mod shuffle;
 mod weights;
 
+use std::collections::HashMap;
+
 use onnxpress_ir::analysis::channels::{self, Coupling};
-use onnxpress_ir::{Graph, Shape};
+use onnxpress_ir::{Graph, NodeId, Shape};
 
 use crate::axes::{Axed, Axis, Relation, Role, Segment, Stated};
 use crate::node::NodeCx;
@@ -51,15 +54,25 @@ pub fn is_norm(node: &onnxpress_ir::Node) -> bool {
 /// The same, where it is said what becomes of channels along which a normalization takes statistics.
 pub fn coupling_with(graph: &Graph, norms: Norms) -> Coupling {
     let weights = Weights::of(graph);
+    let coupling = coupled(graph, norms, &weights, &HashMap::new());
+    let shuffles = shuffle::relations(graph, &coupling);
+    if shuffles.is_empty() { coupling } else { coupled(graph, norms, &weights, &shuffles) }
+}
+
+/// The coupling where some nodes have other relations than their sheets say.
+fn coupled(graph: &Graph, norms: Norms, weights: &Weights, own: &HashMap<NodeId, String>) -> Coupling {
     Coupling::of(graph, |id| {
         let cx = NodeCx::new(graph, id).ok_or("it is no node")?;
         let operator = table::of(cx.node).ok_or("the operator is not known")?;
-        let mut written = operator.axes.relation(&cx)?;
+        let mut written: Relation = match own.get(&id) {
+            Some(text) => text.parse().map_err(|error: crate::axes::SyntaxError| error.to_string())?,
+            None => operator.axes.relation(&cx)?,
+        };
         // Who puts back what was taken out pads, with what an operand says.
         if norms == Norms::Follow && is_norm(cx.node) && graph.opsets.standard() >= 11 {
             written.roles.retain(|(role, _)| *role != Role::Normalized);
         }
-        Ok(Laid::out(&cx, &written).finish(&cx, &written, &weights))
+        Ok(Laid::out(&cx, &written).finish(&cx, &written, weights))
     })
 }
 

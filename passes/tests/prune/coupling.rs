@@ -118,6 +118,45 @@ fn channels_are_shuffled_between_groups() {
 }
 
 #[test]
+fn runs_go_where_groups_do_not_divide_channels() {
+    // Three groups of 7 are two runs of 3 each, and one channel that stays.
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[1,3,4,4] x) => (float[1,2,4,4] y)
+        <float[6,3,1,1] wa = normal(seed=1), float[21,2,1,1] wb = normal(seed=2), float[21] bb = normal(seed=5),
+         float[21,1,3,3] wd = normal(seed=3), float[6,7,1,1] we = normal(seed=6), float[2,6,1,1] wy = normal(seed=4),
+         int64[5] apart = {1, 3, 7, 4, 4}, int64[4] together = {1, -1, 4, 4}>
+        {
+          a = Conv(x, wa)
+          b = Conv<group = 3>(a, wb, bb)
+          r = Relu(b)
+          c = Reshape(r, apart)
+          d = Transpose<perm = [0, 2, 1, 3, 4]>(c)
+          e = Reshape(d, together)
+          f = Conv<group = 21, pads = [1, 1, 1, 1]>(e, wd)
+          h = Conv<group = 3>(f, we)
+          y = Conv(h, wy)
+        }"), @"
+    wa: float[3,3,1,1]
+    wb: float[12,1,1,1]
+    bb: float[12]
+    wd: float[12,1,3,3]
+    we: float[3,4,1,1]
+    wy: float[2,3,1,1]
+    together: int64[4]
+    apart_pruned: int64[5]
+    a = Conv: float[1,3,4,4]
+    b = Conv: float[1,12,4,4]
+    r = Relu: float[1,12,4,4]
+    c = Reshape: float[1,3,4,4,4]
+    d = Transpose: float[1,4,3,4,4]
+    e = Reshape: float[1,12,4,4]
+    f = Conv: float[1,12,4,4]
+    h = Conv: float[1,3,4,4]
+    y = Conv: float[1,2,4,4]
+    ");
+}
+
+#[test]
 fn whole_heads_go() {
     insta::assert_snapshot!(pruned("ratio=0.5", "
         g (float[N,5,6] x) => (float[N,5,6] y)
