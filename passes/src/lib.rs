@@ -6,6 +6,7 @@
 pub mod allocation;
 pub mod convert_float;
 pub mod evidence;
+pub mod factorize;
 pub mod fold_constants;
 pub mod manager;
 pub mod options;
@@ -35,6 +36,7 @@ pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;
 pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
+pub use factorize::{Factorize, Save};
 pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
 pub use prune_channels::{ApplyPlan, PruneChannels};

@@ -172,6 +172,11 @@ impl InputRows<'_> {
         self.count
     }
 
+    /// The extents of the input.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
     /// Appends rows number `which` of a group, one after the other. `x` has the input's elements.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
 use super::moments::{Moments, SecondMoment};
+use super::padding::Padding;
 use super::stream::{Batch, stream};
 use super::{EvidenceError, EvidenceSource, Statistics, positions, probe};
 
@@ -92,7 +93,7 @@ pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Res
     let probed = probe(model, &seen)?;
     let mut done = 0;
     stream(&probed, batch(graph, &seen), source, &mut |batch| {
-        let len = batch.len;
+        let (len, padding) = (batch.len, batch.padding.clone());
         let values = numbers(batch);
         statistics.par_iter_mut().zip(&values).for_each(|(statistics, value)| {
             if let Some((values, dims)) = value {
@@ -102,7 +103,7 @@ pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Res
         let faults: Result<Vec<()>, String> = layers
             .par_iter_mut()
             .map(|layer| match &values[layer.input] {
-                Some((x, dims)) => add_rows(layer, x, dims, done, len),
+                Some((x, dims)) => add_rows(layer, x, dims, done, len, padding.as_ref()),
                 None => Err("its input is not a tensor of numbers".to_owned()),
             })
             .collect();
@@ -132,7 +133,7 @@ pub(crate) fn rows_of(graph: &Graph, node: NodeId, layer: &LinearLayer) -> Resul
 
 /// The elements of each value and its extents, without the samples that only fill up a batch.
 pub(crate) fn numbers(batch: Batch) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
-    let Batch { outputs, len, size } = batch;
+    let Batch { outputs, len, size, .. } = batch;
     let one = |value: Value| {
         let Value::Tensor(tensor) = value else { return None };
         let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
@@ -148,17 +149,28 @@ pub(crate) fn numbers(batch: Batch) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
 }
 
 /// The rows of an input that count, as numbers among all that it has.
-pub(crate) fn chosen(input: &InputRows<'_>, done: usize, samples: usize) -> Vec<usize> {
+pub(crate) fn chosen(input: &InputRows<'_>, done: usize, samples: usize, padding: Option<&Padding>) -> Vec<usize> {
     // Rows stand sample by sample, unless the batch is no axis of its own.
-    match input.count() / samples.max(1) {
+    let mut rows = match input.count() / samples.max(1) {
         per_sample if per_sample * samples == input.count() => positions::choose(done, samples, per_sample),
         _ => positions::choose(done, 1, input.count()),
+    };
+    if let Some(padding) = padding {
+        padding.leave(input.dims(), &mut rows);
     }
+    rows
 }
 
-fn add_rows(layer: &mut Measured, x: &[f32], dims: &[usize], done: usize, samples: usize) -> Result<(), String> {
+fn add_rows(
+    layer: &mut Measured,
+    x: &[f32],
+    dims: &[usize],
+    done: usize,
+    samples: usize,
+    padding: Option<&Padding>,
+) -> Result<(), String> {
     let input = layer.rows.over(dims)?;
-    let which = chosen(&input, done, samples);
+    let which = chosen(&input, done, samples, padding);
     let groups = layer.moments.groups.par_iter_mut().enumerate();
     groups
         .map(|(group, moment)| {

@@ -4,11 +4,13 @@ use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 use rayon::prelude::*;
 
+use super::padding::Padding;
 use super::{EvidenceError, EvidenceSource, Execute, Feed};
 
 /// Inputs of a batch that waits to be run.
 struct Waiting {
     inputs: Vec<Option<Value>>,
+    padding: Option<Padding>,
     len: usize,
     size: usize,
 }
@@ -21,6 +23,8 @@ pub(crate) struct Batch {
     pub(crate) len: usize,
     /// How many the tensors have.
     pub(crate) size: usize,
+    /// Which places of them are no data.
+    pub(crate) padding: Option<Padding>,
 }
 
 /// Runs `model` over all samples, about `batch` at a time in each session, and hands the outputs to `each` in the order of the samples.
@@ -38,7 +42,8 @@ pub(crate) fn stream(
     let mut sessions = (0..count).map(|_| source.load(model)).collect::<Result<Vec<_>, _>>()?;
     let mut waiting: Vec<Waiting> = Vec::new();
     source.feed(model, batch, &mut |feed: Feed<'_>| {
-        waiting.push(Waiting { inputs: feed.inputs.to_vec(), len: feed.len, size: feed.size });
+        let padding = Padding::of(model, feed.inputs);
+        waiting.push(Waiting { inputs: feed.inputs.to_vec(), padding, len: feed.len, size: feed.size });
         if waiting.len() == sessions.len() { flush(&mut waiting, &mut sessions, each) } else { Ok(()) }
     })?;
     flush(&mut waiting, &mut sessions, each)
@@ -52,7 +57,7 @@ fn flush(
     let outputs: Vec<_> =
         waiting.par_iter().zip(sessions.par_iter_mut()).map(|(batch, session)| session.run(&batch.inputs)).collect();
     for (batch, outputs) in waiting.drain(..).zip(outputs) {
-        each(Batch { outputs: outputs?, len: batch.len, size: batch.size })?;
+        each(Batch { outputs: outputs?, len: batch.len, size: batch.size, padding: batch.padding })?;
     }
     Ok(())
 }

@@ -376,7 +376,7 @@ crate::options! {
     ///
     /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
     /// `layers` says which weights are written in few bits, and how; of `quantize`, `scale` and `zero_point` of a value what its
-    /// codes mean, and layers and values that are taken out stay in float.
+    /// codes mean, and layers and values that are taken out stay in float; of `factorize`, `rank` says how much of a layer is kept.
     pub struct ApplyPlan {
         /// The plan, as `--plan-out` wrote it.
         file: String = String::new(),
@@ -405,6 +405,9 @@ impl Pass for ApplyPlan {
         if made_by(&format!("{}{{", crate::quantize::Quantize::NAME)) {
             let plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
             return crate::quantize::calibrated::apply_plan(&plan, model, cx).map_err(fail);
+        }
+        if made_by(crate::Factorize::NAME) {
+            return crate::factorize::apply_plan(plan, model, cx).map_err(fail);
         }
         let plan: Plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
         let digest = crate::digest::of(model);

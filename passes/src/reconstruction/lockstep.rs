@@ -12,7 +12,7 @@ use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, SecondMoment, chosen_rows, part, rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, part, rows_of,
 };
 
 /// The most bytes of values that are kept between two layers, of both models together.
@@ -25,6 +25,7 @@ struct Batch {
     size: usize,
     /// How many samples came before.
     before: usize,
+    padding: Option<Padding>,
     original: HashMap<ValueId, Value>,
     compressed: HashMap<ValueId, Value>,
 }
@@ -70,7 +71,8 @@ impl<'s> Lockstep<'s> {
                 let values: HashMap<ValueId, Value> =
                     given.filter_map(|(&id, value)| Some((id, value.clone()?))).collect();
                 let (original, compressed) = (values.clone(), values);
-                batches.push(Batch { len: feed.len, size: feed.size, before: samples, original, compressed });
+                let padding = Padding::of(model, feed.inputs);
+                batches.push(Batch { len: feed.len, size: feed.size, before: samples, padding, original, compressed });
                 samples += feed.len;
             }
             Ok(())
@@ -168,7 +170,7 @@ impl<'s> Lockstep<'s> {
                 let y = y?.and_then(|y| plain(&y, batch));
                 let reading =
                     Reading { reader: &reader, input: reader.over(&dims).map_err(said)?, x: &x, y: y.as_ref() };
-                let which = chosen_rows(&reading.input, batch.before, batch.len);
+                let which = chosen_rows(&reading.input, batch.before, batch.len, batch.padding.as_ref());
                 reading.add(&which, &mut rows, &mut results).map_err(said)?;
             }
         }

@@ -1,0 +1,101 @@
+//! What can be asked of `factorize`, and the run.
+
+use onnxpress_ir::Model;
+
+use crate::options::{Options, Pattern, Share};
+use crate::pass::{Pass, PassCx, PassError};
+use crate::prune_channels::Quantity;
+
+crate::option_enum! {
+    /// What factors must save of a layer, or it is left alone.
+    pub enum Save {
+        /// Parameters and multiply-accumulates.
+        Both,
+        /// Multiply-accumulates.
+        Macs,
+        /// Parameters.
+        Bytes,
+        /// Nothing: any rank will do, the full one too.
+        Nothing = "none",
+    }
+}
+
+crate::options! {
+    /// Writes linear layers as products of two smaller ones.
+    ///
+    /// A `MatMul` or `Gemm` becomes two; a `Conv` one with fewer outputs and a 1×1 behind it. How much of each layer is kept is asked for as
+    /// the share of its output's energy, as a rank, as a share of the full rank, or for all layers together as a share of
+    /// parameters or multiply-accumulates to remove, which goes where it costs least. With samples (`--calib`) energy is that of
+    /// the layer's outputs on them, not of its weight, and layers are fitted one after the other to what the original answers. The result
+    /// computes what the model computes whose weights are the products.
+    pub struct Factorize {
+        /// The share of the energy that each layer keeps at least.
+        energy: Option<Share> = None,
+        /// The rank of each layer, at most the full one.
+        rank: Option<usize> = None,
+        /// The rank of each layer as a share of the full one.
+        ratio: Option<Share> = None,
+        /// What `remove` is a share of, over all layers that can be factorized.
+        target: Option<Quantity> = None,
+        /// Share of the `target` to remove.
+        remove: Option<Share> = None,
+        /// What factors must save of a layer, or it is left alone.
+        save: Save = Save::Both,
+        /// Whether, with samples, layers are fitted one after the other to what the original answers.
+        reconstruct: bool = true,
+        /// How strongly fitted weights are pulled toward those at hand: a share of the mean square of the layer's inputs.
+        ridge: Share = Share::percent::<1>(),
+        /// Layers that stay: by the name of the weight, the node or its output.
+        keep: Vec<Pattern> = Vec::new(),
+        /// Only layers of such a name; all, where none is given.
+        only: Vec<Pattern> = Vec::new(),
+    }
+}
+
+/// How ranks are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Ranks {
+    /// By the share of the energy.
+    Energy(f64),
+    /// The same for all.
+    Rank(usize),
+    /// A share of the full one.
+    Ratio(f64),
+    /// So that all layers together lose this share.
+    Target(Quantity, f64),
+}
+
+impl Factorize {
+    /// How ranks are chosen.
+    pub(super) fn ranks(&self) -> Result<Ranks, PassError> {
+        let ways = [self.energy.is_some(), self.rank.is_some(), self.ratio.is_some(), self.target.is_some()];
+        let error = |text: &str| Err(PassError::Request(text.to_owned()));
+        if ways.iter().filter(|way| **way).count() > 1 {
+            return error("`energy`, `rank`, `ratio` and `target` are four ways to choose ranks: give one");
+        }
+        match (self.energy, self.rank, self.ratio, self.target, self.remove) {
+            (.., Some(_), None) => error("`target` needs `remove`, the share to remove"),
+            (.., None, Some(_)) => error("`remove` needs `target`, what it is a share of"),
+            (.., Some(Quantity::Bytes), Some(_)) => error("`target` is `bytes`, expected `params` or `macs`"),
+            (_, Some(0), ..) => error("`rank` is 0, expected at least 1"),
+            (.., Some(target), Some(share)) => Ok(Ranks::Target(target, share.get())),
+            (_, Some(rank), ..) => Ok(Ranks::Rank(rank)),
+            (_, _, Some(ratio), ..) => Ok(Ranks::Ratio(ratio.get())),
+            (energy, ..) => Ok(Ranks::Energy(energy.map_or(0.95, Share::get))),
+        }
+    }
+}
+
+impl Pass for Factorize {
+    const NAME: &'static str = "factorize";
+    const LOSSY: bool = true;
+
+    fn may_grow(&self) -> bool {
+        matches!(self.save, Save::Macs | Save::Nothing)
+    }
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let ranks = self.ranks()?;
+        super::run::run(self, ranks, &format!("{}{{{}}}", Self::NAME, self.to_text()), model, cx)
+    }
+}

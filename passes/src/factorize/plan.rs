@@ -1,0 +1,66 @@
+//! What is to be factorized, written down.
+
+use serde::{Deserialize, Serialize};
+
+/// The number of the format.
+pub(super) const SCHEMA: u32 = 1;
+
+/// A layer that is written as a product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Planned {
+    /// The weight.
+    pub(super) tensor: String,
+    /// The value that the layer gives.
+    pub(super) layer: String,
+    /// The rank.
+    pub(super) rank: usize,
+    /// The full rank.
+    #[serde(default)]
+    pub(super) full_rank: usize,
+    /// The share of the output's energy that is kept.
+    #[serde(default)]
+    pub(super) energy_kept: f64,
+    /// Weights before and after.
+    #[serde(default)]
+    pub(super) params: (f64, f64),
+    /// Multiply-accumulates before and after, open extents counted as one.
+    #[serde(default)]
+    pub(super) macs: (f64, f64),
+}
+
+/// A layer that stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Left {
+    /// The weight.
+    pub(super) tensor: String,
+    /// Why.
+    pub(super) reason: String,
+}
+
+/// What is to be done to a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    /// The number of the format.
+    pub(super) schema: u32,
+    /// The pass that made it, with all its options.
+    pub(super) pass: String,
+    /// The digest of the model that it is for.
+    pub(super) model: String,
+    /// The samples that it was made with; to apply it takes the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<String>,
+    /// Whether layers are fitted to what the original answers.
+    #[serde(default)]
+    pub(super) reconstruct: bool,
+    /// How strongly weights are pulled toward those at hand.
+    #[serde(default)]
+    pub(super) ridge: f64,
+    /// The layers that are written as products.
+    pub(super) layers: Vec<Planned>,
+    /// Those that stay.
+    #[serde(default)]
+    pub(super) left: Vec<Left>,
+}

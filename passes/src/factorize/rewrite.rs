@@ -1,0 +1,109 @@
+//! Puts the two factors of a layer in its place.
+
+use faer::Mat;
+use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Name, Node, Tensor, ValueId};
+use onnxpress_ops::infer::Standard;
+
+use super::compress::Compressed;
+use super::layers::{Kind, Layer};
+
+const NAME: &str = "factorize";
+
+/// A tensor of matrices, one after the other, transposed where the layer has inputs first.
+fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], like: &Tensor) -> Option<Tensor> {
+    let mut values = Vec::new();
+    for matrix in matrices {
+        let (rows, columns) = (matrix.nrows(), matrix.ncols());
+        if transposed {
+            (0..columns).for_each(|j| values.extend((0..rows).map(|i| matrix[(i, j)])));
+        } else {
+            (0..rows).for_each(|i| values.extend((0..columns).map(|j| matrix[(i, j)])));
+        }
+    }
+    Tensor::from_f64s(like.dtype(), dims, &values).ok()
+}
+
+/// Both factors as the layer's operator takes them: first `V`, then `U`.
+fn factors(graph: &Graph, layer: &Layer, compressed: &Compressed) -> Option<(Tensor, Tensor)> {
+    let like = graph.constant(layer.weight)?;
+    let (u, v): (Vec<_>, Vec<_>) = compressed.factors.iter().map(|(u, v)| (u, v)).unzip();
+    let (outputs, rank) = (u.first()?.nrows(), u.first()?.ncols());
+    let columns = v.first()?.ncols();
+    let groups = u.len();
+    let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
+    match layer.kind {
+        Kind::Conv => {
+            let mut of_v = like.dims().to_vec();
+            let mut of_u = vec![1; of_v.len()];
+            of_v[0] = groups * rank;
+            (of_u[0], of_u[1]) = (groups * outputs, rank);
+            Some((tensor(&v, false, &of_v, like)?, tensor(&u, false, &of_u, like)?))
+        }
+        _ if outputs_first => {
+            Some((tensor(&v, false, &[rank, columns], like)?, tensor(&u, false, &[outputs, rank], like)?))
+        }
+        _ => Some((tensor(&v, true, &[columns, rank], like)?, tensor(&u, true, &[rank, outputs], like)?)),
+    }
+}
+
+/// Writes a layer as a product. `Ok(false)` where its factors cannot be stored.
+///
+/// # Errors
+/// Where a node makes no sense in the graph: a defect.
+pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, compressed: &Compressed) -> Result<bool, EditError> {
+    let Some((v, u)) = factors(graph, layer, compressed) else { return Ok(false) };
+    let Some(old) = graph.node(layer.node).cloned() else { return Ok(false) };
+    let operands: Vec<Option<ValueId>> = graph.operands(layer.node).collect();
+    let Some(input) = operands.get(layer.layer.input).copied().flatten() else { return Ok(false) };
+    let base = graph.port(layer.weight).name.clone();
+    let suffixed = |suffix: &str| base.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
+    let node_name = |suffix: &str| old.name.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
+    let output = layer.node.port(0);
+    let output_name = graph.port(output).name.clone();
+    let rank = graph.ty(input).shape().map_or(0, |shape| shape.len());
+
+    let mut edit = Edit::new(graph, &Standard, NAME, &[layer.node]);
+    let (v, u) = (edit.add_constant(suffixed("_v"), v), edit.add_constant(suffixed("_u"), u));
+    let place = |weight: ValueId, x: ValueId| {
+        let mut both = vec![None; 2];
+        (both[layer.layer.weight], both[layer.layer.input]) = (Some(weight), Some(x));
+        both
+    };
+    let is = |attr: &Attr, name: &str| attr.name.as_bytes() == name.as_bytes();
+    let (first, second) = match layer.kind {
+        Kind::Right | Kind::Left => (Node::new("MatMul", 1), Node::new("MatMul", 1)),
+        Kind::Gemm => {
+            let transposed = old
+                .attrs
+                .iter()
+                .any(|attr| is(attr, "transA") && matches!(attr.value, AttrValue::Int(set) if set != 0));
+            let keep = |but: &[&str]| {
+                old.attrs.iter().filter(|attr| !but.iter().any(|name| is(attr, name))).cloned().collect::<Vec<_>>()
+            };
+            let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
+            let first = match transposed || outputs_first {
+                true => keep(&["beta"]).into_iter().fold(Node::new("Gemm", 1), Node::with),
+                false => Node::new("MatMul", 1),
+            };
+            (first, keep(&["transA"]).into_iter().fold(Node::new("Gemm", 1), Node::with))
+        }
+        Kind::Conv => {
+            let first = old.attrs.iter().cloned().fold(Node::new("Conv", 1), Node::with);
+            let group = old.attrs.iter().find(|attr| is(attr, "group")).cloned();
+            let ones = vec![1i64; rank.saturating_sub(2)];
+            let second =
+                group.into_iter().fold(Node::new("Conv", 1), Node::with).with(Attr::ints("kernel_shape", ones));
+            (first, second)
+        }
+    };
+    let hidden = edit.add_node(first.named(node_name("_v")), &place(v, input))?.port(0);
+    edit.rename(hidden, output_name.map(|name| Name::from(format!("{name}_v"))));
+    let mut last = place(u, hidden);
+    last.extend(operands.iter().skip(2).copied());
+    let made = edit.add_node(second.named(node_name("_u")), &last)?.port(0);
+    edit.replace(output, made)?;
+    edit.remove(layer.node);
+    edit.remove(layer.weight.node);
+    edit.commit();
+    Ok(true)
+}

@@ -1,0 +1,211 @@
+//! The pass from beginning to end, and the same from a plan.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::{Edit, Model, Name, Tensor};
+use onnxpress_ops::infer::{self, Standard};
+
+use super::compress::{self, Compressed};
+use super::layers::{Layer, layers};
+use super::options::{Factorize, Ranks};
+use super::plan::{Left, Plan, Planned, SCHEMA};
+use super::{choose, rewrite};
+use crate::InlineFunctions;
+use crate::digest;
+use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::options::Pattern;
+use crate::pass::{Pass, PassCx, PassError};
+
+fn failed(error: EvidenceError) -> PassError {
+    PassError::Request(error.to_string())
+}
+
+/// The user's samples; made-up ones would measure nothing that is so.
+fn data<'a>(cx: &PassCx<'a>) -> Option<&'a dyn EvidenceSource> {
+    cx.request.evidence.filter(|source| !source.is_synthetic())
+}
+
+/// Factorizes what the options ask for.
+///
+/// # Errors
+/// Where a pattern matches nothing, or the samples do not suit the model.
+pub(super) fn run(
+    options: &Factorize,
+    ranks: Ranks,
+    text: &str,
+    model: &mut Model,
+    cx: &mut PassCx<'_>,
+) -> Result<(), PassError> {
+    let digest = digest::of(model);
+    let source = data(cx);
+    let mut whole = model.clone();
+    InlineFunctions::default().run(&mut whole, cx)?;
+    let (found, mut left) = layers(&whole.graph);
+    let found = wanted(options, found, &mut left)?;
+    let offers = compress::offers(&whole, &found, source).map_err(failed)?;
+    let (mut kept, mut known) = (Vec::new(), Vec::new());
+    for (layer, offer) in found.into_iter().zip(offers) {
+        match offer {
+            Some(offer) => {
+                kept.push(layer);
+                known.push(offer);
+            }
+            None => left.push((layer.name, "its weights or inputs are not finite".to_owned())),
+        }
+    }
+    let chosen = choose::choose(&kept, &known, ranks, options.save);
+    let mut planned = Vec::new();
+    for ((layer, offer), rank) in kept.iter().zip(&known).zip(chosen) {
+        match rank {
+            Ok(rank) => planned.push(Planned {
+                tensor: layer.name.clone(),
+                layer: whole.graph.label(layer.node.port(0)),
+                rank,
+                full_rank: layer.full_rank(),
+                energy_kept: offer.kept(rank),
+                params: (layer.params(), layer.params_at(rank)),
+                macs: (layer.uses * layer.params(), layer.uses * layer.params_at(rank)),
+            }),
+            Err(reason) => left.push((layer.name.clone(), reason)),
+        }
+    }
+    for (name, reason) in &left {
+        cx.declined(Factorize::NAME, name.clone(), reason.clone());
+    }
+    let plan = Plan {
+        schema: SCHEMA,
+        pass: text.to_owned(),
+        model: digest,
+        data: source.map(EvidenceSource::describe),
+        reconstruct: options.reconstruct && source.is_some(),
+        ridge: options.ridge.get(),
+        layers: planned,
+        left: left.into_iter().map(|(tensor, reason)| Left { tensor, reason }).collect(),
+    };
+    carry_out(&plan, &kept, whole, model, source, cx)
+}
+
+/// Does what a plan says, to the model that it is for.
+///
+/// # Errors
+/// What is wrong with the plan, as messages say it.
+pub fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+    let plan: Plan = serde_json::from_value(plan).map_err(|error| error.to_string())?;
+    if plan.schema != SCHEMA {
+        return Err(format!("it is of format {}, expected {SCHEMA}", plan.schema));
+    }
+    let digest = digest::of(model);
+    if plan.model != digest {
+        return Err(format!("it was made for another model (digest {}, found {digest})", plan.model));
+    }
+    let source = data(cx).filter(|_| plan.data.is_some());
+    if let (Some(planned), found) = (&plan.data, source.map(EvidenceSource::describe))
+        && found.as_ref() != Some(planned)
+    {
+        return Err(format!(
+            "it was made with {planned}, found {}",
+            found.as_deref().unwrap_or("no data; give --calib")
+        ));
+    }
+    let mut whole = model.clone();
+    InlineFunctions::default().run(&mut whole, cx).map_err(|error| error.to_string())?;
+    let (found, _) = layers(&whole.graph);
+    for layer in &plan.layers {
+        let known = found.iter().find(|one| one.name == layer.tensor);
+        let known = known.ok_or_else(|| format!("`{}` is no layer that can be factorized", layer.tensor))?;
+        if layer.rank == 0 || layer.rank > known.full_rank() {
+            let (name, rank, full) = (&layer.tensor, layer.rank, known.full_rank());
+            return Err(format!("`{name}` has rank {rank}, expected 1 to {full}"));
+        }
+    }
+    carry_out(&plan, &found, whole, model, source, cx).map_err(|error| error.to_string())
+}
+
+fn carry_out(
+    plan: &Plan,
+    layers: &[Layer],
+    mut whole: Model,
+    model: &mut Model,
+    source: Option<&dyn EvidenceSource>,
+    cx: &mut PassCx<'_>,
+) -> Result<(), PassError> {
+    let by_name: BTreeMap<&str, usize> = plan.layers.iter().map(|layer| (layer.tensor.as_str(), layer.rank)).collect();
+    cx.set_plan(plan);
+    if by_name.is_empty() {
+        return Ok(());
+    }
+    let mut layers = layers.to_vec();
+    if source.is_some() {
+        layers.iter_mut().for_each(|layer| give_bias(&mut whole, layer));
+        infer::model(&mut whole);
+    }
+    let ranks: Vec<Option<usize>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
+    let made = match source.filter(|_| plan.reconstruct) {
+        Some(source) => compress::reconstructed(&whole, &layers, &ranks, plan.ridge, source),
+        None => compress::plain(&whole, &layers, &ranks, source),
+    };
+    let made = made.map_err(failed)?;
+    let mut witness = whole.clone();
+    let mut edit = Edit::new(&mut witness.graph, &Standard, Factorize::NAME, &[]);
+    for (layer, compressed) in layers.iter().zip(&made) {
+        if let Some(compressed) = compressed {
+            compress::put(layer, compressed, &whole, |value, tensor| edit.set_constant(value.node, tensor));
+        }
+    }
+    edit.commit();
+    let mut result = witness.clone();
+    let mut done = 0;
+    for (layer, compressed) in layers.iter().zip(&made) {
+        let Some(compressed) = compressed.as_ref().filter(|compressed: &&Compressed| !compressed.factors.is_empty())
+        else {
+            continue;
+        };
+        let written = rewrite::rewrite(&mut result.graph, layer, compressed);
+        done += usize::from(written.map_err(|error| PassError::Broken(error.to_string()))?);
+    }
+    if done > 0 {
+        infer::model(&mut result);
+        cx.applied(Factorize::NAME, done);
+        cx.set_witness(witness);
+        *model = result;
+    }
+    Ok(())
+}
+
+/// Gives a layer without a bias one of zeros, where there is a place for it: the mean of what is lost goes there.
+fn give_bias(model: &mut Model, layer: &mut Layer) {
+    use crate::reconstruction::BiasSite;
+    let (Some(index), BiasSite::Free) = (layer.layer.bias, layer.bias) else { return };
+    let Some(dtype) = model.graph.constant(layer.weight).map(Tensor::dtype) else { return };
+    let outputs = layer.matrices.groups() * layer.matrices.outputs();
+    let Ok(zeros) = Tensor::from_f64s(dtype, &[outputs], &vec![0.0; outputs]) else { return };
+    let name = model.graph.port(layer.weight).name.as_ref().map(|name| Name::from(format!("{name}_bias")));
+    let mut edit = Edit::new(&mut model.graph, &Standard, Factorize::NAME, &[layer.node]);
+    let bias = edit.add_constant(name, zeros);
+    edit.set_operand(layer.node, index, Some(bias));
+    edit.commit();
+    layer.bias = BiasSite::Own(bias);
+}
+
+/// The layers that were asked for; the others are left, with the reason.
+fn wanted(options: &Factorize, layers: Vec<Layer>, left: &mut Vec<(String, String)>) -> Result<Vec<Layer>, PassError> {
+    let matches = |pattern: &Pattern, layer: &Layer| layer.names.iter().any(|name| pattern.matches(name));
+    for pattern in options.keep.iter().chain(&options.only) {
+        let other = |(name, _): &(String, String)| pattern.matches(name);
+        if !layers.iter().any(|layer| matches(pattern, layer)) && !left.iter().any(other) {
+            return Err(PassError::Request(format!("`{pattern}` matches no layer")));
+        }
+    }
+    let (mut taken, mut reasons) = (Vec::new(), Vec::new());
+    for layer in layers {
+        if options.keep.iter().any(|pattern| matches(pattern, &layer)) {
+            reasons.push((layer.name, "`keep` names it".to_owned()));
+        } else if !options.only.is_empty() && !options.only.iter().any(|pattern| matches(pattern, &layer)) {
+            reasons.push((layer.name, "`only` does not name it".to_owned()));
+        } else {
+            taken.push(layer);
+        }
+    }
+    left.append(&mut reasons);
+    Ok(taken)
+}

@@ -1,0 +1,123 @@
+//! What a layer loses at each rank, and the basis in which it loses least.
+//!
+//! Of all weights of rank r the one that changes the output least, in the mean square over rows with second moment H, is
+//! `U Uᵀ W` with the r leading eigenvectors U of `W H Wᵀ` (the output's own covariance), and what it loses is the sum of the other
+//! eigenvalues: principal components of the output. With `H = I` that is the truncated singular value decomposition of W.
+//! It takes one symmetric eigenproblem and no inverse, so degenerate samples do no harm.
+
+use faer::{Mat, Side};
+
+/// The eigenvalues of one group's output, and their vectors.
+#[derive(Debug, Clone)]
+pub(super) struct Spectrum {
+    /// From the largest to the smallest, none negative.
+    pub(super) values: Vec<f64>,
+    /// Outputs by as many columns as there are values.
+    pub(super) basis: Mat<f64>,
+}
+
+impl Spectrum {
+    /// Of a weight, outputs by columns; in the metric of its rows' second moment where that is known. `None` where the numbers
+    /// are beyond what can be computed with.
+    pub(super) fn of(weight: &Mat<f64>, rows: Option<&Mat<f64>>) -> Option<Self> {
+        let (outputs, columns) = (weight.nrows(), weight.ncols());
+        if rows.is_none() && outputs > columns {
+            // The smaller of the two problems: W V = U S.
+            let (values, right) = eigen(&(weight.transpose() * weight))?;
+            let mut basis = weight * &right;
+            for (column, value) in values.iter().enumerate() {
+                let scale = if *value > values[0] * 1e-20 { value.sqrt().recip() } else { 0.0 };
+                basis.col_mut(column).iter_mut().for_each(|entry| *entry *= scale);
+            }
+            return Some(Self { values, basis });
+        }
+        let covariance = match rows {
+            Some(rows) => weight * (rows * weight.transpose()),
+            None => weight * weight.transpose(),
+        };
+        let (mut values, basis) = eigen(&covariance)?;
+        let full = outputs.min(columns);
+        values.truncate(full);
+        let basis = basis.get(.., ..full).to_owned();
+        Some(Self { values, basis })
+    }
+
+    /// What is lost at each rank, from zero to the full one.
+    pub(super) fn losses(&self) -> Vec<f64> {
+        let mut losses = vec![0.0; self.values.len() + 1];
+        for rank in (0..self.values.len()).rev() {
+            losses[rank] = losses[rank + 1] + self.values[rank];
+        }
+        losses
+    }
+
+    /// The factors of a weight at a rank: outputs by rank, and rank by columns.
+    pub(super) fn factors(&self, weight: &Mat<f64>, rank: usize) -> (Mat<f64>, Mat<f64>) {
+        let u = self.basis.get(.., ..rank).to_owned();
+        let v = u.transpose() * weight;
+        (u, v)
+    }
+}
+
+/// Eigenvalues, the largest first, and their vectors.
+fn eigen(matrix: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
+    let size = matrix.nrows();
+    let finite = (0..size).all(|column| matrix.col(column).iter().all(|value| value.is_finite()));
+    if !finite {
+        return None;
+    }
+    let found = matrix.self_adjoint_eigen(Side::Lower).ok()?;
+    // They come in ascending order.
+    let values: Vec<f64> = found.S().column_vector().iter().rev().map(|value| value.max(0.0)).collect();
+    let vectors = found.U();
+    let vectors = Mat::from_fn(size, size, |row, column| vectors[(row, size - 1 - column)]);
+    Some((values, vectors))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn numbers(rows: usize, columns: usize) -> Mat<f64> {
+        Mat::from_fn(rows, columns, |row, column| (((row * 13 + column * 7 + row * column) % 23) as f64 - 11.0) / 5.0)
+    }
+
+    fn norm(matrix: &Mat<f64>) -> f64 {
+        (0..matrix.ncols()).map(|column| matrix.col(column).iter().map(|value| value * value).sum::<f64>()).sum()
+    }
+
+    #[test]
+    fn what_is_lost_is_as_foretold() {
+        for (rows, columns) in [(5, 8), (8, 5), (6, 6)] {
+            let weight = numbers(rows, columns);
+            let spectrum = Spectrum::of(&weight, None).unwrap();
+            for (rank, loss) in spectrum.losses().into_iter().enumerate() {
+                let (u, v) = spectrum.factors(&weight, rank);
+                let lost = norm(&(&weight - &u * &v));
+                assert!((lost - loss).abs() < 1e-8 * norm(&weight), "{rows}x{columns} at {rank}: {lost} {loss}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_metric_of_the_rows_counts() {
+        let (weight, samples) = (numbers(4, 6), numbers(6, 40));
+        let rows = &samples * samples.transpose();
+        let spectrum = Spectrum::of(&weight, Some(&rows)).unwrap();
+        for (rank, loss) in spectrum.losses().into_iter().enumerate() {
+            let (u, v) = spectrum.factors(&weight, rank);
+            let lost = norm(&((&weight - &u * &v) * &samples));
+            assert!((lost - loss).abs() < 1e-8 * norm(&(&weight * &samples)), "{rank}: {lost} {loss}");
+            let (u, v) = Spectrum::of(&weight, None).unwrap().factors(&weight, rank);
+            assert!(lost <= norm(&((&weight - &u * &v) * &samples)) + 1e-9, "no worse than without samples");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_has_no_spectrum() {
+        let mut weight = numbers(3, 3);
+        weight[(1, 1)] = f64::NAN;
+        assert!(Spectrum::of(&weight, None).is_none());
+    }
+}

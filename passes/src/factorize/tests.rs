@@ -1,0 +1,194 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use onnxpress_ir::{Model, Tensor};
+use onnxpress_ops::evaluate::Value;
+use onnxpress_ops::interpret::{self, Limits};
+
+use crate::evidence::testing::{AtHand, typed};
+use crate::manager::{self, Report, RunOptions};
+use crate::pass::Request;
+
+/// Layers of every kind that there is a form for.
+const NET: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,2,6,5] x) => (float[N,5] y)
+    <float[6,2,3,3] a = normal(seed=1, std=0.5), float[8,3,3,2] b = normal(seed=2, std=0.5), float[8] c = normal(seed=3, std=1.0),
+     float[8,6] d = normal(seed=4, std=0.5), float[7,6] e = normal(seed=5, std=0.5), float[7] f = normal(seed=6, std=1.0),
+     float[9,7] g = normal(seed=7, std=0.5), float[9,5] h = normal(seed=8, std=0.5), float[5] i = normal(seed=9, std=1.0),
+     int64[2] k = {-1, 8}> {
+        one = Conv<pads = [1, 0, 1, 2], strides = [2, 1], dilations = [1, 2]>(x, a)
+        relu = Relu(one)
+        two = Conv<group = 2, auto_pad = "SAME_UPPER">(relu, b, c)
+        flat = GlobalAveragePool(two)
+        rows = Reshape(flat, k)
+        three = MatMul(rows, d)
+        four = Gemm<transB = 1>(three, e, f)
+        across = Transpose<perm = [1, 0]>(four)
+        five = MatMul(g, across)
+        back = Transpose<perm = [1, 0]>(five)
+        six = MatMul(back, h)
+        y = Add(six, i)
+    }"#;
+
+fn samples() -> AtHand {
+    AtHand::new(50, &[2, 6, 5])
+}
+
+fn run(options: &str, text: &str, data: bool) -> (Model, Result<Report, String>) {
+    let passes = crate::builtin().unwrap();
+    let pipeline = passes.pipeline(&format!("factorize{{{options}}}")).unwrap();
+    let mut model = typed(text);
+    let source = samples();
+    let evidence = data.then_some(&source as &dyn crate::evidence::EvidenceSource);
+    let request = Request { evidence, ..Request::default() };
+    let report =
+        manager::run(&pipeline, &mut model, RunOptions { verify_each: true, request, ..RunOptions::default() });
+    (model, report.map_err(|error| error.to_string()))
+}
+
+fn outputs(model: &Model) -> Vec<f64> {
+    let batch: Vec<f32> = samples().samples[..4].concat();
+    let input = Tensor::from_values(&[4, 2, 6, 5], batch).unwrap();
+    let outputs = interpret::run(model, vec![Some(Value::Tensor(input))], Limits::default()).unwrap();
+    let Value::Tensor(y) = &outputs[0] else { panic!("no tensor") };
+    y.to_f64s().unwrap()
+}
+
+/// The largest difference, as a share of the peak.
+fn error(a: &Model, b: &Model) -> f64 {
+    let (a, b) = (outputs(a), outputs(b));
+    let peak = a.iter().fold(0.0f64, |peak, value| peak.max(value.abs()));
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / peak
+}
+
+fn layers(model: &Model) -> Vec<String> {
+    let order = model.graph.topological().unwrap();
+    let nodes = order.into_iter().filter_map(|id| Some((id, model.graph.node(id)?)));
+    let linear = nodes.filter(|(_, node)| ["Conv", "MatMul", "Gemm"].iter().any(|name| node.is(name)));
+    linear.map(|(id, node)| format!("{} = {}", model.graph.label(id.port(0)), node.op_type)).collect()
+}
+
+#[test]
+fn the_full_rank_is_exact() {
+    for data in [false, true] {
+        let (model, report) = run("energy=1,save=none", NET, data);
+        assert_eq!(report.unwrap().passes[0].applied["factorize"], 6);
+        assert!(error(&typed(NET), &model) < 1e-5, "with data: {data}");
+    }
+    let (model, _) = run("energy=1,save=none", NET, false);
+    assert_eq!(
+        layers(&model),
+        [
+            "one_v = Conv",
+            "one = Conv",
+            "two_v = Conv",
+            "two = Conv",
+            "three_v = MatMul",
+            "three = MatMul",
+            "four_v = Gemm",
+            "four = Gemm",
+            "five_v = MatMul",
+            "five = MatMul",
+            "six_v = MatMul",
+            "six = MatMul"
+        ]
+    );
+}
+
+#[test]
+fn the_result_is_the_witness() {
+    for (options, data) in [
+        ("rank=2,save=none", false),
+        ("ratio=0.5", false),
+        ("energy=0.7,save=none", true),
+        ("rank=2,reconstruct=false,save=none", true),
+        ("target=params,remove=0.4", true),
+        ("target=macs,remove=0.3", false),
+    ] {
+        let (model, report) = run(options, NET, data);
+        let report = report.unwrap();
+        let point = &report.checkpoints[0];
+        assert!(point.is_witness && report.lossy, "{options}");
+        assert!(error(&point.expected, &model) < 1e-5, "{options}");
+        assert!(error(&typed(NET), &model) > 1e-4, "{options}: nothing was lost?");
+    }
+}
+
+#[test]
+fn samples_make_it_better_and_reconstruction_better_still() {
+    let original = typed(NET);
+    let lost = |options: &str, data: bool| {
+        let (model, _) = run(options, NET, data);
+        let (a, b) = (outputs(&original), outputs(&model));
+        a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+    };
+    let (blind, seen) = (lost("rank=3,save=none", false), lost("rank=3,save=none,reconstruct=false", true));
+    let fitted = lost("rank=3,save=none", true);
+    assert!(seen < blind && fitted < seen, "{blind} {seen} {fitted}");
+}
+
+#[test]
+fn a_target_is_met() {
+    let (model, report) = run("target=params,remove=0.3", NET, false);
+    let weights = |model: &Model| {
+        model.graph.constants().map(|(_, constant)| constant.value.dims().iter().product::<usize>()).sum::<usize>()
+    };
+    let original = typed(NET);
+    // What is no weight of a layer stays: three biases and the shape.
+    let others = 8 + 7 + 5 + 2;
+    let (before, after) = (weights(&original) - others, weights(&model) - others);
+    assert!(after as f64 <= 0.7 * before as f64, "{after} of {before}");
+    assert!(report.unwrap().passes[0].plan.is_some());
+}
+
+#[test]
+fn what_saves_nothing_is_left_alone_with_the_reason() {
+    let (_, report) = run("energy=1", NET, false);
+    let report = report.unwrap();
+    assert!(!report.changed);
+    let reasons: Vec<String> =
+        report.passes[0].declined.iter().map(|decline| format!("{}: {}", decline.site, decline.reason)).collect();
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    a: factors of rank 6 would save nothing
+    b: factors of rank 4 would save nothing
+    d: factors of rank 6 would save nothing
+    e: factors of rank 6 would save nothing
+    g: factors of rank 7 would save nothing
+    h: factors of rank 5 would save nothing
+    ");
+}
+
+#[test]
+fn layers_that_have_no_form_say_why() {
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,2,6,5] x) => (y, z)
+        <float[4,1,3,3] a = normal(seed=1, std=0.5), float[4,2,2,2] t = normal(seed=2, std=0.5), float[5,5] s = normal(seed=3, std=0.5),
+         float[2,5,4] m = normal(seed=4, std=1.0)> {
+            deep = Conv<group = 2>(x, a)
+            up = ConvTranspose(deep, t)
+            once = MatMul(x, s)
+            y = MatMul(once, s)
+            stack = MatMul(x, m)
+            z = Concat<axis = 0>(stack, stack)
+        }"#;
+    let (_, report) = run("rank=1", text, false);
+    let declined = report.unwrap().passes[0].declined.clone();
+    let reasons: Vec<String> = declined.iter().map(|decline| format!("{}: {}", decline.site, decline.reason)).collect();
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    t: `ConvTranspose` has no form as a product of two
+    s: the weight is read by several nodes
+    s: the weight is read by several nodes
+    m: the weight is a stack of matrices
+    ");
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    let fault = |options: &str| run(options, NET, false).1.unwrap_err().split_once("}: ").unwrap().1.to_owned();
+    insta::assert_snapshot!(fault("rank=0"), @"`rank` is 0, expected at least 1");
+    insta::assert_snapshot!(fault("target=params"), @"`target` needs `remove`, the share to remove");
+    insta::assert_snapshot!(fault("rank=3,energy=0.5"), @"`energy`, `rank`, `ratio` and `target` are four ways to choose ranks: give one");
+    insta::assert_snapshot!(fault("only=[nobody*]"), @"`nobody*` matches no layer");
+    assert!(crate::builtin().unwrap().pipeline("factorize{energy=2}").is_err());
+}
