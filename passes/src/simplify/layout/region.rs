@@ -81,8 +81,11 @@ impl<'c, 'a> Region<'c, 'a> {
         }
     }
 
-    /// Whether all operands can be turned.
+    /// Whether all operands can be turned, and the node is worth it: one that nobody reads goes by itself.
     fn fits(&self, id: NodeId, followed: &Followed) -> bool {
+        if !self.outputs(id).any(|value| self.cx.is_read(value)) {
+            return false;
+        }
         let mut whole = 0;
         for &index in &followed.turned {
             let Some(value) = self.cx.graph().operand(id, index) else { return false };

@@ -1,8 +1,8 @@
 //! Drops `Cast` and `CastLike` to the type that the operand has.
 //!
 //! Before `y = Cast<to = T>(x)`, `x` of element type `T`; after, every reader of `y` reads `x`.
-//! Fires if the element type of `x` is known, and `x` can have the name of a graph output that gives `y` out.
-//! Exact: a conversion to the same type changes no element. Ends: one node fewer each time.
+//! Fires if the element type of `x` is known. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: a conversion to the same type changes no element. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

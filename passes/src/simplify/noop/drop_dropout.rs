@@ -2,9 +2,9 @@
 //!
 //! Before `y = Dropout(x, ratio, training_mode)`; after, every reader of `y` reads `x`.
 //! Fires in inference mode: `training_mode` (opset 12 and newer) is left out or constant and false, opsets 7 to 11 always,
-//! `is_test` (opset 6 and older) is not 0; if nothing reads the mask; and if `x` can have the name of a graph output that
-//! gives `y` out. The ratio does not matter.
-//! Exact: by the definition of the operator the two are one value. Ends: one node fewer each time.
+//! `is_test` (opset 6 and older) is not 0; if nothing reads the mask. The ratio does not matter. Where a graph output needs the
+//! node for its name, it becomes an `Identity`.
+//! Exact: by the definition of the operator the two are one value. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

@@ -2,8 +2,8 @@
 //!
 //! Before `y = And(x, x)`, or `Or`, `Max`, `Min`, `BitwiseAnd`, `BitwiseOr` of nothing but one value; after, every reader of `y`
 //! reads `x`.
-//! Fires if `x` can have the name of a graph output that gives `y` out.
-//! Exact: each is idempotent. Ends: one node fewer each time.
+//! Fires at each of them. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: each is idempotent. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

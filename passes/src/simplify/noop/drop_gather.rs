@@ -1,9 +1,9 @@
 //! Drops `Gather` of the only index of an axis.
 //!
 //! Before `y = Gather(x, [0], axis)`; after, every reader of `y` reads `x`.
-//! Fires if `x` has extent 1 along the axis for certain, the indices are known and a vector of one, and `x` can have the name of a
-//! graph output that gives `y` out.
-//! Exact: there is no other index. Ends: one node fewer each time.
+//! Fires if `x` has extent 1 along the axis for certain, the indices are known and a vector of one. Where a graph output needs
+//! the node for its name, it becomes an `Identity`.
+//! Exact: there is no other index. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

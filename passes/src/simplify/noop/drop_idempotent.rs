@@ -1,8 +1,9 @@
 //! Drops an operator that was applied just before and changes nothing the second time.
 //!
 //! Before `y = Abs(Abs(x))`, or `Ceil`, `Floor`, `Round` of any of these three, `Sign(Sign(x))`; after, every reader of `y` reads the inner one.
-//! Fires if that can have the name of a graph output that gives `y` out.
-//! Exact: whole numbers are rounded to themselves, signs and absolute values are their own. Ends: one node fewer each time.
+//! Fires at each of them. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: whole numbers are rounded to themselves, signs and absolute values are their own. Ends: one such node fewer each
+//! time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

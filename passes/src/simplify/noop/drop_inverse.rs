@@ -1,8 +1,9 @@
 //! Drops two operators that undo each other.
 //!
 //! Before `y = Neg(Neg(x))`, or `Not(Not(x))`, `BitwiseNot(BitwiseNot(x))`; after, every reader of `y` reads `x`.
-//! Fires if `x` can have the name of a graph output that gives `y` out. What is between may have other readers.
-//! Exact: each is its own inverse, of the lowest whole number too. Ends: one node fewer each time.
+//! Fires at each of them. What is between may have other readers. Where a graph output needs the node for its name, it becomes
+//! an `Identity`.
+//! Exact: each is its own inverse, of the lowest whole number too. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

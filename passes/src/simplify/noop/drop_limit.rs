@@ -1,10 +1,10 @@
 //! Drops `Clip`, `Relu` and `Abs` of what is within the limits.
 //!
 //! Before `y = Relu(x)`, `Clip(x, min, max)` or `Abs(x)`; after, every reader of `y` reads `x`.
-//! Fires if `x` is given by an operator whose results are within the limits (`Relu`, `Clip`, `Sigmoid`, `Softmax`, `Exp` and the like,
-//! also through operators that only move elements); if the limits are known; and if `x` can have the name of a graph output
-//! that gives `y` out.
-//! Exact: but for what is no number, of which runtimes make what they like. Ends: one node fewer each time.
+//! Fires if `x` is given by an operator whose results are within the limits (`Relu`, `Clip`, `Sigmoid`, `Softmax`, `Exp` and
+//! the like, also through operators that only move elements); if the limits are known. Where a graph output needs the node for
+//! its name, it becomes an `Identity`.
+//! Exact: but for what is no number, of which runtimes make what they like. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

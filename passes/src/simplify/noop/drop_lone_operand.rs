@@ -2,8 +2,8 @@
 //!
 //! Before `y = Concat(x)`, or `Sum`, `Max`, `Min`, `Mean` of one operand, or a `Split` into one part; after, every reader of `y`
 //! reads `x`. A `Split` is one into one part too where the first is the whole and nothing reads the others.
-//! Fires if `x` can have the name of a graph output that gives `y` out.
-//! Exact: one operand is its own sum, mean, greatest, and all there is to put together. Ends: one node fewer each time.
+//! Fires at each of them. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: one operand is its own sum, mean, greatest, and all there is to put together. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

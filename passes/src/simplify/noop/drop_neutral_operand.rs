@@ -3,9 +3,10 @@
 //! Before `y = Add(x, 0)`, `Sub(x, 0)`, `Mul(x, 1)`, `Div(x, 1)`, `Pow(x, 1)`, `And(x, true)`, `Or(x, false)`, `Xor(x, false)`,
 //! `BitwiseOr(x, 0)`, `BitwiseXor(x, 0)` or `BitShift(x, 0)`, also with the operands the other way round where that is the same;
 //! after, every reader of `y` reads `x`.
-//! Fires if every element of the other operand is the neutral one (a constant, or what is spread from one), `x` and `y` have the
-//! same type and extents for certain, so that nothing is broadcast, and `x` can have the name of a graph output that gives `y` out.
-//! Exact: but for the sign of a zero, `-0 + 0` being 0. Ends: one node fewer each time.
+//! Fires if every element of the other operand is the neutral one (a constant, or what is spread from one), `x` and `y` have
+//! the same type and extents for certain, so that nothing is broadcast. Where a graph output needs the node for its name, it
+//! becomes an `Identity`.
+//! Exact: but for the sign of a zero, `-0 + 0` being 0. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

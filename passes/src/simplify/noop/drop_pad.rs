@@ -1,8 +1,8 @@
 //! Drops `Pad` that adds nothing.
 //!
 //! Before `y = Pad(x, pads)`; after, every reader of `y` reads `x`.
-//! Fires if all pads are known and 0, and `x` can have the name of a graph output that gives `y` out.
-//! Exact: nothing is added, whatever would be. Ends: one node fewer each time.
+//! Fires if all pads are known and 0. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: nothing is added, whatever would be. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

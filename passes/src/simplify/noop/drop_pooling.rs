@@ -2,8 +2,9 @@
 //!
 //! Before `y = GlobalAveragePool(x)` or `GlobalMaxPool(x)` of spatial extents that are 1, or `AveragePool` or `MaxPool` with windows
 //! of one element, strides of 1 and no padding; after, every reader of `y` reads `x`.
-//! Fires if nothing reads the indices of a `MaxPool`, and `x` can have the name of a graph output that gives `y` out.
-//! Exact: one element is its own mean and maximum. Ends: one node fewer each time.
+//! Fires if nothing reads the indices of a `MaxPool`. Where a graph output needs the node for its name, it becomes an
+//! `Identity`.
+//! Exact: one element is its own mean and maximum. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

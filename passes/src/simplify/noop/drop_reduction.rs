@@ -2,9 +2,9 @@
 //!
 //! Before `y = ReduceSum(x)`, or `ReduceMean`, `ReduceMax`, `ReduceMin`, `ReduceProd`, over axes of extent 1 with `keepdims`, or over no
 //! axes with `noop_with_empty_axes`; after, every reader of `y` reads `x`. Without `keepdims`, `y = Squeeze(x)` or the like.
-//! Fires if the axes are known, or not named at all, and each has extent 1 for certain; and if `x` can have the name of a graph
-//! output that gives `y` out.
-//! Exact: one element is its own sum, mean, product and extremum. Ends: one node fewer each time.
+//! Fires if the axes are known, or not named at all, and each has extent 1 for certain. Where a graph output needs the node for
+//! its name, it becomes an `Identity`.
+//! Exact: one element is its own sum, mean, product and extremum. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Dim, Edit, EditError, NodeId};
 

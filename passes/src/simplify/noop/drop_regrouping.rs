@@ -1,9 +1,9 @@
 //! Drops `Reshape`, `Flatten`, `Squeeze` and `Unsqueeze` where the shape comes out that once went in.
 //!
 //! Before `y = Reshape(x, shape)`, or a chain of such nodes from `x` to `y`; after, every reader of `y` reads `x`.
-//! Fires if `x` and `y` have the same extents for certain, symbols included, and `x` can have the name of a graph output that
-//! gives `y` out. Nodes on the way may have other readers.
-//! Exact: the same elements in the same order under the same extents. Ends: one node fewer each time.
+//! Fires if `x` and `y` have the same extents for certain, symbols included. Nodes on the way may have other readers. Where a
+//! graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: the same elements in the same order under the same extents. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

@@ -1,9 +1,9 @@
 //! Drops `Expand` and `Tile` that repeat nothing.
 //!
 //! Before `y = Expand(x, shape)` or `y = Tile(x, repeats)`; after, every reader of `y` reads `x`.
-//! Fires if `x` and `y` have the same extents for certain, symbols included, and `x` can have the name of a graph output that
-//! gives `y` out.
-//! Exact: of repetitions that leave every extent as it is each takes every index once. Ends: one node fewer each time.
+//! Fires if `x` and `y` have the same extents for certain, symbols included. Where a graph output needs the node for its name,
+//! it becomes an `Identity`.
+//! Exact: of repetitions that leave every extent as it is each takes every index once. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

@@ -2,8 +2,9 @@
 //!
 //! Before `y = QuantizeLinear(DequantizeLinear(x, scale, zero), scale, zero)`; after, every reader of `y` reads `x`.
 //! Fires if both read the same scale and zero point, or equal constants, in the same way (axis, block size), `y` has the
-//! element type of `x`, of at most 16 bits, and `x` can have the name of a graph output that gives `y` out.
-//! Exact: `(x - zero) * scale / scale` is off by far less than half a step before it is rounded. Ends: one node fewer each time.
+//! element type of `x`, of at most 16 bits. Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: `(x - zero) * scale / scale` is off by far less than half a step before it is rounded. Ends: one such node fewer each
+//! time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 use onnxpress_ops::node::NodeCx;

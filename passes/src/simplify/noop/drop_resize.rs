@@ -1,10 +1,10 @@
 //! Drops `Resize` and `Upsample` that change no extent.
 //!
 //! Before `y = Resize(x, roi, scales, sizes)`; after, every reader of `y` reads `x`.
-//! Fires if all scales are known and 1, or sizes are given and `x` and `y` have the same extents for certain; if coordinates are
-//! transformed in a way that then maps each index to itself (all but `tf_crop_and_resize` and `tf_half_pixel_for_nn`); and if
-//! `x` can have the name of a graph output that gives `y` out.
-//! Exact: each element is interpolated at its own place, with weight 1. Ends: one node fewer each time.
+//! Fires if all scales are known and 1, or sizes are given and `x` and `y` have the same extents for certain; if coordinates
+//! are transformed in a way that then maps each index to itself (all but `tf_crop_and_resize` and `tf_half_pixel_for_nn`).
+//! Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: each element is interpolated at its own place, with weight 1. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

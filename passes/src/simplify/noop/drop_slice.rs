@@ -1,9 +1,9 @@
 //! Drops `Slice` that takes everything.
 //!
 //! Before `y = Slice(x, starts, ends, axes, steps)`; after, every reader of `y` reads `x`.
-//! Fires if every step is known and 1, and `x` and `y` have the same extents for certain, so that nothing can be left out; and if
-//! `x` can have the name of a graph output that gives `y` out.
-//! Exact: the same elements under the same extents. Ends: one node fewer each time.
+//! Fires if every step is known and 1, and `x` and `y` have the same extents for certain, so that nothing can be left out.
+//! Where a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: the same elements under the same extents. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

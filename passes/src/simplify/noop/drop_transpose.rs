@@ -1,9 +1,9 @@
 //! Drops `Transpose` that leaves every axis where it is.
 //!
 //! Before `y = Transpose<perm>(x)`; after, every reader of `y` reads `x`.
-//! Fires if `perm` counts up; or if it moves only axes of one index past others and the extents come out as they went in; and
-//! if `x` can have the name of a graph output that gives `y` out.
-//! Exact: the same elements in the same order under the same extents. Ends: one node fewer each time.
+//! Fires if `perm` counts up; or if it moves only axes of one index past others and the extents come out as they went in. Where
+//! a graph output needs the node for its name, it becomes an `Identity`.
+//! Exact: the same elements in the same order under the same extents. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 

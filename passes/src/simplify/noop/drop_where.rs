@@ -2,8 +2,9 @@
 //!
 //! Before `y = Where(c, a, b)`; after, every reader of `y` reads `a`, or `b`.
 //! Fires if every element of `c` is known and the same, or `a` and `b` are one value; if the operand that is taken has the
-//! extents of `y` for certain, so that nothing is broadcast; and if it can have the name of a graph output that gives `y` out.
-//! Exact: each element is that of the operand. Ends: one node fewer each time.
+//! extents of `y` for certain, so that nothing is broadcast. Where a graph output needs the node for its name, it becomes an
+//! `Identity`.
+//! Exact: each element is that of the operand. Ends: one such node fewer each time.
 
 use onnxpress_ir::{Edit, EditError, NodeId};
 
