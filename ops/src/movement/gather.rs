@@ -3,6 +3,8 @@
 //! Source: ONNX operator specification, `Gather`, opsets 1 to 13 (from 11 on, in practice always, indices may count from the
 //! back).
 
+use std::collections::BTreeSet;
+
 use onnxpress_ir::{Dim, Shape};
 
 use super::Moves;
@@ -63,12 +65,53 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     let row = letters.row(data.rank());
     let named = letters.row(indices.rank());
     let to = [&row[..axis], &named, &row[axis + 1..]].concat();
+    if let Some((whole, taken)) = taken_in_runs(cx, &data[axis], &mut letters) {
+        let to = with_axis(&to, axis, taken);
+        return Ok(relation(&[Some(with_axis(&row, axis, whole)), None], &[Some(to)], "indices"));
+    }
     let (whole, named) = match contiguous(cx, &data[axis]) {
         // As good as a slice: which indices are taken is no matter of the indices' own axis any more.
         Some((first, count)) => (segments(&data[axis], first, count, named.first(), &mut letters), None),
         None => ("_".to_owned(), Some(named)),
     };
     Ok(relation(&[Some(with_axis(&row, axis, whole)), named], &[Some(to)], "indices"))
+}
+
+/// More segments than this are not told apart.
+const SEGMENTS: usize = 1024;
+
+/// The axis in segments that are taken as a whole or not at all, and those that are taken, in order; where the indices are a
+/// constant row that is not one run.
+fn taken_in_runs(cx: &NodeCx<'_>, extent: &Dim, letters: &mut Letters) -> Option<(String, String)> {
+    let extent = extent.as_const()?;
+    cx.constant(1).filter(|indices| indices.rank() == 1 && !indices.is_empty())?;
+    let indices: Option<Vec<i64>> = cx
+        .ints(1)?
+        .into_iter()
+        .map(|index| {
+            Some(if index < 0 { index.checked_add(extent)? } else { index }).filter(|at| (0..extent).contains(at))
+        })
+        .collect();
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for index in indices? {
+        match runs.last_mut() {
+            Some((_, end)) if *end == index => *end += 1,
+            _ => runs.push((index, index + 1)),
+        }
+    }
+    if runs.len() < 2 || runs.len() > SEGMENTS {
+        return None;
+    }
+    let seams: BTreeSet<i64> = runs.iter().flat_map(|&(start, end)| [start, end]).chain([0, extent]).collect();
+    let seams: Vec<i64> = seams.into_iter().collect();
+    let names: Vec<String> = seams.windows(2).map(|_| letters.fresh()).collect();
+    let whole = names.iter().zip(seams.windows(2)).map(|(name, seam)| sized(name, &Dim::from(seam[1] - seam[0])));
+    let mut taken = Vec::new();
+    for (start, end) in runs {
+        let (first, last) = (seams.binary_search(&start).ok()?, seams.binary_search(&end).ok()?);
+        taken.extend(names.get(first..last)?.iter().cloned());
+    }
+    (taken.len() <= SEGMENTS).then(|| (whole.collect::<Vec<_>>().join("+"), taken.join("+")))
 }
 
 /// The first index and their number, where the indices are constant, a scalar or a row, and one after the other.
@@ -137,7 +180,8 @@ mod tests {
         let node = |indices: Tensor| op("Gather").input("float[8,c]").constant(indices).axes();
         assert_eq!(node(Tensor::vector(vec![2i64, 3, 4])), "d:2+c:3+e:3 b, * -> c b; indices");
         assert_eq!(node(Tensor::scalar(7i64)), "c:7+1 b, * -> b; indices");
-        assert_eq!(node(Tensor::vector(vec![3i64, 2])), "_ b, c -> c b; indices");
+        assert_eq!(node(Tensor::vector(vec![3i64, 2])), "d:2+e:1+f:1+g:4 b, * -> f+e b; indices");
+        assert_eq!(node(Tensor::vector(vec![3i64, 8])), "_ b, c -> c b; indices");
         assert_eq!(op("Gather").input("float[v,768]").input("int64[N,s]").axes(), "_ b, c d -> c d b; indices");
     }
 }

@@ -207,7 +207,7 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
     let data = cx.shape(0).ok_or("the rank is not known")?;
     let cuts = cuts(cx, data.rank()).map_err(|_| "what is cut is not known")?;
     let mut letters = Letters::default();
-    let (mut from, mut to) = (Vec::new(), Vec::new());
+    let (mut from, mut to, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
     for (extent, cut) in data.iter().zip(cuts) {
         let (whole, kept) = match cut.map(|cut| cut.of(extent)) {
             None => {
@@ -215,12 +215,29 @@ fn axes(cx: &NodeCx<'_>) -> Result<String, String> {
                 (letter.clone(), letter)
             }
             Some(Some(taken)) if taken.step == 1 => segments(extent, &taken, &mut letters),
+            Some(Some(taken)) if is_phase(extent, &taken) => {
+                // Of every so many indices one is taken: those that lie together can only go together.
+                let (kept, phases) = (letters.fresh(), letters.fresh());
+                let phases = sized(&phases, &Dim::from(taken.step));
+                fixed.push(phases.split(':').next().unwrap_or_default().to_owned());
+                (format!("({} {phases})", sized(&kept, &taken.count)), kept)
+            }
             Some(_) => ("_".to_owned(), "_".to_owned()),
         };
         from.push(whole);
         to.push(kept);
     }
-    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], "bounds"))
+    let marks = if fixed.is_empty() { "bounds".to_owned() } else { format!("fixed {}, bounds", fixed.join(" ")) };
+    Ok(relation(&and_parameters(from, cx.operand_count()), &[Some(to)], &marks))
+}
+
+/// Whether one index of each run of as many as the step is taken, from the first run to the last.
+fn is_phase(extent: &Dim, taken: &Taken) -> bool {
+    let (Some(extent), Some(first), Some(count)) = (extent.as_const(), taken.first.as_const(), taken.count.as_const())
+    else {
+        return false;
+    };
+    taken.step > 1 && (0..taken.step).contains(&first) && taken.step.checked_mul(count) == Some(extent)
 }
 
 /// An axis in segments, of which one is kept: before, kept, behind. Without letters where two ends are not constant, for then
@@ -322,6 +339,7 @@ mod tests {
         assert_eq!(cut("float[N,c]", 1, i64::MAX, 1).axes(), "_ a, *, *, *, * -> _ a; bounds");
         assert_eq!(cut("float[N+1,c]", 1, i64::MAX, 1).axes(), "a:1+b c, *, *, *, * -> b c; bounds");
         assert_eq!(cut("float[8]", 0, i64::MAX, 1).axes(), "a, *, *, *, * -> a; bounds");
-        assert_eq!(cut("float[8]", 0, 8, 2).axes(), "_, *, *, *, * -> _; bounds");
+        assert_eq!(cut("float[8]", 1, 8, 2).axes(), "(a:4 b:2), *, *, *, * -> a; fixed b, bounds");
+        assert_eq!(cut("float[8]", 0, 7, 3).axes(), "_, *, *, *, * -> _; bounds");
     }
 }

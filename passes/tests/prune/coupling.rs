@@ -118,6 +118,37 @@ fn channels_are_shuffled_between_groups() {
 }
 
 #[test]
+fn indices_and_steps_follow() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[2,3,4,4] x) => (float[2,2,4,4] y)
+        <float[8,3,1,1] wa = normal(seed=1), int64[6] order = {5, 4, 0, 1, 2, -1}, int64[1] start = {1}, int64[1] end = {9},
+         int64[1] axis = {1}, int64[1] step = {2}, float[2,6,1,1] wb = normal(seed=2), float[2,4,1,1] wc = normal(seed=3)>
+        {
+          a = Conv(x, wa)
+          b = Gather<axis = 1>(a, order)
+          c = Slice(a, start, end, axis, step)
+          d = Conv(b, wb)
+          e = Conv(c, wc)
+          y = Add(d, e)
+        }"), @"
+    wa: float[4,3,1,1]
+    start: int64[1]
+    end: int64[1]
+    axis: int64[1]
+    step: int64[1]
+    wb: float[2,3,1,1]
+    wc: float[2,2,1,1]
+    order_pruned: int64[3]
+    a = Conv: float[2,4,4,4]
+    b = Gather: float[2,3,4,4]
+    c = Slice: float[2,2,4,4]
+    d = Conv: float[2,2,4,4]
+    e = Conv: float[2,2,4,4]
+    y = Add: float[2,2,4,4]
+    ");
+}
+
+#[test]
 fn runs_go_where_groups_do_not_divide_channels() {
     // Three groups of 7 are two runs of 3 each, and one channel that stays.
     insta::assert_snapshot!(pruned("ratio=0.5", "

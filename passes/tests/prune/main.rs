@@ -7,6 +7,7 @@ mod compensate;
 mod coupling;
 #[path = "../rules/numbers.rs"]
 mod numbers;
+mod random;
 mod requests;
 
 use onnxpress_ir::Model;

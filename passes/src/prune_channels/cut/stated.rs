@@ -293,20 +293,26 @@ impl Stating<'_> {
         Ok(())
     }
 
-    /// Which indices a Gather takes, where they stand one after the other.
+    /// Which indices a Gather takes: segments that stand somewhere else now.
     fn indices(&self, changes: &mut Vec<Change>) {
         let Some(from) = Self::segments(self.relation.operands.first()) else { return };
         let Some(to) = Self::segments(self.relation.outputs.first()) else { return };
-        for segments in from.iter().filter(|segments| segments.len() > 1) {
-            // The taken segment is the one that the output has, or a single index.
-            let taken = segments.iter().position(|segment| {
-                *segment == Segment::One || to.iter().any(|axis| matches!(axis, [only] if same(only, segment)))
-            });
-            let Some(taken) = taken else { continue };
-            let first = segments[..taken].iter().map(|segment| self.segment(segment)).sum::<Option<i64>>();
-            if let Some((first, count)) = first.zip(self.segment(&segments[taken])) {
-                self.set(1, (first..first + count).collect(), changes);
+        let axis = self.cx.attrs().int_or("axis", 0).ok();
+        let axis = axis.and_then(|axis| onnxpress_ir::shape::normalize_axis(axis, from.len()));
+        let Some(&whole) = axis.and_then(|axis| from.get(axis)) else { return };
+        let starts = |place: usize| whole[..place].iter().map(|segment| self.segment(segment)).sum::<Option<i64>>();
+        let taken: Vec<usize> = match (whole.iter().position(|segment| *segment == Segment::One), axis) {
+            (Some(one), _) => vec![one],
+            (None, Some(axis)) if to.len() == from.len() => {
+                let place = |segment: &Segment| whole.iter().position(|other| same(segment, other));
+                to[axis].iter().filter_map(place).collect()
             }
+            _ => return,
+        };
+        let range = |&place: &usize| Some((starts(place)?, self.segment(&whole[place])?));
+        let Some(ranges) = taken.iter().map(range).collect::<Option<Vec<_>>>() else { return };
+        if !ranges.is_empty() {
+            self.set(1, ranges.into_iter().flat_map(|(first, count)| first..first + count).collect(), changes);
         }
     }
 

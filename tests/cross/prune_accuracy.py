@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Writes the tables and the plot of docs/pruning.md: what pruning without training costs in accuracy.
+
+    prune_accuracy.py BINARY FOLDER [--only WORD ...] [--skip WORD ...] [--limit N] [--json FILE] [--from FILE]
+
+BINARY is what `cargo build --release` made. FOLDER holds `labelled/` (`.onnx`, `.onnx.xz`, `LABELLED.json`) and `data/`: LABELLED.json has
+for each model `name`, `file`, `data`, `preprocess` (scale, mean, std, layout), `n`, as the judging tools have it. --json keeps what
+was measured, --from takes it from there and only writes.
+
+A way is a column of the tables: a line of WAYS, whose options are added to the ratio. One that needs data names them with `{data}`.
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import json
+import lzma
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from run import PATIENCE, ROOT, session
+
+PAPER = ROOT / "docs" / "pruning.md"
+PLOT = ROOT / "docs" / "pruning.svg"
+MARKS = ("<!-- accuracy -->\n", "<!-- end of accuracy -->\n")
+RATIOS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+# Name of the column, options.
+WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={criterion}, compensate={compensate}")
+        for criterion in ("l1", "l2", "random", "bn-scale", "fpgm") for compensate in ("false", "mean")]
+BATCH = 100
+COLOURS = ["#3568a8", "#d2602f", "#2b9868", "#a9850a", "#7757c6"]
+
+
+def labelled(folder, only, scratch):
+    """Name, file, entry of LABELLED.json."""
+    for entry in json.loads((folder / "labelled" / "LABELLED.json").read_text()):
+        if only and not any(word in entry["name"] for word in only):
+            continue
+        path = folder / "labelled" / entry["file"]
+        if path.suffix == ".xz":
+            plain = scratch / path.stem
+            plain.write_bytes(lzma.decompress(path.read_bytes()))
+            path = plain
+        yield entry["name"], path, entry
+
+
+def loaded(folder, entry):
+    """The samples as the model takes them, by input, and the labels."""
+    packed = folder / "data" / f"{entry['data']}.npz"
+    how = entry["preprocess"]
+    if packed.exists():
+        arrays = dict(np.load(packed))
+    else:
+        from PIL import Image
+
+        place = folder / "data" / entry["data"]
+        with open(place / "labels.csv", newline="") as rows:
+            rows = list(csv.DictReader(rows))
+        arrays = {"images": [np.asarray(Image.open(place / row["file"]).convert("RGB")) for row in rows],
+                  "labels": np.array([int(row["label"]) for row in rows])}
+    labels = np.asarray(arrays["labels"])
+    if how["kind"] != "image":
+        return {name: arrays[name] for name in how.get("inputs", [key for key in arrays if key != "labels"])}, labels
+    images = np.asarray(arrays["images"], "float32") * np.float32(how["scale"])
+    images = images if images.shape[1] in (1, 3) else np.moveaxis(images, -1, 1)
+    shaped = lambda numbers: np.asarray(numbers, "float32").reshape(1, -1, 1, 1)
+    images = (images - shaped(how["mean"])) / shaped(how["std"])
+    return {None: images if how["layout"] == "NCHW" else np.moveaxis(images, 1, -1)}, labels
+
+
+def accuracy(path, samples, labels):
+    runner = session(path)
+    named = {value.name for value in runner.get_inputs()}
+    inputs = {value.name: samples.get(value.name, samples.get(None)) for value in runner.get_inputs()}
+    fixed = runner.get_inputs()[0].shape[0]
+    step = fixed if isinstance(fixed, int) and fixed > 0 else BATCH
+    right = 0
+    for start in range(0, len(labels) // step * step, step):
+        feed = {name: np.ascontiguousarray(inputs[name][start:start + step]) for name in named}
+        scores = np.asarray(runner.run(None, feed)[0]).reshape(step, -1)
+        right += int((scores.argmax(1) == labels[start:start + step]).sum())
+    return right / len(labels)
+
+
+def examine(job):
+    binary, folder, limit, name, path, entry = job
+    samples, labels = loaded(folder, entry)
+    samples, labels = {key: array[:limit] for key, array in samples.items()}, labels[:limit]
+    found, seen = {"name": name, "whole": accuracy(path, samples, labels), "ways": {}}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        out = pathlib.Path(scratch) / "pruned.onnx"
+        for way, options in WAYS:
+            row = []
+            for ratio in RATIOS:
+                pipeline = f"prune-channels{{ratio={ratio}, {options}}}"
+                command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json"]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
+                if done.returncode:
+                    row.append(None)
+                    continue
+                report = json.loads(done.stdout)
+                left = report["output"]["macs"] / max(1, report["input"]["macs"])
+                # Where nothing is known that could be made up for, the file is the one without.
+                same = hash(out.read_bytes())
+                if same not in seen:
+                    seen[same] = accuracy(out, samples, labels)
+                row.append({"accuracy": seen[same], "macs": left})
+            found["ways"][way] = row
+    return found
+
+
+def percent(value):
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def mean(results, way, place):
+    """Mean accuracy over models, as a share of that of the whole model."""
+    shares = [one["ways"][way][place]["accuracy"] / one["whole"] for one in results if one["ways"].get(way, [None] * 9)[place]]
+    return sum(shares) / len(shares) if shares else None
+
+
+def tables(results):
+    head = "| " + " | ".join(["way", *[f"{100 * ratio:.0f} %" for ratio in RATIOS]]) + " |"
+    rule = "|---|" + "---|" * len(RATIOS)
+    ways = list(dict.fromkeys(way for one in results for way in one["ways"]))
+    text = ["Accuracy that is left, mean over all models, the whole model's being 100:", "", head, rule]
+    text += [f"| {way} | " + " | ".join(percent(mean(results, way, at)) for at in range(len(RATIOS))) + " |" for way in ways]
+    for one in results:
+        some = next((row for row in one["ways"].values() if any(row)), [])
+        macs = [percent(cell and cell["macs"]) for cell in some] or ["–"] * len(RATIOS)
+        text += ["", f"`{one['name']}`, {percent(one['whole'])} % right when whole:", "", head, rule]
+        text.append("| MACs left | " + " | ".join(macs) + " |")
+        for way, row in one["ways"].items():
+            text.append(f"| {way} | " + " | ".join(percent(cell and cell["accuracy"]) for cell in row) + " |")
+    return "\n".join(text) + "\n"
+
+
+def plot(results):
+    """Lines over the ratio: mean accuracy of each criterion, dashed without compensation."""
+    wide, high, left, top = 560, 300, 46, 16
+    across = lambda at: left + at * (wide - left - 130) / (len(RATIOS) - 1)
+    down = lambda share: top + (1 - share) * (high - top - 40)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" font-family="sans-serif" font-size="11">',
+             '<rect width="100%" height="100%" fill="#fff"/>']
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(f'<line x1="{left}" x2="{across(len(RATIOS) - 1):.0f}" y1="{down(share):.1f}" y2="{down(share):.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 6}" y="{down(share) + 4:.1f}" text-anchor="end">{100 * share:.0f}</text>')
+    for at, ratio in enumerate(RATIOS):
+        parts.append(f'<text x="{across(at):.1f}" y="{high - 22}" text-anchor="middle">{100 * ratio:.0f} %</text>')
+    parts.append(f'<text x="{left}" y="{high - 6}">share of channels removed; accuracy left, the whole model being 100</text>')
+    criteria = list(dict.fromkeys(way.split(",")[0] for way, _ in WAYS))
+    for number, criterion in enumerate(criteria):
+        colour = COLOURS[number % len(COLOURS)]
+        for way in [way for way, _ in WAYS if way.split(",")[0] == criterion]:
+            points = [(across(at), down(mean(results, way, at))) for at in range(len(RATIOS)) if mean(results, way, at) is not None]
+            dash = ' stroke-dasharray="4 3"' if way == criterion else ""
+            line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
+        y = top + 14 + 16 * number
+        parts.append(f'<line x1="{wide - 118}" x2="{wide - 96}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"/>'
+                     f'<text x="{wide - 90}" y="{y}">{criterion}</text>')
+    parts.append(f'<text x="{wide - 118}" y="{top + 20 + 16 * len(criteria)}">dashed: not</text>'
+                 f'<text x="{wide - 118}" y="{top + 34 + 16 * len(criteria)}">compensated</text></svg>')
+    return "\n".join(parts) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--skip", nargs="*", default=[])
+    parser.add_argument("--limit", type=int, help="take so many samples of each model, not all")
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--from", dest="kept", type=pathlib.Path)
+    asked = parser.parse_args()
+    if asked.kept:
+        results = json.loads(asked.kept.read_text())
+    else:
+        binary = asked.binary.resolve(strict=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            found = labelled(asked.folder, asked.only, pathlib.Path(scratch))
+            jobs = [(binary, asked.folder, asked.limit, *one) for one in found if not any(word in one[0] for word in asked.skip)]
+            with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+                results = list(pool.map(examine, jobs))
+    if asked.json:
+        asked.json.write_text(json.dumps(results, indent=1))
+    before, _, rest = PAPER.read_text().partition(MARKS[0])
+    PAPER.write_text(before + MARKS[0] + tables(results) + MARKS[1] + rest.partition(MARKS[1])[2])
+    PLOT.write_text(plot(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
