@@ -32,6 +32,8 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::prune_channels::PruneChannels>()?;
     passes.register::<crate::prune_channels::ApplyPlan>()?;
     passes.register::<crate::quantize::Quantize>()?;
+    passes.register::<crate::quantize::Equalize>()?;
+    passes.register::<crate::quantize::SmoothQuant>()?;
     passes.register::<crate::quantize::QuantizeWeights>()?;
     passes.register::<crate::quantize::QuantizeDynamic>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;

@@ -51,6 +51,11 @@ pub(super) struct Calibration {
 }
 
 impl Calibration {
+    /// How samples are prepared, and how many are wanted.
+    pub(super) fn options(&self) -> Result<DataOptions, Failure> {
+        self.sampling.options()
+    }
+
     /// Opens the samples for a model whose types are inferred.
     pub(super) fn open<'a>(
         &self,

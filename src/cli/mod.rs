@@ -20,6 +20,7 @@ mod parse;
 mod passes;
 mod progress;
 mod run;
+mod sensitivity;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ enum Command {
     Run(run::Run),
     Compare(compare::Compare),
     Eval(eval::Eval),
+    Sensitivity(sensitivity::Sensitivity),
     Dump(dump::Dump),
     Parse(parse::Parse),
     Passes(passes::Passes),
@@ -81,6 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Inspect(command) => command.run(&cli.global),
         Command::Compare(command) => command.run(&cli.global),
         Command::Eval(command) => command.run(&cli.global),
+        Command::Sensitivity(command) => command.run(&cli.global),
         Command::Dump(command) => command.run(&cli.global),
         Command::Parse(command) => command.run(&cli.global),
         Command::Passes(command) => command.run(&cli.global),

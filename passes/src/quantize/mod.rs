@@ -3,12 +3,14 @@
 pub mod calibrated;
 mod dynamic;
 pub(crate) mod range;
+mod scaling;
 pub(crate) mod weight;
 mod weights_only;
 
 pub use calibrated::Quantize;
 pub use dynamic::{Convolutions, QuantizeDynamic};
 pub use range::Calibration;
+pub use scaling::{Equalize, SmoothQuant};
 pub use weight::Rounding;
 pub use weights_only::{Bits, Form, Granularity, QuantizeWeights};
 pub(crate) use weights_only::{apply_plan, raise};

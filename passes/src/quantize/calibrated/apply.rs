@@ -8,7 +8,8 @@ use onnxpress_ops::table;
 use super::names::Selection;
 use super::options::{Activations, Quantize, Scales};
 use super::placement;
-use super::plan::QuantizePlan;
+use super::plan::{LeftInFloat, QuantizePlan};
+use super::sensitivity::{Trial, TrialError};
 use super::settle::{self, Settling};
 use super::write::{self, As};
 use crate::inline_functions::InlineFunctions;
@@ -25,9 +26,36 @@ impl Pass for Quantize {
     const MAY_GROW: bool = true;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let Some((prepared, mut plan)) = self.plan(model, cx)? else { return Ok(()) };
+        if let Some(percent) = self.budget {
+            let fail = |error: TrialError| PassError::Request(error.to_string());
+            let trial = Trial::of(&prepared, cx.samples()?).map_err(fail)?;
+            let (fitting, gone) = trial.within(&plan, percent / 100.0).map_err(fail)?;
+            let reason = format!("it is among the layers that hurt most, and the budget is {percent} %");
+            let names: Vec<String> = gone.iter().map(|&layer| plan.layers[layer].name.clone()).collect();
+            plan = fitting;
+            for name in names {
+                cx.declined(Self::NAME, name.clone(), reason.clone());
+                plan.left.push(LeftInFloat { name, reason: reason.clone() });
+            }
+            if plan.layers.is_empty() && plan.tables.is_empty() {
+                return Ok(());
+            }
+        }
+        put(&plan, prepared, model, cx)
+    }
+}
+
+impl Quantize {
+    /// Decides what of a model becomes codes: the model as it has to be for the plan (functions put where they are called, in
+    /// a version of the standard that has the codes), and the plan. `None` where there is nothing to quantize.
+    ///
+    /// # Errors
+    /// Where the request makes no sense, or the model cannot be run on the samples.
+    pub fn plan(&self, model: &Model, cx: &mut PassCx<'_>) -> Result<Option<(Model, QuantizePlan)>, PassError> {
         if let Some(found) = already_quantized(model) {
             cx.notice(format!("the model is quantized already ({found}), and left alone"));
-            return Ok(());
+            return Ok(None);
         }
         let digest = digest::of(model);
         let text = format!("{}{{{}}}", Self::NAME, self.to_text());
@@ -51,7 +79,7 @@ impl Pass for Quantize {
         }
         inside(graph, cx);
         if placement.layers.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let evidence = cx.evidence(&prepared, &settle::wants(&placement, graph))?;
         for (value, statistics) in &evidence.values {
@@ -60,16 +88,16 @@ impl Pass for Quantize {
                 return Err(PassError::Request(format!("`{name}` holds no number on any of the samples")));
             }
         }
-        let settling = Settling {
+        let plan = Settling {
             options: self,
             selection: &selection,
             model: &prepared,
             placement: &placement,
             evidence: &evidence,
             opset: reached,
-        };
-        let plan = settling.plan(&digest, &text)?;
-        put(&plan, prepared, model, cx)
+        }
+        .plan(&digest, &text)?;
+        Ok(Some((prepared, plan)))
     }
 }
 

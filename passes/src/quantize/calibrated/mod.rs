@@ -11,12 +11,13 @@ mod names;
 pub mod options;
 mod placement;
 pub mod plan;
+pub mod sensitivity;
 mod settle;
 pub mod target;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use apply::apply_plan;
 pub use options::Quantize;

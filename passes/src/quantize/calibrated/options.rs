@@ -96,6 +96,9 @@ crate::options! {
         products: bool = true,
         /// Whether the mean of what rounding the weights does to each channel is taken off its bias.
         correct_bias: bool = true,
+        /// The most that the outputs may be off on the samples, in percent of their energy (0.1 is 30 dB): the layers that
+        /// hurt most stay in float, until it fits.
+        budget: Option<f64> = None,
         /// Layers that stay in float.
         exempt: Vec<Exempt> = Vec::new(),
         /// Only nodes of such a name, or with such a weight, are quantized; all, where none is given.
@@ -123,6 +126,9 @@ impl Quantize {
         if !(self.percentile > 50.0 && self.percentile <= 100.0) {
             let found = self.percentile;
             return Err(PassError::Request(format!("`percentile` is {found}, expected more than 50 and at most 100")));
+        }
+        if let Some(budget) = self.budget.filter(|budget| *budget < 0.0) {
+            return Err(PassError::Request(format!("`budget` is {budget}, expected a number of percent from 0 on")));
         }
         let one = |text: &String| {
             let fail = |reason: String| PassError::Request(format!("override `{text}`: {reason}"));

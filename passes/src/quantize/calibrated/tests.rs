@@ -52,6 +52,30 @@ impl EvidenceSource for AtHand {
     }
 }
 
+/// The outputs of a model on the samples.
+pub(crate) fn samples_of(model: &Model) -> Vec<Vec<f32>> {
+    let mut model = model.clone();
+    onnxpress_ops::infer::model(&mut model);
+    let outputs = Interpreted(&model).run(&[Some(at_hand(&model).batch())]).unwrap();
+    let numbers = |value: Value| match value {
+        Value::Tensor(tensor) => tensor.to_f32s().unwrap(),
+        _ => Vec::new(),
+    };
+    outputs.into_iter().map(numbers).collect()
+}
+
+/// Samples for a model's first input.
+fn at_hand(model: &Model) -> AtHand {
+    let input = model.graph.inputs()[0].port(0);
+    let shape = model.graph.ty(input).shape().unwrap().iter().skip(1);
+    AtHand(shape.map(|dim| dim.as_const().unwrap() as usize).collect())
+}
+
+/// Runs a pipeline on samples at hand.
+pub(crate) fn run_on_samples(pipeline: &str, graph: &str) -> (Model, Result<Report, String>) {
+    request(pipeline, graph, "")
+}
+
 struct Plan(String);
 
 impl Files for Plan {
@@ -64,9 +88,7 @@ fn request(pipeline: &str, graph: &str, plan: &str) -> (Model, Result<Report, St
     let pipeline = crate::builtin().unwrap().pipeline(pipeline).unwrap();
     let mut model = Model::from_text(graph).unwrap();
     onnxpress_ops::infer::model(&mut model);
-    let input = model.graph.inputs()[0].port(0);
-    let shape = model.graph.ty(input).shape().unwrap().iter().skip(1);
-    let source = AtHand(shape.map(|dim| dim.as_const().unwrap() as usize).collect());
+    let source = at_hand(&model);
     let files = Plan(plan.to_owned());
     let request = Request { evidence: Some(&source), files: Some(&files), ..Request::default() };
     let options = RunOptions { request, verify_each: true, ..RunOptions::default() };
@@ -299,6 +321,17 @@ fn layers_are_exempt_or_of_other_types() {
     f_quantized = f / 0.0351 + 0
     y = Gemm([f_quantized], [u_quantized], [c_quantized])
     ");
+}
+
+#[test]
+fn a_budget_leaves_what_hurts_most_in_float() {
+    let left = |budget: &&str| {
+        let (_, report) = request(&format!("quantize{{budget={budget}}}"), RESIDUAL, "");
+        report.unwrap().passes[0].declined.len()
+    };
+    let numbers: Vec<usize> = ["100", "0.01", "0.003", "0.001", "0"].iter().map(left).collect();
+    assert!(numbers.is_sorted() && numbers[0] == 0 && numbers[4] == 3, "{numbers:?}");
+    insta::assert_snapshot!(quantized("budget=-1", RESIDUAL), @"`budget` is -1, expected a number of percent from 0 on");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::evidence::Histogram;
 
 /// Bins of the distribution that is looked at.
 const BINS: usize = 2048;
+/// The largest share of the elements that is beyond a threshold.
+const CLIPPED: f64 = 1e-3;
 /// Between two thresholds that are tried, in bins.
 const STRIDE: usize = 8;
 
@@ -41,8 +43,15 @@ fn magnitudes(histogram: &Histogram, largest: f64) -> Vec<f64> {
 /// The number of bins within the best threshold.
 fn threshold(bins: &[f64], levels: usize) -> usize {
     let mut best = (f64::INFINITY, BINS);
-    // With fewer bins than levels nothing is rounded at all.
-    let first = levels.min(BINS);
+    // With fewer bins than levels nothing is rounded at all. And whatever information says, elements beyond the threshold are
+    // all made one: of a distribution with one high peak more would be taken away than the layers behind it can bear.
+    let most: f64 = bins.iter().sum::<f64>() * CLIPPED;
+    let mut beyond = 0.0;
+    let held = bins.iter().rposition(|count| {
+        beyond += count;
+        beyond > most
+    });
+    let first = levels.max(held.map_or(0, |bin| bin + 1)).min(BINS);
     for within in (first..=BINS).rev().step_by(STRIDE) {
         let diverges = divergence(bins, within, levels);
         if diverges < best.0 {
