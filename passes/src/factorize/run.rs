@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::{Edit, Model, Name, Tensor};
+use onnxpress_ir::{Edit, Model};
 use onnxpress_ops::infer::{self, Standard};
 
 use super::compress::{self, Compressed};
@@ -15,6 +15,7 @@ use crate::digest;
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
+use crate::reconstruction::give_bias;
 
 fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
@@ -136,7 +137,9 @@ fn carry_out(
     }
     let mut layers = layers.to_vec();
     if source.is_some() {
-        layers.iter_mut().for_each(|layer| give_bias(&mut whole, layer));
+        for layer in &mut layers {
+            layer.bias = give_bias(&mut whole, layer.node, &layer.layer, layer.bias, Factorize::NAME);
+        }
         infer::model(&mut whole);
     }
     let ranks: Vec<Option<usize>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
@@ -170,21 +173,6 @@ fn carry_out(
         *model = result;
     }
     Ok(())
-}
-
-/// Gives a layer without a bias one of zeros, where there is a place for it: the mean of what is lost goes there.
-fn give_bias(model: &mut Model, layer: &mut Layer) {
-    use crate::reconstruction::BiasSite;
-    let (Some(index), BiasSite::Free) = (layer.layer.bias, layer.bias) else { return };
-    let Some(dtype) = model.graph.constant(layer.weight).map(Tensor::dtype) else { return };
-    let outputs = layer.matrices.groups() * layer.matrices.outputs();
-    let Ok(zeros) = Tensor::from_f64s(dtype, &[outputs], &vec![0.0; outputs]) else { return };
-    let name = model.graph.port(layer.weight).name.as_ref().map(|name| Name::from(format!("{name}_bias")));
-    let mut edit = Edit::new(&mut model.graph, &Standard, Factorize::NAME, &[layer.node]);
-    let bias = edit.add_constant(name, zeros);
-    edit.set_operand(layer.node, index, Some(bias));
-    edit.commit();
-    layer.bias = BiasSite::Own(bias);
 }
 
 /// The layers that were asked for; the others are left, with the reason.

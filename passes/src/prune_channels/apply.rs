@@ -4,18 +4,21 @@
 //! and all begins anew; so the plan that comes out is one that works. Each round pins something, so it ends.
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
-use onnxpress_ir::{ConstantForm, Model};
+use onnxpress_ir::{ConstantForm, Edit, Model};
 use onnxpress_ops::coupling::{Norms, coupling_with};
+use onnxpress_ops::infer::Standard;
 
 use super::compensate;
 use super::cost::Costs;
 use super::cut::{self, Left, Mismatch};
+use super::data;
 use super::mask;
 use super::members::{Member, WINDOW, has_weights, members};
 use super::options::{Compensate, PruneChannels, Scope};
-use super::plan::{self, PinnedGroup, Plan, PlannedGroup, SCHEMA, Shrinkage};
-use super::score;
+use super::plan::{self, PinnedGroup, Plan, PlannedBias, PlannedGroup, SCHEMA, Shrinkage};
+use super::score::{self, Criterion};
 use super::select::{self, Group};
+use crate::evidence::EvidenceSource;
 use crate::inline_functions::InlineFunctions;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::specialize::InitializersAsConstants;
@@ -119,7 +122,12 @@ struct Chosen {
     missed: Option<String>,
 }
 
-fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<Chosen, PassError> {
+fn choose(
+    options: &PruneChannels,
+    model: &Model,
+    subject: &Subject,
+    source: Option<&dyn EvidenceSource>,
+) -> Result<Chosen, PassError> {
     let coupling = &subject.coupling;
     let leaves = coupling.spans.leaves();
     let mut reasons = eligible(options, subject)?;
@@ -144,12 +152,31 @@ fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<C
     let own: Vec<Option<f64>> = subject.names.iter().map(|names| own_ratio(options, names)).collect();
     let mut left: Left = whole.iter().map(|&extent| (0..extent).collect()).collect();
     let mut scores: Vec<Vec<f64>> = Vec::new();
+    let worth = match source.filter(|_| options.criterion.needs_data()) {
+        Some(source) => {
+            let orders = options.criterion == Criterion::Hessian;
+            let found = data::measured(model, coupling, &subject.members, &active, source, orders);
+            Some(found.map_err(|error| PassError::Request(error.to_string()))?)
+        }
+        None => None,
+    };
     let mut missed = None;
     for step in 1..=options.steps {
-        let now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left);
+        let mut now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left);
+        if let Some(worth) = &worth {
+            seen(options.criterion, worth, &mut now);
+        }
         let groups = select::groups(coupling, &active, &now);
         let part = progress(step, options.steps);
         let left_at = |ratio: f64| {
+            if let Some((quantity, _)) = goal.filter(|_| options.criterion == Criterion::Hessian) {
+                let shared = select::shared_out(&groups, &now, &limits, ratio, |leaf| {
+                    let mut less = whole.clone();
+                    less[leaf] -= 1;
+                    costs.with(&whole).of(quantity) - costs.with(&less).of(quantity)
+                });
+                return select::without(coupling, &subject.axes, &groups, &shared);
+            }
             let wanted = Wanted { scope: options.scope, ratio, own: &own, part };
             select::without(coupling, &subject.axes, &groups, &wanted.numbers(&groups, &now, &limits))
         };
@@ -187,6 +214,28 @@ fn choose(options: &PruneChannels, model: &Model, subject: &Subject) -> Result<C
         }
     }
     Ok(Chosen { left, scores, reasons, missed })
+}
+
+/// Scores by what was seen on samples. For leaves that nobody reads whose rows can be seen, there is what weights say: of their squares
+/// the share that has gone by then.
+fn seen(criterion: Criterion, worth: &[Option<data::Worth>], scores: &mut [Vec<f64>]) {
+    for (scores, worth) in scores.iter_mut().zip(worth) {
+        match worth {
+            Some(worth) if criterion == Criterion::Activation => scores.clone_from(&worth.activation),
+            Some(worth) => scores.clone_from(&worth.lost),
+            None if criterion == Criterion::Hessian => {
+                let mut order: Vec<usize> = (0..scores.len()).collect();
+                order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(a.cmp(&b)));
+                let whole: f64 = scores.iter().map(|score| score * score).sum();
+                let mut sum = 0.0;
+                for index in order {
+                    sum += scores[index] * scores[index];
+                    scores[index] = if whole > 0.0 { sum / whole } else { 0.0 };
+                }
+            }
+            None => {}
+        }
+    }
 }
 
 /// How much of the whole is to be gone after a step: much at first, little in the end.
@@ -258,10 +307,22 @@ pub(super) fn plan_and_cut(
     digest: &str,
     text: &str,
 ) -> Result<bool, PassError> {
+    let source = cx.request.evidence.filter(|source| !source.is_synthetic());
+    if options.criterion.needs_data() || options.compensate == Compensate::LeastSquares {
+        cx.data(&format!(
+            "`{}`",
+            if options.criterion.needs_data() { "criterion" } else { "compensate=least-squares" }
+        ))?;
+    }
+    let fits = match options.compensate {
+        Compensate::LeastSquares => true,
+        Compensate::Auto => source.is_some(),
+        Compensate::Nothing | Compensate::Mean => false,
+    };
     let mut subject = Subject::of(model, coupling_with(&model.graph, options.norms()));
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
-        let chosen = choose(options, model, &subject)?;
+        let chosen = choose(options, model, &subject, source)?;
         let mut plan = written(model, &subject, &chosen, digest, text);
         if plan.groups.is_empty() {
             for pinned in &plan.pinned {
@@ -271,10 +332,13 @@ pub(super) fn plan_and_cut(
             return Ok(false);
         }
         plan.through_norm = options.through_norm;
-        if options.compensate == Compensate::Mean {
+        let mut whole = model.clone();
+        if let Some(source) = source.filter(|_| fits) {
+            plan.fitted_on = Some(source.describe());
+            plan.biases = fit(&mut whole, &subject.coupling, &chosen.left, source)?;
+        } else if options.compensate != Compensate::Nothing {
             plan.biases = compensate::by_means(&model.graph, &subject.coupling, &chosen.left);
         }
-        let mut whole = model.clone();
         compensate::apply(&mut whole, &mut subject.coupling, &plan.biases)?;
         let mut result = whole.clone();
         match cut::cut(&mut result, &subject.coupling, &chosen.left)? {
@@ -299,6 +363,24 @@ pub(super) fn plan_and_cut(
     }
     let wrong: Vec<String> = wrong.iter().map(|&node| model.graph.describe(node)).collect();
     Err(PassError::Request(format!("the shapes of the model do not follow a cut: {}", wrong.join(", "))))
+}
+
+/// Fits the layers of a model to what it answers as it is; answers the biases that belong to the new weights.
+fn fit(
+    model: &mut Model,
+    coupling: &Coupling,
+    left: &Left,
+    source: &dyn EvidenceSource,
+) -> Result<Vec<PlannedBias>, PassError> {
+    let masked = mask::witness(model, coupling, left)?;
+    let found = data::repaired(model, &masked, coupling, left, source);
+    let found = found.map_err(|error| PassError::Request(error.to_string()))?;
+    let mut edit = Edit::new(&mut model.graph, &Standard, PruneChannels::NAME, &[]);
+    for (weight, tensor) in found.weights {
+        edit.set_constant(weight.node, tensor);
+    }
+    edit.commit();
+    Ok(found.biases)
 }
 
 /// Pins whatever the node reads and gives out, or all nodes before it do.
@@ -362,6 +444,7 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
         pass,
         model,
         through_norm: false,
+        fitted_on: None,
         total: Some(total),
         groups,
         pinned,
@@ -418,6 +501,14 @@ impl Pass for ApplyPlan {
         let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);
         plan.agrees(&tensors).map_err(|error| fail(error.to_string()))?;
         let mut whole = model.clone();
+        if let Some(planned) = &plan.fitted_on {
+            let source = cx.request.evidence.filter(|source| !source.is_synthetic());
+            let found = source.map(EvidenceSource::describe);
+            let same = source.filter(|_| found.as_ref() == Some(planned));
+            let found = found.unwrap_or_else(|| "no data; give --calib".to_owned());
+            let source = same.ok_or_else(|| fail(format!("it was made with {planned}, found {found}")))?;
+            fit(&mut whole, &coupling, &left, source)?;
+        }
         compensate::apply(&mut whole, &mut coupling, &plan.biases).map_err(|error| fail(error.to_string()))?;
         let mut result = whole.clone();
         match cut::cut(&mut result, &coupling, &left)? {

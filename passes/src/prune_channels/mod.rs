@@ -9,6 +9,7 @@ mod apply;
 mod compensate;
 mod cost;
 pub(crate) mod cut;
+mod data;
 mod expect;
 mod mask;
 mod members;

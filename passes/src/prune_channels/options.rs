@@ -24,10 +24,14 @@ crate::option_enum! {
 crate::option_enum! {
     /// What is done for what is lost with a channel.
     pub enum Compensate {
+        /// `least-squares` where there are samples, `mean` otherwise.
+        Auto,
         /// Nothing: the result is the model whose removed channels are zero.
         Nothing = "false",
         /// The mean of a removed channel goes into its readers' biases, where batch normalization tells it or it is constant.
         Mean,
+        /// Layers are fitted, one after the other, to what the original answers on the samples.
+        LeastSquares,
     }
 }
 
@@ -74,7 +78,7 @@ crate::options! {
         /// For `criterion=random`.
         seed: u64 = 0,
         /// What is done for what is lost with a channel.
-        compensate: Compensate = Compensate::Mean,
+        compensate: Compensate = Compensate::Auto,
     }
 }
 

@@ -140,6 +140,9 @@ pub struct Plan {
     /// Shared constants whose readers want different cuts, each cut.
     #[serde(default)]
     pub copies: Vec<PlannedCopy>,
+    /// The samples that layers are fitted on, where they are; to apply the plan takes the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted_on: Option<String>,
     /// Biases that make up for the means of what goes; without them its contribution is zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub biases: Vec<PlannedBias>,

@@ -5,6 +5,7 @@
 //!
 //! Sources: `l1`, `l2`: Li et al., "Pruning filters for efficient ConvNets" (2017). `bn-scale`: Liu et al., "Learning efficient
 //! convolutional networks through network slimming" (2017). `fpgm`: He et al., "Filter pruning via geometric median" (2019).
+//! `activation` and `hessian` are measured on samples, in `data`.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,11 @@ crate::option_enum! {
         BnScale,
         /// Sum of distances to the other filters: what lies in the middle of the others can be done without.
         Fpgm,
+        /// Mean square of what the channel holds, on samples.
+        Activation,
+        /// What those who read the channel lose without it, on samples, once their other weights have made up for it; each next cost
+        /// counts what is gone already.
+        Hessian,
     }
 }
 
@@ -67,6 +73,13 @@ pub(crate) struct Scoring {
     pub(crate) aggregate: Aggregate,
     pub(crate) normalize: Normalize,
     pub(crate) seed: u64,
+}
+
+impl Criterion {
+    /// Whether it takes samples.
+    pub(crate) fn needs_data(self) -> bool {
+        matches!(self, Self::Activation | Self::Hessian)
+    }
 }
 
 impl Scoring {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use onnxpress_ir::analysis::channels::{Coupling, Made, SpanId};
 
 use super::cut::Left;
+use crate::allocation::{Choice, allocate};
 
 /// The limits of a selection.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +132,32 @@ impl Group {
         let rounded = left.next_multiple_of(limits.round_to.max(1)).min(whole);
         whole - rounded
     }
+}
+
+/// How many of each group go where a share of all that the groups cost is to go, and scores say what is lost by the time an index has
+/// gone, in what compares between groups. `unit` is what an index of a leaf costs.
+pub(crate) fn shared_out(
+    groups: &[Group],
+    lost: &[Vec<f64>],
+    limits: &Limits,
+    share: f64,
+    unit: impl Fn(usize) -> f64,
+) -> Vec<usize> {
+    let units: Vec<f64> = groups.iter().map(|group| unit(group.leaves[0])).collect();
+    let curve = |(group, &unit): (&Group, &f64)| -> Vec<Choice> {
+        let at = |count: usize| {
+            let loss = count.checked_sub(1).map_or(0.0, |last| lost[group.ranked[last].0][group.ranked[last].1]);
+            Choice { saved: count as f64 * unit, loss }
+        };
+        (0..=group.ranked.len()).filter(|&count| group.within(count, limits) == count).map(at).collect()
+    };
+    let curves: Vec<Vec<Choice>> = groups.iter().zip(&units).map(curve).collect();
+    let whole: f64 = groups.iter().zip(&units).map(|(group, unit)| group.ranked.len() as f64 * unit).sum();
+    let picks = allocate(&curves, share * whole);
+    let number = |((pick, curve), unit): ((usize, &Vec<Choice>), &f64)| {
+        if *unit > 0.0 { (curve[pick].saved / unit).round() as usize } else { 0 }
+    };
+    picks.into_iter().zip(&curves).zip(&units).map(number).collect()
 }
 
 /// What is left when so many of each group go; no axis of any tensor is left without an index.

@@ -1,6 +1,8 @@
 //! Where a layer's bias stands.
 
-use onnxpress_ir::{Graph, NodeId, ValueId};
+use onnxpress_ir::{Edit, Graph, Model, Name, NodeId, Tensor, ValueId};
+use onnxpress_ops::infer::Standard;
+use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::{LinearLayer, Rows};
 
 /// Where what is added to a layer's results can be changed.
@@ -42,4 +44,30 @@ pub fn bias_site(graph: &Graph, node: NodeId, layer: &LinearLayer, outputs: usiz
     }
     let other = graph.operands(reading.node).flatten().find(|&value| value != results);
     other.filter(|&value| holds(value)).map_or(BiasSite::Nowhere, BiasSite::Added)
+}
+
+/// Gives a layer with a [free](BiasSite::Free) place for a bias one of zeros, in the name of `pass`; answers where its bias stands then.
+pub(crate) fn give_bias(
+    model: &mut Model,
+    node: NodeId,
+    layer: &LinearLayer,
+    site: BiasSite,
+    pass: &'static str,
+) -> BiasSite {
+    let made = || {
+        let cx = NodeCx::new(&model.graph, node)?;
+        let (weight, index) = (cx.operand(layer.weight)?, layer.bias.filter(|_| site == BiasSite::Free)?);
+        let tensor = model.graph.constant(weight)?;
+        let matrices = super::LayerWeight::of(layer, tensor.dims())?;
+        let outputs = matrices.groups() * matrices.outputs();
+        let zeros = Tensor::from_f64s(tensor.dtype(), &[outputs], &vec![0.0; outputs]).ok()?;
+        let name = model.graph.port(weight).name.as_ref().map(|name| Name::from(format!("{name}_bias")));
+        Some((index, zeros, name))
+    };
+    let Some((index, zeros, name)) = made() else { return site };
+    let mut edit = Edit::new(&mut model.graph, &Standard, pass, &[node]);
+    let bias = edit.add_constant(name, zeros);
+    edit.set_operand(node, index, Some(bias));
+    edit.commit();
+    BiasSite::Own(bias)
 }

@@ -81,6 +81,13 @@ impl<'s> Lockstep<'s> {
         Ok(Self { source, original, compressed, place, order, batches, at: 0, samples })
     }
 
+    /// Lets another model of the same nodes be the compressed one, as long as nobody has gone on.
+    #[must_use]
+    pub fn against(mut self, compressed: Model) -> Self {
+        self.compressed = compressed;
+        self
+    }
+
     /// How many samples go along.
     pub fn samples(&self) -> usize {
         self.samples

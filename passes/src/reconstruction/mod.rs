@@ -10,6 +10,7 @@ mod lockstep;
 mod refit;
 mod weight;
 
+pub(crate) use bias::give_bias;
 pub use bias::{BiasSite, bias_site};
 pub use lockstep::{Lockstep, Seen};
 pub use refit::{Fitted, refit, ridge};

@@ -1,0 +1,16 @@
+//! Pruning with samples: what channels are worth to those who read them, and layers that make up for what is gone.
+//!
+//! Who reads a channel multiplies it by columns of a weight ([`consumers`]). On samples, the second moment of what a layer reads tells
+//! how much its output changes when columns go and the others make up for them ([`worth`]), and once it is settled what goes,
+//! layers are fitted one after the other to what the original answers ([`repair`]).
+
+mod consumers;
+mod obs;
+mod repair;
+mod worth;
+
+pub(super) use repair::repaired;
+pub(super) use worth::{Worth, measured};
+
+#[cfg(test)]
+mod tests;

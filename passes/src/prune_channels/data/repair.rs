@@ -1,0 +1,145 @@
+//! Layers fitted to what the original answers, for the inputs that the pruned model gives them.
+
+use onnxpress_ir::analysis::channels::Coupling;
+use onnxpress_ir::{Model, Slot, Tensor, Use, ValueId};
+
+use super::super::cut::slices::masked;
+use super::super::cut::{Left, kept_of};
+use super::super::plan::PlannedBias;
+use super::consumers::plain;
+use crate::evidence::{EvidenceError, EvidenceSource, rows_of};
+use crate::reconstruction::{BiasSite, Lockstep, bias_site, give_bias, refit};
+
+/// Samples at a time in lockstep.
+const BATCH: usize = 25;
+/// How strongly fitted weights are pulled toward those at hand.
+const RIDGE: f64 = 1e-3;
+
+/// What layers became.
+pub(crate) struct Repaired {
+    /// Weights, by constant.
+    pub(crate) weights: Vec<(ValueId, Tensor)>,
+    /// Biases.
+    pub(crate) biases: Vec<PlannedBias>,
+}
+
+/// Fits the layers of a model from the first that loses a column on. `masked_model` is the model whose removed channels are zero.
+///
+/// # Errors
+/// Where the samples do not suit the model, or it cannot be run.
+pub(crate) fn repaired(
+    model: &Model,
+    masked_model: &Model,
+    coupling: &Coupling,
+    left: &Left,
+    source: &dyn EvidenceSource,
+) -> Result<Repaired, EvidenceError> {
+    // Both get the biases that there is a place for, in the same order, so that constants are the same in both.
+    let (mut original, mut compressed) = (model.clone(), masked_model.clone());
+    let order = model.graph.topological().unwrap_or_default();
+    let mut layers = Vec::new();
+    let mut touched = false;
+    for &id in &order {
+        let Some(layer) = plain(&model.graph, id) else { continue };
+        let Ok((reader, _)) = rows_of(&model.graph, id, &layer.layer) else { continue };
+        let outputs = layer.matrices.groups() * layer.matrices.outputs();
+        let site = bias_site(&model.graph, id, &layer.layer, outputs);
+        let weight = Use { node: id, slot: Slot::Operand(layer.layer.weight as u32) };
+        let kept = coupling.read(&model.graph, weight).and_then(|axes| kept_of(coupling, axes, left));
+        let cut = kept
+            .as_ref()
+            .is_some_and(|kept| layer.layer.input_axes.iter().any(|&axis| kept.get(axis).is_some_and(Option::is_some)));
+        // A weight that has become another constant in the masked model is not one layer's alone.
+        let same = masked_model.graph.operand(id, layer.layer.weight) == Some(layer.weight);
+        touched |= cut;
+        if touched && reader.has_results() && same {
+            layers.push((layer, site, kept));
+        }
+    }
+    let sites: Vec<BiasSite> = layers
+        .iter()
+        .map(|(layer, site, _)| {
+            let given = give_bias(&mut original, layer.node, &layer.layer, *site, "prune-channels");
+            let again = give_bias(&mut compressed, layer.node, &layer.layer, *site, "prune-channels");
+            // Constants that the mask added may have taken the place that the other has free.
+            if given == again { given } else { BiasSite::Nowhere }
+        })
+        .collect();
+    let mut lockstep = Lockstep::new(&original, source, BATCH)?.against(compressed);
+    let mut found = Repaired { weights: Vec::new(), biases: Vec::new() };
+    for ((layer, _, kept), site) in layers.iter().zip(sites) {
+        let Some(tensor) = model.graph.constant(layer.weight) else { continue };
+        let Ok(weights) = layer.matrices.matrices(tensor) else { continue };
+        let own = match site {
+            BiasSite::Own(value) | BiasSite::Added(value) => {
+                original.graph.constant(value).and_then(|tensor| tensor.to_f64s().ok())
+            }
+            BiasSite::Free | BiasSite::Nowhere => None,
+        };
+        lockstep.advance(layer.node)?;
+        let seen = lockstep.see(layer.node, &layer.layer)?;
+        // A column that is gone holds nothing but zeros in the masked model.
+        let alive = mask_of(layer, tensor, kept.as_ref());
+        let (mut fitted, mut bias) = (Vec::new(), Vec::new());
+        for (group, weight) in weights.iter().enumerate() {
+            let columns: Vec<usize> =
+                (0..weight.ncols()).filter(|&column| alive.as_ref().is_none_or(|alive| alive[group][column])).collect();
+            let at_hand = faer::Mat::from_fn(weight.nrows(), columns.len(), |i, j| weight[(i, columns[j])]);
+            let results = seen.results.get(group);
+            let offset = |output: usize| match (site, &own) {
+                (BiasSite::Added(_), Some(own)) => own[group * weight.nrows() + output],
+                _ => 0.0,
+            };
+            let fit =
+                results.and_then(|results| refit(&seen.rows[group], results, &columns, &at_hand, own.is_some(), RIDGE));
+            let mut whole = faer::Mat::zeros(weight.nrows(), weight.ncols());
+            for (j, &column) in columns.iter().enumerate() {
+                for output in 0..weight.nrows() {
+                    whole[(output, column)] =
+                        fit.as_ref().map_or(weight[(output, column)], |fit| fit.weight[(output, j)]);
+                }
+            }
+            for output in 0..weight.nrows() {
+                let stays = || own.as_ref().map_or(0.0, |own| own[group * weight.nrows() + output]);
+                bias.push(fit.as_ref().map_or_else(stays, |fit| fit.bias[output] + offset(output)));
+            }
+            fitted.push(whole);
+        }
+        let Ok(made) = layer.matrices.tensor(&fitted, tensor) else { continue };
+        let in_masked = match kept {
+            Some(kept) => masked(&made, kept, false).unwrap_or_else(|_| made.clone()),
+            None => made.clone(),
+        };
+        lockstep.set_constant(layer.weight, in_masked);
+        found.weights.push((layer.weight, made));
+        if let (BiasSite::Own(value) | BiasSite::Added(value), Some(_)) = (site, &own)
+            && let Some(like) = original.graph.constant(value)
+            && let Ok(stored) = Tensor::from_f64s(like.dtype(), like.dims(), &bias)
+            && let Ok(bias) = stored.to_f64s()
+        {
+            lockstep.set_constant(value, stored);
+            found.biases.push(PlannedBias { layer: model.graph.label(layer.node.port(0)), bias });
+        }
+    }
+    Ok(found)
+}
+
+/// For each group and column, whether any of its weights is left; `None` where all are.
+fn mask_of(
+    layer: &super::consumers::Plain,
+    tensor: &Tensor,
+    kept: Option<&super::super::cut::slices::Kept>,
+) -> Option<Vec<Vec<bool>>> {
+    let kept = kept?;
+    let ones = Tensor::from_f64s(tensor.dtype(), tensor.dims(), &vec![1.0; tensor.len()]).ok()?;
+    let mut of_inputs = vec![None; kept.len()];
+    for &axis in &layer.layer.input_axes {
+        of_inputs[axis] = kept.get(axis)?.clone();
+    }
+    let left = layer.matrices.matrices(&masked(&ones, &of_inputs, false).ok()?).ok()?;
+    Some(
+        left.iter()
+            .map(|left| (0..left.ncols()).map(|column| left.nrows() > 0 && left[(0, column)] != 0.0).collect())
+            .collect(),
+    )
+}

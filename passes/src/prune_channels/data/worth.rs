@@ -1,0 +1,124 @@
+//! What the indices of each leaf are worth, measured on samples.
+
+use faer::Mat;
+use onnxpress_ir::Model;
+use onnxpress_ir::analysis::channels::Coupling;
+use rayon::prelude::*;
+
+use super::super::members::Member;
+use super::consumers::{Consumer, consumers};
+use super::obs::Layer;
+use crate::evidence::{Evidence, EvidenceError, EvidenceSource, SecondMoment, Wants, collect};
+
+/// A share of the mean square of a layer's rows that is added to each: what is hardly ever seen is not believed to be nothing.
+const RIDGE: f64 = 1e-2;
+
+/// Of one leaf.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Worth {
+    /// For each index, what is lost once it and all that are worth less have gone, as a share of what the readers' outputs hold.
+    pub(crate) lost: Vec<f64>,
+    /// For each index, the root of the mean square of what it holds, relative to the mean over all.
+    pub(crate) activation: Vec<f64>,
+}
+
+/// The worth of the leaves that `wanted` names; `None` for one that no layer reads whose rows can be seen.
+///
+/// # Errors
+/// Where the samples do not suit the model, or it cannot be run.
+pub(crate) fn measured(
+    model: &Model,
+    coupling: &Coupling,
+    members: &[Vec<Member>],
+    wanted: &[bool],
+    source: &dyn EvidenceSource,
+    orders: bool,
+) -> Result<Vec<Option<Worth>>, EvidenceError> {
+    let readers = consumers(&model.graph, coupling, members);
+    let mut wants = Wants::default();
+    for consumer in readers.iter().zip(wanted).filter(|(_, wanted)| **wanted).flat_map(|(readers, _)| readers) {
+        if crate::evidence::rows_of(&model.graph, consumer.plain.node, &consumer.plain.layer).is_ok() {
+            wants.layer(consumer.plain.node, &consumer.plain.layer);
+        }
+    }
+    let evidence = collect(model, &wants, source)?;
+    let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
+        if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
+    };
+    Ok(readers.par_iter().zip(wanted).map(one).collect())
+}
+
+/// A reader with what was seen of its rows: weight, moment and columns of each group.
+struct Reader<'a> {
+    weight: Mat<f64>,
+    moment: &'a SecondMoment,
+    columns: &'a [Vec<usize>],
+    energy: f64,
+}
+
+fn of_leaf(model: &Model, readers: &[Consumer], evidence: &Evidence, orders: bool) -> Option<Worth> {
+    let mut seen: Vec<Reader<'_>> = Vec::new();
+    for consumer in readers {
+        let plain = &consumer.plain;
+        let Some(moments) = evidence.layers.get(&(plain.node, plain.layer.weight)) else { continue };
+        let Some(weights) = model.graph.constant(plain.weight).and_then(|tensor| plain.matrices.matrices(tensor).ok())
+        else {
+            continue;
+        };
+        let first = seen.len();
+        for (weight, moment) in weights.into_iter().zip(&moments.groups) {
+            let energy = output_energy(&weight, moment);
+            seen.push(Reader { weight, moment, columns: &consumer.columns, energy });
+        }
+        // The groups of a layer are one output.
+        let whole: f64 = seen[first..].iter().map(|reader| reader.energy).sum();
+        seen[first..].iter_mut().for_each(|reader| reader.energy = whole);
+    }
+    let count = seen.first()?.columns.len();
+    let mut activation = vec![0.0; count];
+    for reader in &seen {
+        let squares = reader.moment.mean_squares();
+        let of = |columns: &[usize]| {
+            columns.iter().map(|&column| squares[column]).sum::<f64>() / columns.len().max(1) as f64
+        };
+        let own: Vec<f64> = reader.columns.iter().map(|columns| of(columns).sqrt()).collect();
+        let mean = own.iter().sum::<f64>() / count as f64;
+        if mean > 0.0 {
+            activation.iter_mut().zip(&own).for_each(|(sum, own)| *sum += own / mean / seen.len() as f64);
+        }
+    }
+    let lost = if orders { removal(&seen, count)? } else { Vec::new() };
+    Some(Worth { lost, activation })
+}
+
+/// `E|W x|²`.
+fn output_energy(weight: &Mat<f64>, moment: &SecondMoment) -> f64 {
+    let product = weight * &moment.second();
+    (0..weight.ncols()).map(|j| (0..weight.nrows()).map(|i| product[(i, j)] * weight[(i, j)]).sum::<f64>()).sum()
+}
+
+/// Removes one index after the other, always the one that costs least, in all readers at once; answers what is lost by then.
+fn removal(readers: &[Reader<'_>], count: usize) -> Option<Vec<f64>> {
+    let mut layers = Vec::new();
+    for reader in readers {
+        // The means go into biases, so what is lost is lost around them.
+        let mut moment = reader.moment.covariance();
+        let squares = reader.moment.mean_squares();
+        let ridge = RIDGE * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+        (0..moment.nrows()).for_each(|i| moment[(i, i)] += ridge.max(f64::MIN_POSITIVE));
+        layers.push((Layer::new(&reader.weight, &moment, reader.energy)?, reader.columns));
+    }
+    let mut alive: Vec<usize> = (0..count).collect();
+    let mut lost = vec![0.0; count];
+    let mut total = 0.0;
+    while !alive.is_empty() {
+        let cost = |&index: &usize| layers.iter().map(|(layer, columns)| layer.cost(&columns[index])).sum::<f64>();
+        let costs: Vec<f64> = alive.par_iter().map(cost).collect();
+        let least = (0..alive.len()).min_by(|&a, &b| costs[a].total_cmp(&costs[b])).unwrap_or(0);
+        let index = alive.remove(least);
+        total += costs[least].max(0.0);
+        lost[index] = total;
+        layers.iter_mut().for_each(|(layer, columns)| layer.remove(&columns[index]));
+    }
+    lost.iter().all(|loss| loss.is_finite()).then_some(lost)
+}
