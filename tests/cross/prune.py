@@ -25,6 +25,7 @@ import tempfile
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 from run import PATIENCE, ROOT, TOLERANCE, distance, feed, session
@@ -110,6 +111,13 @@ def unexplained(model, plan):
     return sorted(read - said)
 
 
+def fused(path):
+    """A session with all optimizations on."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+
+
 def prune(binary, path, options, folder):
     """The result's path and the plan; a word where there is none."""
     out, plan = folder / "pruned.onnx", folder / "plan.json"
@@ -166,7 +174,9 @@ def examine(job):
                 try:
                     error = max(map(distance, expected, session(out).run(None, inputs)), default=0.0)
                     found["error"] = max(found["error"] or 0.0, error)
-                    if error > TOLERANCE:
+                    # What onnxruntime itself is off by when it computes the masked model another way is nobody's fault.
+                    noise = max(map(distance, expected, fused(mask).run(None, inputs))) if error > TOLERANCE else 0.0
+                    if error > max(TOLERANCE, 2 * noise):
                         wrong.append(f"differs from the masked model by {error:.2g}")
                 except Exception as problem:
                     wrong.append(f"onnxruntime does not run the result: {str(problem).splitlines()[0][:200]}")

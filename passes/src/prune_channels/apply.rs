@@ -8,6 +8,7 @@ use onnxpress_ir::{ConstantForm, Edit, Model};
 use onnxpress_ops::coupling::{Norms, coupling_with};
 use onnxpress_ops::infer::Standard;
 
+use super::bodies;
 use super::compensate;
 use super::cost::Costs;
 use super::cut::{self, Left, Mismatch};
@@ -437,6 +438,7 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
             pinned.push(PinnedGroup { name, channels: leaf.extent, reason, members });
         }
     }
+    pinned.extend(bodies::layers(graph));
     let (tensors, copies) = plan::tensors(graph, &subject.coupling, &chosen.left);
     let (pass, model) = (text.to_owned(), digest.to_owned());
     Plan {

@@ -6,6 +6,7 @@
 //! result must compute what the model with these biases computes whose removed channels are zero (`mask`).
 
 mod apply;
+mod bodies;
 mod compensate;
 mod cost;
 pub(crate) mod cut;

@@ -5,6 +5,7 @@ use onnxpress_ops::coupling::coupling;
 use serde::Serialize;
 
 use super::apply::prepare;
+use super::bodies;
 use super::cost::Costs;
 use super::members::{WINDOW, has_weights, members};
 use super::plan::{self, PlannedMember};
@@ -13,8 +14,8 @@ use crate::pass::{PassCx, PassError};
 /// Channels that can only be removed together, index by index.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ChannelGroup {
-    /// The number by which a plan knows it.
-    pub id: usize,
+    /// The number by which a plan knows it; `None` for layers in the bodies of subgraphs, of which no plan speaks.
+    pub id: Option<usize>,
     /// What people may call it: a constant that it is the first axis of, if there is one.
     pub name: String,
     /// How many channels there are.
@@ -62,7 +63,7 @@ pub fn survey(model: &Model) -> Result<Channels, PassError> {
         }
         places[id] = Some(groups.len());
         groups.push(ChannelGroup {
-            id,
+            id: Some(id),
             name: plan::name(graph, &members[id]),
             channels: leaf.extent,
             pinned: leaf.pinned.clone(),
@@ -71,6 +72,15 @@ pub fn survey(model: &Model) -> Result<Channels, PassError> {
             members: plan::planned_members(graph, &members[id]),
         });
     }
+    groups.extend(bodies::layers(graph).into_iter().map(|layer| ChannelGroup {
+        id: None,
+        name: layer.name,
+        channels: layer.channels,
+        pinned: Some(layer.reason),
+        parameters: 0,
+        macs: 0,
+        members: layer.members,
+    }));
     let mut nodes = Vec::new();
     for (id, _) in graph.nodes() {
         let mut best: Option<(bool, usize, usize)> = None;

@@ -303,6 +303,25 @@ fn what_cannot_go_says_why() {
     ");
 }
 
+#[test]
+fn layers_in_bodies_stay_and_say_so() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        g (float[N,4] x, bool on) => (float[N,2] y)
+        <float[4,6] a = normal(seed=1), float[6,2] b = normal(seed=2)>
+        {
+          y = If(on) <
+            then_branch = yes () => (float[N,2] p) { h = MatMul(x, a) p = MatMul(h, b) },
+            else_branch = no () => (float[N,2] q) <float[4,2] c = iota> { q = MatMul(x, c) }
+          >
+        }"), @"
+    a: read by If `y`
+    a: read by If `y`
+    b: read by If `y`
+    b: read by If `y`
+    c: in a body of If `y`: subgraphs are not pruned
+    ");
+}
+
 const NORMALIZED: &str = "
     <ir_version: 10, opset_import: [\"\" : 21]>
     g (float[N,5,6] x) => (float[N,5,6] y)

@@ -61,7 +61,7 @@ pub(super) fn sets(channels: &Channels) -> HashMap<NodeId, (Family, String)> {
         let set = match &group.pinned {
             None => {
                 let colour = (place % usize::from(Family::SETS)) as u8;
-                (Family::Set(colour), format!("group {}: {}", group.id, group.name))
+                (Family::Set(colour), format!("group {}", group.name))
             }
             Some(reason) => (Family::Other, format!("stays: {reason}")),
         };
