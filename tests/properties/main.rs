@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod damaged_files;
+mod more_lines;
 mod random_models;
 mod random_pipelines;
 mod round_trips;

@@ -8,6 +8,8 @@ use onnxpress::ir::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::more_lines;
+
 /// One choice: what to make, of which earlier values, with which numbers.
 #[derive(Debug, Clone)]
 struct Line {
@@ -17,7 +19,7 @@ struct Line {
     seed: u16,
 }
 
-/// How many kinds of lines there are.
+/// How many kinds of lines there are here; [`more_lines`] has the others.
 const KINDS: usize = 21;
 
 /// The lines that make value `v{n}` of `a` and `b`, and the initializers that they need.
@@ -118,13 +120,14 @@ fn written(n: usize, line: &Line, a: &str, b: &str, initializers: &mut Vec<Strin
                  Expand(q{n}, s{n})\n  v{n} = Mul(r{n}, {b})"
             )
         }
+        kind if *kind >= KINDS => more_lines::written(n, kind - KINDS, *seed, a, b, initializers),
         _ => format!("l{n}, d{n} = Split<axis = 3, num_outputs = 2>({a})\n  v{n} = Concat<axis = 3>(l{n}, d{n})"),
     }
 }
 
 /// A model of up to `size` of such lines. The last value is given out, and now and then one before it.
 pub(crate) fn any_model(size: usize) -> impl Strategy<Value = String> {
-    let line = (0..KINDS, any::<usize>(), any::<usize>(), 1..100_u16);
+    let line = (0..KINDS + more_lines::KINDS, any::<usize>(), any::<usize>(), 1..100_u16);
     let line = line.prop_map(|(kind, a, b, seed)| Line { kind, a, b, seed });
     (vec(line, 1..size), any::<usize>()).prop_map(|(lines, tap)| {
         let (mut body, mut initializers) = (String::new(), Vec::new());

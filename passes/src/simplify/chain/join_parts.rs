@@ -11,7 +11,7 @@ use onnxpress_ir::{Dim, Edit, EditError, NodeId, ValueId};
 
 use super::super::forms::concat;
 use super::super::forms::slicing;
-use crate::rewrite::{Change, Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::rewrite::{Change, Found, MatchCx, Miss, Roots, Rule};
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
@@ -24,21 +24,10 @@ impl Rule for JoinParts {
     type Match = Change;
 
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Change> {
-        let node = cx.node(root)?;
-        let axis = concat::axis(cx, &node)?;
-        let operands: Vec<ValueId> = cx.graph().operands(root).flatten().collect();
-        let mut reads: Vec<Reads> = Vec::new();
-        let mut at = 0;
-        while at < operands.len() {
-            let run = split(cx, &operands[at..], axis).or_else(|_| slices(cx, &operands[at..], axis));
-            let (whole, count) = run.unwrap_or((operands[at], 1));
-            reads.push(whole.into());
-            at += count;
-        }
-        if reads.len() == operands.len() {
-            return Err(Miss::NotHere);
-        }
-        Change::operands(cx, root, reads)
+        concat::with_runs(cx, root, |operands, axis| {
+            let run = split(cx, operands, axis).or_else(|_| slices(cx, operands, axis)).ok();
+            run.map(|(whole, count)| (whole.into(), count))
+        })
     }
 
     fn apply(&self, found: Change, edit: &mut Edit<'_>) -> Result<(), EditError> {

@@ -2,14 +2,20 @@
 //!
 //! Before `y = Concat(a, x[.., 0:2], x[.., 2:5], b)`, slices along the axis of the `Concat`; after `y = Concat(a, x[.., 0:5], b)`.
 //! Fires if the slices take runs of known indices, each from where the one before ends, along this axis alone, and nothing else reads
-//! them.
+//! them, and the file does not grow.
 //! Exact: the same elements in the same order. Ends: a node fewer each time.
 
 use onnxpress_ir::{Attr, Edit, EditError, Node, NodeId, Tensor, ValueId};
 
 use super::super::forms::concat;
 use super::super::forms::slicing::{self, Cut};
-use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule};
+use crate::rewrite::{Found, MatchCx, Miss, Roots, Rule, file_size};
+
+/// Bytes that the file may grow by for new lists, as long as it stays smaller than it came.
+const GROWTH: usize = 1024;
+
+/// What the new node takes, its name and those of its operands aside.
+const NODE: usize = 48;
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +28,10 @@ pub struct Match {
     first: usize,
     count: usize,
     data: ValueId,
-    axis: usize,
-    start: i64,
-    end: i64,
+    /// Starts, ends and axes, those that are there already as values.
+    lists: [Result<ValueId, Tensor>; 3],
+    /// The same as attributes.
+    cut: [(&'static str, i64); 3],
     version: i64,
 }
 
@@ -47,7 +54,20 @@ impl Rule for JoinSlices {
         for run in runs {
             if let [Some(one), .., Some(last)] = run {
                 let (data, start, end) = (one.data, one.start, last.end);
-                return Ok(Match { root, first, count: run.len(), data, axis, start, end, version: node.version });
+                let slices: Vec<NodeId> = run.iter().flatten().map(|part| part.node).collect();
+                let lists = slices.iter().flat_map(|&id| cx.graph().operands(id).skip(1).flatten());
+                let mut freed = [cx.constants_read_by(lists, &slices), slices.clone()].concat();
+                let list = |value: i64| {
+                    let tensor = Tensor::vector::<i64>(vec![value]);
+                    cx.list(&tensor).ok_or(tensor)
+                };
+                let lists = [list(start), list(end), list(axis as i64)];
+                freed.retain(|id| !lists.iter().flatten().any(|kept| kept.node == *id));
+                let new = lists.iter().filter_map(|list| list.as_ref().err());
+                let made: usize = new.map(|tensor| file_size::new_tensor(tensor, None, cx.written())).sum();
+                cx.pays(root, made + NODE, cx.bytes_of(&freed), GROWTH)?;
+                let cut = [("starts", start), ("ends", end), ("axes", axis as i64)];
+                return Ok(Match { root, first, count: run.len(), data, lists, cut, version: node.version });
             }
             first += run.len();
         }
@@ -64,6 +84,7 @@ struct Part {
     data: ValueId,
     start: i64,
     end: i64,
+    node: NodeId,
 }
 
 fn part(cx: &MatchCx<'_>, value: ValueId, axis: usize) -> Found<Part> {
@@ -77,25 +98,18 @@ fn part(cx: &MatchCx<'_>, value: ValueId, axis: usize) -> Found<Part> {
     // There must be as many elements, or the next slice would not begin where this one ends.
     let there = (extent - &onnxpress_ir::Dim::from(end)).is_non_negative() == Some(true);
     let fits = cut.axis == axis && there && start < end && cx.is_read_once(value);
-    if fits { Ok(Part { data, start, end }) } else { Err(Miss::NotHere) }
+    if fits { Ok(Part { data, start, end, node: node.id }) } else { Err(Miss::NotHere) }
 }
 
 impl Match {
     fn apply(self, edit: &mut Edit<'_>) -> Result<(), EditError> {
-        let Self { root, first, count, data, axis, start, end, version } = self;
-        let list = |value: i64| Tensor::vector::<i64>(vec![value]);
-        let (node, mut operands) = match version >= 10 {
-            true => {
-                let lists = [start, end, axis as i64].map(list);
-                (Node::new("Slice", 1), lists.into_iter().map(|tensor| edit.add_constant(None, tensor)).collect())
-            }
-            false => {
-                let attrs = [("starts", start), ("ends", end), ("axes", axis as i64)];
-                let node = attrs
-                    .into_iter()
-                    .fold(Node::new("Slice", 1), |node, (name, value)| node.with(Attr::ints(name, vec![value])));
-                (node, Vec::new())
-            }
+        let Self { root, first, count, data, lists, cut, version } = self;
+        let (node, mut operands): (Node, Vec<ValueId>) = if version >= 10 {
+            let made = |list: Result<ValueId, Tensor>| list.unwrap_or_else(|tensor| edit.add_constant(None, tensor));
+            (Node::new("Slice", 1), lists.into_iter().map(made).collect())
+        } else {
+            let with = |node: Node, (name, value): (&'static str, i64)| node.with(Attr::ints(name, vec![value]));
+            (cut.into_iter().fold(Node::new("Slice", 1), with), Vec::new())
         };
         operands.insert(0, data);
         let slice = edit.add(node, &operands)?;

@@ -4,10 +4,10 @@
 //! Fires if the file does not grow on balance.
 //! Exact: the same elements in the same order. Ends: one operand fewer each time.
 
-use onnxpress_ir::{Edit, EditError, NodeId, ValueId};
+use onnxpress_ir::{Edit, EditError, NodeId};
 
 use super::super::forms::concat;
-use crate::rewrite::{Change, Found, MatchCx, Miss, Reads, Roots, Rule};
+use crate::rewrite::{Change, Found, MatchCx, Miss, Roots, Rule};
 
 /// The module's doc is its contract; `passes NAME` prints it.
 #[derive(Debug, Clone, Copy)]
@@ -20,26 +20,15 @@ impl Rule for MergeConcatConstants {
     type Match = Change;
 
     fn find(&self, cx: &MatchCx<'_>, root: NodeId) -> Found<Change> {
-        let node = cx.node(root)?;
-        let axis = concat::axis(cx, &node)?;
-        let operands: Vec<ValueId> = cx.graph().operands(root).flatten().collect();
-        let known: Vec<_> = operands.iter().map(|&value| cx.constant(value)).collect();
-        let mut reads: Vec<Reads> = Vec::new();
-        let mut at = 0;
-        while at < operands.len() {
-            let run = known[at..].iter().map_while(|tensor| *tensor).collect::<Vec<_>>();
-            if run.len() > 1 {
-                reads.push(concat::joined(&run, axis).ok_or(Miss::NotHere)?.into());
-                at += run.len();
-            } else {
-                reads.push(operands[at].into());
-                at += 1;
-            }
-        }
-        if reads.len() == operands.len() || reads.len() == 1 {
+        // All of them together are folded.
+        if cx.graph().operands(root).flatten().all(|value| cx.constant(value).is_some()) {
             return Err(Miss::NotHere);
         }
-        Change::operands(cx, root, reads)
+        concat::with_runs(cx, root, |operands, axis| {
+            let run: Vec<_> = operands.iter().map_while(|&value| cx.constant(value)).collect();
+            let joined = if run.len() > 1 { concat::joined(&run, axis) } else { None };
+            joined.map(|tensor| (tensor.into(), run.len()))
+        })
     }
 
     fn apply(&self, found: Change, edit: &mut Edit<'_>) -> Result<(), EditError> {

@@ -1,10 +1,10 @@
 //! What a `Concat` puts side by side.
 
 use onnxpress_ir::shape::normalize_axis;
-use onnxpress_ir::{Tensor, ValueId};
+use onnxpress_ir::{NodeId, Tensor, ValueId};
 use onnxpress_ops::node::NodeCx;
 
-use crate::rewrite::{Found, MatchCx, Miss};
+use crate::rewrite::{Change, Found, MatchCx, Miss, Reads};
 
 /// The axis, counted from the front.
 ///
@@ -47,6 +47,27 @@ pub(in super::super) fn joined(tensors: &[&Tensor], axis: usize) -> Option<Tenso
     }
     dims[axis] = extent;
     Tensor::from_bytes(first.dtype(), &dims, bytes.into()).ok()
+}
+
+/// A `Concat` with runs of its operands put together: what `run` answers for those from some place on, and how many it stands for.
+///
+/// # Errors
+/// [`Miss::NotHere`] where there is no such run; a decline where the file would grow.
+pub(in super::super) fn with_runs(
+    cx: &MatchCx<'_>,
+    root: NodeId,
+    run: impl Fn(&[ValueId], usize) -> Option<(Reads, usize)>,
+) -> Found<Change> {
+    let axis = axis(cx, &cx.node(root)?)?;
+    let operands: Vec<ValueId> = cx.graph().operands(root).flatten().collect();
+    let mut reads: Vec<Reads> = Vec::new();
+    let mut at = 0;
+    while at < operands.len() {
+        let (whole, count) = run(&operands[at..], axis).unwrap_or((operands[at].into(), 1));
+        reads.push(whole);
+        at += count;
+    }
+    if reads.len() < operands.len() { Change::operands(cx, root, reads) } else { Err(Miss::NotHere) }
 }
 
 /// The operands of a `Concat` and how far each reaches along its axis.

@@ -29,49 +29,13 @@ struct Form {
     /// The version from which the mode can be said; 1 for the one that always was.
     since: i64,
     perm: [i64; 6],
-    /// Where among the six axes are the channels, the two of a block, and the two of the picture.
-    channels: usize,
-    block: [usize; 2],
-    picture: [usize; 2],
 }
 
 const FORMS: [Form; 4] = [
-    Form {
-        op_type: "DepthToSpace",
-        crd: true,
-        since: 11,
-        perm: [0, 1, 4, 2, 5, 3],
-        channels: 1,
-        block: [2, 3],
-        picture: [4, 5],
-    },
-    Form {
-        op_type: "DepthToSpace",
-        crd: false,
-        since: 1,
-        perm: [0, 3, 4, 1, 5, 2],
-        channels: 3,
-        block: [1, 2],
-        picture: [4, 5],
-    },
-    Form {
-        op_type: "SpaceToDepth",
-        crd: false,
-        since: 1,
-        perm: [0, 3, 5, 1, 2, 4],
-        channels: 1,
-        block: [3, 5],
-        picture: [2, 4],
-    },
-    Form {
-        op_type: "SpaceToDepth",
-        crd: true,
-        since: 28,
-        perm: [0, 1, 3, 5, 2, 4],
-        channels: 1,
-        block: [3, 5],
-        picture: [2, 4],
-    },
+    Form::new("DepthToSpace", true, 11, [0, 1, 4, 2, 5, 3]),
+    Form::new("DepthToSpace", false, 1, [0, 3, 4, 1, 5, 2]),
+    Form::new("SpaceToDepth", false, 1, [0, 3, 5, 1, 2, 4]),
+    Form::new("SpaceToDepth", true, 28, [0, 1, 3, 5, 2, 4]),
 ];
 
 impl Rule for FuseBlockMoves {
@@ -109,14 +73,30 @@ impl Rule for FuseBlockMoves {
 }
 
 impl Form {
+    const fn new(op_type: &'static str, crd: bool, since: i64, perm: [i64; 6]) -> Self {
+        Self { op_type, crd, since, perm }
+    }
+
+    /// Where among the six axes are the channels, the two of a block, and the two of the picture. A picture is made of blocks
+    /// by putting each axis of a block behind its own of the picture; it is taken apart by putting them beside the channels.
+    fn places(&self) -> (usize, [usize; 2], [usize; 2]) {
+        let axis = |place: usize| self.perm[place] as usize;
+        match (self.op_type, self.crd) {
+            ("DepthToSpace", _) => (axis(1), [axis(3), axis(5)], [axis(2), axis(4)]),
+            (_, true) => (axis(1), [axis(2), axis(3)], [axis(4), axis(5)]),
+            (_, false) => (axis(3), [axis(1), axis(2)], [axis(4), axis(5)]),
+        }
+    }
+
     /// The extent of a block, if the three shapes are those of the form.
     fn block_of(&self, before: &Shape, six: &Shape, after: &Shape) -> Option<i64> {
         if six.len() != 6 {
             return None;
         }
-        let block = six[self.block[0]].as_const().filter(|&block| block > 0)?;
-        let (n, c) = (&six[0], &six[self.channels]);
-        let [h, w] = self.picture.map(|axis| &six[axis]);
+        let (channels, sides, picture) = self.places();
+        let block = six[sides[0]].as_const().filter(|&block| block > 0)?;
+        let (n, c) = (&six[0], &six[channels]);
+        let [h, w] = picture.map(|axis| &six[axis]);
         let b = Dim::from(block);
         let deep = [n.clone(), Dim::product([c, &b, &b]), h.clone(), w.clone()];
         let wide = [n.clone(), c.clone(), Dim::product([h, &b]), Dim::product([w, &b])];
@@ -124,7 +104,7 @@ impl Form {
         let is = |shape: &Shape, of: [Dim; 4]| {
             shape.len() == 4 && shape.iter().zip(&of).all(|(own, extent)| own.equals(extent) == Some(true))
         };
-        let fits = six[self.block[1]].as_const() == Some(block) && is(before, from) && is(after, to);
+        let fits = six[sides[1]].as_const() == Some(block) && is(before, from) && is(after, to);
         fits.then_some(block)
     }
 }

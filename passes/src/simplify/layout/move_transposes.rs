@@ -88,16 +88,29 @@ impl Match {
         let is_turned =
             |value: ValueId| members.iter().any(|(id, followed)| *id == value.node && followed.gives_turned);
         let mut sources: Vec<(ValueId, Source)> = Vec::new();
-        let (mut constants, mut made) = (Vec::new(), 0);
+        let (mut constants, mut made, mut freed) = (Vec::new(), 0, vec![root]);
         for (id, followed) in &members {
+            for (index, reads) in &followed.others {
+                constants.extend(cx.graph().operand(*id, *index));
+                if let Reads::New(tensor) = reads {
+                    made += file_size::new_tensor(tensor, None, cx.written());
+                }
+            }
             for value in followed.turned.iter().filter_map(|&index| cx.graph().operand(*id, index)) {
                 if is_turned(value) || sources.iter().any(|(known, _)| *known == value) {
                     continue;
                 }
                 let source = Source::of(cx, region, value)?;
-                if let Source::Constant(tensor) = &source {
-                    constants.push(value);
-                    made += file_size::new_tensor(tensor, cx.port(value).name.as_ref(), cx.written());
+                match &source {
+                    Source::Constant(tensor) => {
+                        constants.push(value);
+                        made += file_size::new_tensor(tensor, cx.port(value).name.as_ref(), cx.written());
+                    }
+                    Source::Value(from, _) if *from != value => {
+                        let only_here = cx.graph().readers(value).all(|reading| ids.contains(&reading.node));
+                        freed.extend(only_here.then_some(value.node));
+                    }
+                    _ => {}
                 }
                 sources.push((value, source));
             }
@@ -107,8 +120,10 @@ impl Match {
             let gone = region.outputs(*id).map(|value| (value, region.cancelled(value)));
             cancelled.extend(gone.filter(|(_, gone)| !gone.is_empty()));
         }
-        let mut freed = cx.constants_read_by(constants.into_iter(), &ids);
-        freed.push(root);
+        freed.extend(cx.constants_read_by(constants.into_iter(), &ids));
+        freed.extend(cancelled.iter().flat_map(|(_, gone): &(ValueId, Vec<NodeId>)| gone));
+        freed.sort_unstable();
+        freed.dedup();
         cx.pays(root, made, cx.bytes_of(&freed), GROWTH)?;
         Ok(Self { order: region.order.clone(), members, sources, cancelled })
     }
