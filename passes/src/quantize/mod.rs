@@ -12,5 +12,5 @@ pub use dynamic::{Convolutions, QuantizeDynamic};
 pub use range::Calibration;
 pub use scaling::{Equalize, SmoothQuant};
 pub use weight::Rounding;
-pub use weights_only::{Bits, Form, Granularity, QuantizeWeights};
+pub use weights_only::{Bits, CodeType, Form, Granularity, QuantizeWeights};
 pub(crate) use weights_only::{apply_plan, raise};

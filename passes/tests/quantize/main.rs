@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod blocks;
 mod dynamic;
 #[path = "../rules/numbers.rs"]
 mod numbers;

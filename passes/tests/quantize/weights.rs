@@ -406,6 +406,6 @@ fn what_cannot_be_met_is_refused() {
     insta::assert_snapshot!(proven("quantize-weights{keep=[nobody*]}", LAYERS), @"the pattern `nobody*` matches no weight and no layer");
     let passes = onnxpress_passes::builtin().unwrap();
     let refused = |text: &str| passes.pipeline(text).map(|_| ()).unwrap_err().to_string();
-    insta::assert_snapshot!(refused("quantize-weights{bits=9}"), @"`quantize-weights`: option `bits` takes `4`, `8` or `16`, found `9` (at byte 22 of the pipeline)");
+    insta::assert_snapshot!(refused("quantize-weights{bits=9}"), @"`quantize-weights`: option `bits` takes `2`, `3`, `4`, `8` or `16`, found `9` (at byte 22 of the pipeline)");
     insta::assert_snapshot!(refused("quantize-weights{granularity=row}"), @"`quantize-weights`: option `granularity` takes `tensor` or `channel`, found `row` (at byte 29 of the pipeline)");
 }

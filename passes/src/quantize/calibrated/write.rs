@@ -143,11 +143,10 @@ pub(crate) fn codes(tensor: &Tensor, planned: &PlannedWeight) -> Result<Quantize
         name: planned.name.clone(),
         reason: format!("`{}` is no way of rounding, expected nearest or mse", planned.rounding),
     };
+    let dtype = plan::dtype(&planned.dtype, &planned.name)?;
     let scheme = Scheme {
-        dtype: plan::dtype(&planned.dtype, &planned.name)?,
-        symmetric: planned.symmetric,
         reduce_range: planned.reduce_range,
-        rounding: rounding.ok_or_else(unknown)?,
+        ..Scheme::of(dtype, planned.symmetric, rounding.ok_or_else(unknown)?)
     };
     let granularity = planned.axis.map_or(Granularity::Tensor, Granularity::Channel);
     let mut it = weight::quantize(tensor, granularity, &scheme).map_err(|reason| refused(planned, reason))?;

@@ -64,7 +64,7 @@ impl QuantizeDynamic {
             WeightType::Int8 => DType::Int8,
             WeightType::Uint8 => DType::Uint8,
         };
-        Scheme { dtype, symmetric: true, reduce_range: self.reduce_range, rounding: self.rounding }
+        Scheme { reduce_range: self.reduce_range, ..Scheme::of(dtype, true, self.rounding) }
     }
 
     /// How weights are written that are floats again when they are used.
@@ -78,6 +78,11 @@ impl Pass for QuantizeDynamic {
     const LOSSY: bool = true;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        if self.rounding == Rounding::Hqq {
+            return Err(PassError::Request(
+                "weights of integer products have no zero points for `rounding=hqq`".to_owned(),
+            ));
+        }
         run::run(self, model, cx)
     }
 }

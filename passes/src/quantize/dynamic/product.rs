@@ -66,7 +66,7 @@ impl Weight<'_> {
             scales = scales.reshaped(&channels_first(scales.len(), it.codes.rank()))?;
         }
         let zero_point = if side == Side::Result { it.zero_point.clone() } else { None };
-        let own = Quantized { codes, scale: scales, zero_point, granularity: it.granularity };
+        let own = Quantized { codes, scale: scales, zero_point, ..it.clone() };
         Ok(Constants { parts: parts(edit, self.name, &own, self.written) })
     }
 }

@@ -83,7 +83,7 @@ fn chosen(
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
         let order = |scheme, form| {
-            let granularity = weight.granularity(tensor.dims(), options.granularity);
+            let granularity = weight.granularity(tensor.dims(), options.granularity, None);
             Order { weight: index, scheme, granularity, form }
         };
         let (now, then) = bytes(tensor, name, &order(options.scheme(), Form::Dequantize));

@@ -42,26 +42,28 @@ pub(super) fn nearest(ranges: &Ranges, codes: Codes, round: &impl Fn(f32) -> f32
     ranges.low.iter().zip(&ranges.high).map(|(&low, &high)| reaching(low, high, codes, round)).unzip()
 }
 
-/// The parameter of group number `scale` that loses least, its range being given; ties go to the widest.
+/// The elements that share a scale.
+pub(super) fn group(elements: &[Bytes4], layout: &Layout, scale: usize) -> Vec<f32> {
+    layout.group(scale).places().map(|place| f32::from_le_bytes(elements[place])).collect()
+}
+
+/// The parameter of a group that loses least, its range being given; ties go to the widest.
 ///
 /// Tried are ranges that are clipped more and more, then, of the best, the scale that fits its codes best in the sense of least
 /// squares, as long as that is better.
 pub(super) fn least_lost(
-    elements: &[Bytes4],
-    layout: &Layout,
-    scale: usize,
+    group: &[f32],
     (low, high): (f32, f32),
     codes: Codes,
     round: &impl Fn(f32) -> f32,
 ) -> Parameter {
-    let group: Vec<f32> = layout.group(scale).places().map(|place| f32::from_le_bytes(elements[place])).collect();
     let clipped = |step: usize| {
         let share = 1.0 - STEP * step as f32;
         reaching(low * share, high * share, codes, round)
     };
     let candidates: Vec<Parameter> = (0..TRIED).map(clipped).collect();
     let mut sums = vec![0.0; TRIED];
-    kernel::errors(&group, &candidates, (codes.low, codes.high), &mut sums);
+    kernel::errors(group, &candidates, (codes.low, codes.high), &mut sums);
     let (mut best, mut lost) = (candidates[0], sums[0]);
     for (&candidate, &sum) in candidates.iter().zip(&sums) {
         if sum < lost {
@@ -69,15 +71,56 @@ pub(super) fn least_lost(
         }
     }
     for _ in 0..4 {
-        let fitted = (usable(round(fitted(&group, best, codes))), best.1);
+        let fitted = (usable(round(fitted(group, best, codes))), best.1);
         let mut sum = [0.0];
-        kernel::errors(&group, &[fitted], (codes.low, codes.high), &mut sum);
+        kernel::errors(group, &[fitted], (codes.low, codes.high), &mut sum);
         if sum[0] >= lost {
             break;
         }
         (best, lost) = (fitted, sum[0]);
     }
     best
+}
+
+/// Rounds of [`half_quadratic`], the exponent of its norm, and the weight of its penalty with its growth.
+const ROUNDS: usize = 20;
+const NORM: f64 = 0.7;
+const PENALTY: (f64, f64) = (10.0, 1.01);
+
+/// The zero point that makes the error of a group sparse, the scale being given, where zero points are chosen at all.
+///
+/// In turns the error is shrunk as its norm of exponent 0.7 has it, and the zero point set to what then fits best; it is
+/// stored as a code, so the best code of those that were met is kept.
+///
+/// Source: H. Badri, A. Shaji, "Half-quadratic quantization of large machine learning models" (2023).
+pub(super) fn half_quadratic(group: &[f32], (scale, zero): Parameter, codes: Codes) -> Parameter {
+    if codes.zero.is_some() || group.is_empty() {
+        return (scale, zero);
+    }
+    let (step, low, high) = (f64::from(scale), f64::from(codes.low), f64::from(codes.high));
+    let code = |value: f32, zero: f64| (f64::from(value) / step + zero).round_ties_even().clamp(low, high);
+    let norm = |zero: f64| -> f64 {
+        group.iter().map(|&value| (f64::from(value) - (code(value, zero) - zero) * step).abs().powf(NORM)).sum()
+    };
+    let (mut best, mut least) = (f64::from(zero), norm(f64::from(zero)));
+    let (mut at, mut penalty) = (f64::from(zero), PENALTY.0);
+    for _ in 0..ROUNDS {
+        let mut sum = 0.0;
+        for &value in group {
+            let code = code(value, at);
+            let error = f64::from(value) - (code - at) * step;
+            let shrunk = error.signum() * (error.abs() - error.abs().powf(NORM - 1.0) / penalty).max(0.0);
+            sum += code - (f64::from(value) - if error == 0.0 { 0.0 } else { shrunk }) / step;
+        }
+        at = sum / group.len() as f64;
+        penalty *= PENALTY.1;
+        let stored = at.round_ties_even().clamp(low, high);
+        let lost = norm(stored);
+        if lost < least {
+            (best, least) = (stored, lost);
+        }
+    }
+    (scale, best as i32)
 }
 
 /// The scale that fits best, by least squares, the codes that elements have with this one.
@@ -95,7 +138,6 @@ fn fitted(group: &[f32], (scale, zero): Parameter, codes: Codes) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::weight::Granularity;
 
     const INT8: Codes = Codes { low: -127, high: 127, zero: Some(0) };
     const UINT8: Codes = Codes { low: 0, high: 255, zero: None };
@@ -114,10 +156,8 @@ mod tests {
     fn an_outlier_is_clipped_where_that_pays() {
         let mut values = [1.0f32, -1.0, 0.5, -0.5].repeat(64);
         values.push(2.0);
-        let bytes: Vec<Bytes4> = values.iter().map(|value| value.to_le_bytes()).collect();
         let four = Codes { low: -8, high: 7, zero: Some(0) };
-        let Ok(layout) = Layout::of(&[values.len()], Granularity::Tensor) else { unreachable!("it has an element") };
-        let (scale, zero) = least_lost(&bytes, &layout, 0, (-1.0, 2.0), four, &|scale| scale);
+        let (scale, zero) = least_lost(&values, (-1.0, 2.0), four, &|scale| scale);
         let mut sums = [0.0; 2];
         kernel::errors(&values, &[(scale, zero), reaching(-1.0, 2.0, four, &|scale| scale)], (-8, 7), &mut sums);
         assert!(sums[0] < sums[1], "{scale}: {sums:?}");

@@ -15,12 +15,14 @@ mod place;
 mod quantized;
 mod scheme;
 mod sites;
+mod table;
 
 pub(crate) use layout::Granularity;
 pub(crate) use place::{Parts, Written, node, oldest_opset, parts};
 pub(crate) use quantized::{Quantized, quantize};
 pub use scheme::Rounding;
-pub(crate) use scheme::{Refusal, Scheme};
+pub(crate) use scheme::{Meaning, Refusal, Scheme};
 #[allow(unused_imports, reason = "static quantization reads it")]
 pub(crate) use sites::channel_axis;
 pub(crate) use sites::{Role, Site, sites};
+pub(crate) use table::NF4;

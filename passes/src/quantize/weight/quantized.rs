@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use super::choose;
 use super::kernel::{self, Bytes4, Code, Parameters, Ranges};
 use super::layout::{Granularity, Layout};
-use super::scheme::{Codes, Refusal, Rounding, Scheme};
+use super::scheme::{Codes, Meaning, Refusal, Rounding, Scheme};
+use super::table::{NF4, Table};
 
 /// Elements that one thread works on at least.
 const GRAIN: usize = 1 << 18;
@@ -23,6 +24,8 @@ pub(crate) struct Quantized {
     pub(crate) zero_point: Option<Tensor>,
     /// How the scales lie.
     pub(crate) granularity: Granularity,
+    /// What the codes stand for.
+    pub(crate) meaning: Meaning,
 }
 
 impl Quantized {
@@ -44,16 +47,20 @@ impl Quantized {
     /// Where the parts do not fit each other.
     pub(crate) fn dequantized(&self) -> Result<Tensor, Refusal> {
         let layout = Layout::of(self.codes.dims(), self.granularity)?;
-        let (codes, scales) = (self.codes.to_i64s()?, self.scale.to_f32s()?);
+        let scales = self.scale.to_f32s()?;
         let zeros = match &self.zero_point {
-            Some(zeros) => zeros.to_i64s()?,
-            None => vec![0; scales.len()],
+            Some(zeros) => zeros.to_f32s()?,
+            None => vec![0.0; scales.len()],
+        };
+        let codes = match self.meaning {
+            Meaning::Nf4 => self.codes.to_codes()?.into_iter().map(|code| NF4[usize::from(code & 15)]).collect(),
+            Meaning::Number => self.codes.to_f32s()?,
         };
         let mut values = vec![0f32; layout.elements()];
         for segment in (0..layout.segment_count()).map(|number| layout.segment(number)) {
             for place in segment.start..segment.start + segment.length {
                 let number = segment.scale_of(place);
-                values[place] = (codes[place] - zeros[number]) as f32 * scales[number];
+                values[place] = (codes[place] - zeros[number]) * scales[number];
             }
         }
         match self.scale.dtype() {
@@ -73,7 +80,6 @@ impl Quantized {
 /// its own.
 pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Scheme) -> Result<Quantized, Refusal> {
     let layout = Layout::of(weight.dims(), granularity)?;
-    let codes = scheme.codes()?;
     let widened;
     let bytes = match (weight.dtype(), weight.bytes()) {
         (DType::Float, Some(bytes)) => bytes,
@@ -87,14 +93,33 @@ pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Schem
     let dtype = weight.dtype();
     let round = |scale: f32| stored(dtype, scale);
     let ranges = ranges(elements, &layout);
+    let whole = |scales: Vec<f32>, zero_point: Option<Tensor>, codes: Tensor| {
+        let dims = layout.parameter_dims();
+        let scale = match dtype {
+            DType::Float => Tensor::from_values(dims, scales)?,
+            _ => Tensor::from_f64s(dtype, dims, &scales.into_iter().map(f64::from).collect::<Vec<_>>())?,
+        };
+        Ok(Quantized { codes, scale, zero_point, granularity, meaning: scheme.meaning })
+    };
     if !ranges.is_finite() {
         return Err(Refusal::NotFinite);
     }
+    if scheme.meaning == Meaning::Nf4 || scheme.dtype.is_float() {
+        let table = match scheme.meaning {
+            Meaning::Nf4 => Table::of_values(&NF4),
+            Meaning::Number => Table::of_floats(scheme.dtype)?,
+        };
+        let (scales, codes) = table.quantize(elements, &layout, scheme.rounding, &round);
+        return whole(scales, None, Tensor::from_codes(scheme.dtype, weight.dims(), &codes)?);
+    }
+    let codes = scheme.codes()?;
     let (scales, zeros) = match scheme.rounding {
         Rounding::Nearest => choose::nearest(&ranges, codes, &round),
-        Rounding::Mse => {
+        Rounding::Mse | Rounding::Hqq => {
             let search = |scale: usize| {
-                choose::least_lost(elements, &layout, scale, (ranges.low[scale], ranges.high[scale]), codes, &round)
+                let group = choose::group(elements, &layout, scale);
+                let found = choose::least_lost(&group, (ranges.low[scale], ranges.high[scale]), codes, &round);
+                if scheme.rounding == Rounding::Hqq { choose::half_quadratic(&group, found, codes) } else { found }
             };
             (0..layout.count()).into_par_iter().map(search).unzip()
         }
@@ -104,18 +129,13 @@ pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Schem
         8 => packed::<u8>(scheme.dtype, weight.dims(), encoded(elements, &layout, codes, &scales, &zeros))?,
         _ => Tensor::from_codes(scheme.dtype, weight.dims(), &encoded(elements, &layout, codes, &scales, &zeros))?,
     };
-    let dims = layout.parameter_dims();
     let zero_point = if codes.zero == Some(0) {
         None
     } else {
         let zeros: Vec<i64> = zeros.iter().map(|&zero| i64::from(zero)).collect();
-        Some(Tensor::from_i64s(scheme.dtype, dims, &zeros)?)
+        Some(Tensor::from_i64s(scheme.dtype, layout.parameter_dims(), &zeros)?)
     };
-    let scale = match dtype {
-        DType::Float => Tensor::from_values(dims, scales)?,
-        _ => Tensor::from_f64s(dtype, dims, &scales.into_iter().map(f64::from).collect::<Vec<_>>())?,
-    };
-    Ok(Quantized { codes: values, scale, zero_point, granularity })
+    whole(scales, zero_point, values)
 }
 
 /// A scale as its type holds it.
@@ -184,7 +204,7 @@ mod tests {
     use super::*;
 
     fn scheme(dtype: DType, symmetric: bool, rounding: Rounding) -> Scheme {
-        Scheme { dtype, symmetric, reduce_range: false, rounding }
+        Scheme::of(dtype, symmetric, rounding)
     }
 
     #[test]
@@ -225,6 +245,33 @@ mod tests {
         assert_eq!((it.scale.dtype(), it.dequantized().unwrap().dtype()), (DType::Float16, DType::Float16));
         let tiny = Tensor::from_f64s(DType::Float16, &[1], &[6e-8]).unwrap();
         assert!(quantize(&tiny, Granularity::Tensor, &Scheme::INT8).unwrap().scale.to_f32s().unwrap()[0] > 0.0);
+    }
+
+    #[test]
+    fn small_floats_and_quantiles() {
+        let weight = Tensor::from_values(&[1, 4], vec![6.0f32, -2.9, 0.5, 1.0]).unwrap();
+        let of = |dtype, meaning| {
+            let scheme = Scheme { meaning, ..scheme(dtype, true, Rounding::Nearest) };
+            let it = quantize(&weight, Granularity::Tensor, &scheme).unwrap();
+            assert_eq!(it.zero_point, None);
+            it.dequantized().unwrap().to_f32s().unwrap()
+        };
+        assert_eq!(of(DType::Float4e2m1, Meaning::Number), [6.0, -3.0, 0.5, 1.0]);
+        let nf4 = of(DType::Uint4, Meaning::Nf4);
+        assert_eq!((nf4[0], nf4[2]), (6.0, 0.477_481_8));
+        assert_eq!(of(DType::Float8e4m3fn, Meaning::Number)[0], 6.0);
+    }
+
+    #[test]
+    fn a_zero_point_makes_the_error_sparse() {
+        let values: Vec<f32> = (0..32).map(|index| ((index * 37 % 32) as f32 / 31.0).powi(2) + 0.3).collect();
+        let weight = Tensor::vector(values.clone());
+        let lost = |rounding| {
+            let it = quantize(&weight, Granularity::Tensor, &scheme(DType::Uint4, false, rounding)).unwrap();
+            let back = it.dequantized().unwrap().to_f32s().unwrap();
+            values.iter().zip(&back).map(|(a, b)| (a - b).abs().powf(0.7)).sum::<f32>()
+        };
+        assert!(lost(Rounding::Hqq) <= lost(Rounding::Mse));
     }
 
     proptest! {

@@ -10,6 +10,8 @@ crate::option_enum! {
         Nearest,
         /// The scale with the least squared error: the largest weights may be clipped.
         Mse,
+        /// As before, and a zero point that makes the error sparse: half-quadratic quantization (Badri and Shaji 2023).
+        Hqq,
     }
 }
 
@@ -18,12 +20,25 @@ crate::option_enum! {
 pub(crate) struct Scheme {
     /// The type of the codes: a whole number of 2, 4, 8 or 16 bits.
     pub(crate) dtype: DType,
+    /// What the codes stand for.
+    pub(crate) meaning: Meaning,
+    /// How many bits of a code are in use; `None` for all.
+    pub(crate) bits: Option<u32>,
     /// Whether zero is the middle of the codes, so that there is no zero point to be chosen.
     pub(crate) symmetric: bool,
     /// Whether one bit stays unused, for instructions that add two products in 16 bits and saturate.
     pub(crate) reduce_range: bool,
     /// How the scale is found.
     pub(crate) rounding: Rounding,
+}
+
+/// What codes stand for, times the scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The number that a code is in its type, less the zero point.
+    Number,
+    /// The value of NF4 at its place.
+    Nf4,
 }
 
 /// Why a tensor cannot be quantized so.
@@ -57,8 +72,17 @@ pub(super) struct Codes {
 impl Scheme {
     /// Whole numbers of eight bits around zero.
     #[allow(dead_code, reason = "static quantization reads it")]
-    pub(crate) const INT8: Self =
-        Self { dtype: DType::Int8, symmetric: true, reduce_range: false, rounding: Rounding::Nearest };
+    pub(crate) const INT8: Self = Self::of(DType::Int8, true, Rounding::Nearest);
+
+    /// Codes of this type that are numbers, all of them in use.
+    pub(crate) const fn of(dtype: DType, symmetric: bool, rounding: Rounding) -> Self {
+        Self { dtype, meaning: Meaning::Number, bits: None, symmetric, reduce_range: false, rounding }
+    }
+
+    /// Whether it chooses zero points, or zero is another code than 0.
+    pub(crate) fn has_zero_points(&self) -> bool {
+        self.meaning == Meaning::Number && self.codes().is_ok_and(|codes| codes.zero != Some(0))
+    }
 
     /// The codes that the scheme uses. Symmetric ones of eight bits and more leave the lowest out, so that the range is the
     /// same on both sides; of few bits every code counts.
@@ -74,6 +98,9 @@ impl Scheme {
         let (low, high) = range(self.dtype);
         // In range for all types of at most 16 bits.
         let (mut low, mut high) = (low as i32, high as i32);
+        if let Some(bits) = self.bits.filter(|&bits| (1..16).contains(&bits)) {
+            (low, high) = if signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) };
+        }
         if self.reduce_range && signed {
             (low, high) = (low / 2, high / 2);
         } else if self.reduce_range {
@@ -98,7 +125,7 @@ mod tests {
     #[test]
     fn codes_of_schemes() {
         let of = |dtype, symmetric, reduce_range| {
-            let codes = Scheme { dtype, symmetric, reduce_range, rounding: Rounding::Nearest }.codes();
+            let codes = Scheme { reduce_range, ..Scheme::of(dtype, symmetric, Rounding::Nearest) }.codes();
             codes.map(|Codes { low, high, zero }| (low, high, zero)).map_err(|error| error.to_string())
         };
         assert_eq!(of(DType::Int8, true, false), Ok((-127, 127, Some(0))));
@@ -109,6 +136,8 @@ mod tests {
         assert_eq!(of(DType::Int4, true, false), Ok((-8, 7, Some(0))));
         assert_eq!(of(DType::Uint4, true, false), Ok((0, 15, Some(8))));
         assert_eq!(of(DType::Int16, true, false), Ok((-32767, 32767, Some(0))));
+        let three = Scheme { bits: Some(3), ..Scheme::of(DType::Uint4, true, Rounding::Nearest) };
+        assert_eq!(three.codes(), Ok(Codes { low: 0, high: 7, zero: Some(4) }));
         assert_eq!(of(DType::Int32, true, false), Err("int32 is no type for codes".to_owned()));
     }
 }

@@ -20,8 +20,8 @@ pub(crate) enum Role {
     Layer {
         /// The axis of output channels; `None` where there is no such axis.
         channels: Option<usize>,
-        /// The innermost of the axes that are summed over.
-        summed: Option<usize>,
+        /// The axes that are summed over, outermost first.
+        summed: Vec<usize>,
     },
     /// A table in which rows are looked up along an axis.
     Lookup {
@@ -191,20 +191,20 @@ fn of_operand(cx: &NodeCx<'_>, operand: usize, rank: usize) -> Option<Role> {
     // The state's weight multiplies what no operand holds, so the data sheet does not list it.
     let recurrent = ["LSTM", "GRU", "RNN"].iter().any(|name| cx.node.is(name));
     if recurrent && operand == 2 {
-        return Some(Role::Layer { channels: Some(1), summed: Some(2) });
+        return Some(Role::Layer { channels: Some(1), summed: vec![2] });
     }
     // In a function ranks are not known; that of the weight is all it takes.
     if cx.node.is("MatMul") {
-        let (rows, columns) = (Some(rank - 2), Some(rank - 1));
+        let (rows, columns) = (rank - 2, rank - 1);
         let (channels, summed) = if operand == 1 { (columns, rows) } else { (rows, columns) };
-        return Some(Role::Layer { channels, summed });
+        return Some(Role::Layer { channels: Some(channels), summed: vec![summed] });
     }
     let Linear::Layers(layers) = table::of(cx.node)?.linear else { return None };
     let layer = layers(cx).into_iter().find(|layer| layer.weight == operand)?;
     let within = |axis: &usize| *axis < rank;
     Some(Role::Layer {
         channels: channel_axis(&layer).filter(within),
-        summed: layer.input_axes.last().copied().filter(within),
+        summed: layer.input_axes.iter().copied().filter(within).collect(),
     })
 }
 
@@ -241,12 +241,12 @@ mod tests {
               l, l2, l3 = LSTM <hidden_size = 2> (q, wl, rl)
               s = Add(e, add)
             }"), @r"
-        w: Layer { channels: Some(0), summed: Some(3) }, by Conv `c`
+        w: Layer { channels: Some(0), summed: [1, 2, 3] }, by Conv `c`
         table: Lookup { axis: 0 }, by Gather `e`
-        right: Layer { channels: Some(1), summed: Some(0) }, by MatMul `m0`
-        left: Layer { channels: Some(0), summed: Some(1) }, by MatMul `m`
-        wl: Layer { channels: Some(1), summed: Some(2) }, by LSTM `l`
-        rl: Layer { channels: Some(1), summed: Some(2) }, by LSTM `l`
+        right: Layer { channels: Some(1), summed: [0] }, by MatMul `m0`
+        left: Layer { channels: Some(0), summed: [1] }, by MatMul `m`
+        wl: Layer { channels: Some(1), summed: [2] }, by LSTM `l`
+        rl: Layer { channels: Some(1), summed: [2] }, by LSTM `l`
         others: 1
         ");
     }
@@ -267,10 +267,10 @@ mod tests {
             <domain: "own", opset_import: ["" : 21]>
             layer (x, w) => (y) { y = MatMul(x, w) }
         "#), @r"
-        outer: Layer { channels: Some(1), summed: Some(0) }, by MatMul `t`
-        given: Layer { channels: Some(1), summed: Some(0) }, by layer `z`
-        both: Layer { channels: Some(1), summed: Some(0) }, by MatMul `v`
-        inner: Layer { channels: Some(1), summed: Some(0) }, by MatMul `u`
+        outer: Layer { channels: Some(1), summed: [0] }, by MatMul `t`
+        given: Layer { channels: Some(1), summed: [0] }, by layer `z`
+        both: Layer { channels: Some(1), summed: [0] }, by MatMul `v`
+        inner: Layer { channels: Some(1), summed: [0] }, by MatMul `u`
         others: 0
         ");
     }

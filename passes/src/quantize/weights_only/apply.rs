@@ -1,6 +1,6 @@
 //! From options to a list of weights with their codes, from the list to the model and its witness.
 
-use onnxpress_ir::{Graph, Model, Tensor};
+use onnxpress_ir::{DType, Graph, Model, Tensor};
 use onnxpress_ops::infer;
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::table;
@@ -13,7 +13,7 @@ use super::{decode, opset, put};
 use crate::calls::each_node;
 use crate::digest;
 use crate::pass::{Pass, PassCx, PassError};
-use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, oldest_opset};
+use crate::quantize::weight::{self, Granularity, Meaning, Quantized, Refusal, Scheme, oldest_opset};
 use crate::reading_across::graph_at;
 use crate::rewrite::file_size;
 
@@ -41,7 +41,7 @@ pub(super) fn run(
 ) -> Result<(), PassError> {
     let weights = Weights::of(model);
     let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
-    let mut orders = orders(options, options.granularity, model, &weights, &wanted, cx);
+    let mut orders = orders(options, (options.granularity, options.block), model, &weights, &wanted, cx);
     let before = cx.declines().len();
     let (mut result, mut from, mut to) = raised(model, &orders, &weights, cx)?;
     let reached = |order: &Order, to: i64| needed(model, &weights, order).is_some_and(|version| version <= to);
@@ -49,7 +49,7 @@ pub(super) fn run(
         // One scale a weight is what older versions can say.
         cx.notice(format!("opset {to} is as far as the model goes, so its weights have one scale each"));
         cx.forget_declines_from(before);
-        orders = self::orders(options, Asked::Tensor, model, &weights, &wanted, cx);
+        orders = self::orders(options, (Asked::Tensor, None), model, &weights, &wanted, cx);
         orders.retain(|order| {
             if !reached(order, to) {
                 let reason = format!("its codes need a newer opset than {to}, which is as far as the model goes");
@@ -156,7 +156,11 @@ fn planned(model: &Model, weights: &Weights, order: &Order) -> Planned {
         id: order.weight,
         tensor: weight.label(),
         reader: weight.site.reader.clone(),
-        codes: order.scheme.dtype.to_string(),
+        codes: match order.scheme.meaning {
+            Meaning::Nf4 => "nf4".to_owned(),
+            Meaning::Number => order.scheme.dtype.to_string(),
+        },
+        bits: order.scheme.bits,
         axis,
         block,
         symmetric: order.scheme.symmetric,
@@ -169,14 +173,14 @@ fn planned(model: &Model, weights: &Weights, order: &Order) -> Planned {
 /// Bytes of a weight before and after.
 pub(in crate::quantize) fn bytes(tensor: &Tensor, name: Option<&onnxpress_ir::Name>, order: &Order) -> (usize, usize) {
     let before = file_size::new_tensor(tensor, name, file_size::Written::Initializer);
-    let zeros = !order.scheme.symmetric || matches!(order.scheme.dtype.kind(), onnxpress_ir::Kind::Unsigned);
+    let zeros = order.scheme.has_zero_points();
     (before, bytes_of_codes(tensor, name, order.scheme.dtype, order.granularity, zeros))
 }
 
 /// Those of the wanted weights that become smaller; the others are declined.
 fn orders(
     options: &QuantizeWeights,
-    asked: Asked,
+    (asked, block): (Asked, Option<usize>),
     model: &Model,
     weights: &Weights,
     wanted: &[usize],
@@ -186,11 +190,13 @@ fn orders(
     for &index in wanted {
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
-        let granularity = weight.granularity(tensor.dims(), asked);
+        let granularity = weight.granularity(tensor.dims(), asked, block);
         let order = Order { weight: index, scheme: options.scheme(), granularity, form: options.form };
         let (before, after) = bytes(tensor, name, &order);
         if after >= before {
             cx.declined(NAME, weight.label(), "codes and scales take no less than the weight");
+        } else if let Some(reason) = decode::unable(tensor.dims(), &order.scheme, granularity, order.form) {
+            cx.declined(NAME, weight.label(), reason);
         } else if needed(model, weights, &order).is_none() {
             cx.declined(NAME, weight.label(), format!("nothing makes {} of codes", tensor.dtype()));
         } else {
@@ -204,6 +210,7 @@ fn orders(
 fn needed(model: &Model, weights: &Weights, order: &Order) -> Option<i64> {
     let (tensor, _) = tensor(model, &weights.list[order.weight])?;
     match order.form {
+        _ if order.scheme.meaning == Meaning::Nf4 => decode::oldest_opset(order.scheme.dtype, DType::Int32),
         Form::Dequantize => oldest_opset(order.scheme.dtype, tensor.dtype(), order.granularity),
         Form::Cast => decode::oldest_opset(order.scheme.dtype, tensor.dtype()),
     }
@@ -258,7 +265,7 @@ pub(in crate::quantize) fn carry_out(
             continue;
         }
         put::round(graph_of(witness, weight), weight, &quantized, pass)?;
-        let behind = weight.is_behind_lookup(order.scheme.dtype);
+        let behind = weight.is_behind_lookup(order.scheme.dtype, order.granularity);
         let placed = put::Placing { pass, form: order.form, behind };
         placed.put(graph_of(result, weight), weight.site.constant, &quantized)?;
         taken.push(*order);

@@ -135,7 +135,19 @@ impl Weight {
     }
 
     /// How scales are to lie over it.
-    pub(in crate::quantize) fn granularity(&self, dims: &[usize], asked: Asked) -> Granularity {
+    pub(in crate::quantize) fn granularity(&self, dims: &[usize], asked: Asked, block: Option<usize>) -> Granularity {
+        if let Some(size) = block {
+            let along = match &self.site.role {
+                Role::Lookup { .. } => dims.len().checked_sub(1),
+                // Of several, the longest is cut into the fewest short blocks.
+                Role::Layer { summed, .. } => {
+                    summed.iter().copied().rev().max_by_key(|&axis| dims.get(axis).copied().unwrap_or(0))
+                }
+            };
+            if let Some(axis) = along.filter(|&axis| dims.get(axis).is_some_and(|&extent| extent >= size)) {
+                return Granularity::Blocks { axis, size };
+            }
+        }
         let axis = match (asked, &self.site.role) {
             (Asked::Tensor, _) => None,
             // Behind the lookup scales can only lie along axes that are left as they are.
@@ -150,9 +162,10 @@ impl Weight {
     }
 
     /// Whether floats are made behind the lookup.
-    pub(in crate::quantize) fn is_behind_lookup(&self, codes: DType) -> bool {
-        // Runtimes look up no elements of less than a byte.
-        self.site.only_looked_up && codes.bits() >= 8
+    pub(in crate::quantize) fn is_behind_lookup(&self, codes: DType, granularity: Granularity) -> bool {
+        // Runtimes look up no elements of less than a byte, nor small floats.
+        let is_byte = codes.bits() >= 8 && codes.is_integer();
+        self.site.only_looked_up && is_byte && !matches!(granularity, Granularity::Blocks { .. })
     }
 }
 

@@ -4,7 +4,7 @@ use onnxpress_ir::{Attr, DType, Edit, EditError, Node, Tensor, ValueId};
 use onnxpress_ops::schema;
 
 use super::options::Form;
-use crate::quantize::weight::{Granularity, Parts, Quantized, node};
+use crate::quantize::weight::{Granularity, Meaning, NF4, Parts, Quantized, Scheme, node};
 
 /// Which axes the codes have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,30 @@ pub(super) fn oldest_opset(codes: DType, floats: DType) -> Option<i64> {
     schema::versions(schema::STANDARD, "Cast").iter().filter(casts).map(|schema| schema.since_version).min()
 }
 
-/// Codes, scales and zero points as the file has them: for `Mul`, scales have axes of extent one after their own, and zero
+/// Why codes of this kind cannot be decoded in this form.
+pub(super) fn unable(dims: &[usize], scheme: &Scheme, granularity: Granularity, form: Form) -> Option<String> {
+    let reshapes = form == Form::Cast || scheme.meaning == Meaning::Nf4;
+    match granularity {
+        Granularity::Blocks { axis, size }
+            if reshapes && dims.get(axis).is_none_or(|extent| !extent.is_multiple_of(size)) =>
+        {
+            Some(format!(
+                "its axis {axis} does not fall into blocks of {size}, which nodes other than DequantizeLinear need"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Whether `DequantizeLinear` decodes it.
+fn is_dequantized(quantized: &Quantized, form: Form) -> bool {
+    form == Form::Dequantize && quantized.meaning == Meaning::Number
+}
+
+/// Codes, scales and zero points as the file has them: for `Mul`, scales have axes of extent one where they are spread, and zero
 /// points are floats.
 pub(super) fn stored(quantized: &Quantized, form: Form) -> Quantized {
-    if form == Form::Dequantize {
+    if is_dequantized(quantized, form) {
         return quantized.clone();
     }
     let floats = |tensor: &Tensor| {
@@ -46,14 +66,18 @@ pub(super) fn stored(quantized: &Quantized, form: Form) -> Quantized {
     }
 }
 
-/// The extents with which parameters broadcast to the weight.
+/// The extents with which parameters broadcast to the weight or, of blocks, to the weight with its blocks apart.
 fn spread(quantized: &Quantized, dims: &[usize]) -> Vec<usize> {
     match quantized.granularity {
         Granularity::Channel(axis) => {
             let behind = quantized.codes.rank().saturating_sub(axis + 1);
             dims.iter().copied().chain(std::iter::repeat_n(1, behind)).collect()
         }
-        _ => dims.to_vec(),
+        Granularity::Blocks { axis, .. } => {
+            let (outer, inner) = dims.split_at((axis + 1).min(dims.len()));
+            outer.iter().copied().chain([1]).chain(inner.iter().copied()).collect()
+        }
+        Granularity::Tensor => dims.to_vec(),
     }
 }
 
@@ -69,22 +93,51 @@ pub(super) fn floats(
     quantized: &Quantized,
     axes: Axes,
 ) -> Result<ValueId, EditError> {
-    if form == Form::Cast {
-        let to = Attr::int("to", quantized.scale.dtype().code());
-        let mut floats = edit.add(Node::new("Cast", 1).with(to), &[codes])?;
-        if let Some(zero_point) = parts.zero_point {
-            floats = edit.add(Node::new("Sub", 1), &[floats, zero_point])?;
+    if is_dequantized(quantized, form) {
+        let mut decoding = node(quantized.granularity);
+        if axes == Axes::OfLookup && matches!(quantized.granularity, Granularity::Channel(_)) {
+            decoding = Node::new("DequantizeLinear", 1).with(Attr::int("axis", -1));
         }
-        return edit.add(Node::new("Mul", 1), &[floats, parts.scale]);
+        let operands: Vec<ValueId> = std::iter::once(codes).chain(parts.parameters()).collect();
+        return edit.add(decoding, &operands);
     }
-    let mut decoding = node(quantized.granularity);
-    if axes == Axes::OfLookup && matches!(quantized.granularity, Granularity::Channel(_)) {
-        decoding = decoding_along_last();
+    let name = edit.graph().port(codes).name.clone();
+    let constant = |edit: &mut Edit<'_>, suffix: &str, tensor: Tensor| {
+        edit.add_constant(name.as_ref().map(|name| name.suffixed(suffix)), tensor)
+    };
+    let mut floats = match quantized.meaning {
+        Meaning::Nf4 => {
+            let index = edit.add(cast(DType::Int32), &[codes])?;
+            let values: Vec<f64> = NF4.iter().copied().map(f64::from).collect();
+            let table = Tensor::from_f64s(quantized.scale.dtype(), &[NF4.len()], &values);
+            let table = constant(edit, "_values", table.unwrap_or_else(|_| Tensor::vector(NF4.to_vec())));
+            edit.add(Node::new("Gather", 1), &[table, index])?
+        }
+        Meaning::Number => edit.add(cast(quantized.scale.dtype()), &[codes])?,
+    };
+    let dims: Vec<i64> = quantized.codes.dims().iter().map(|&extent| extent as i64).collect();
+    let blocks = match quantized.granularity {
+        Granularity::Blocks { axis, size } => Some((axis, size as i64)),
+        _ => None,
+    };
+    if let Some((axis, size)) = blocks {
+        let mut apart = dims.clone();
+        apart[axis] /= size;
+        apart.insert(axis + 1, size);
+        let shape = constant(edit, "_blocks", Tensor::vector(apart));
+        floats = edit.add(Node::new("Reshape", 1), &[floats, shape])?;
     }
-    let operands: Vec<ValueId> = std::iter::once(codes).chain(parts.parameters()).collect();
-    edit.add(decoding, &operands)
+    if let Some(zero_point) = parts.zero_point {
+        floats = edit.add(Node::new("Sub", 1), &[floats, zero_point])?;
+    }
+    floats = edit.add(Node::new("Mul", 1), &[floats, parts.scale])?;
+    if blocks.is_some() {
+        let shape = constant(edit, "_shape", Tensor::vector(dims));
+        floats = edit.add(Node::new("Reshape", 1), &[floats, shape])?;
+    }
+    Ok(floats)
 }
 
-fn decoding_along_last() -> Node {
-    Node::new("DequantizeLinear", 1).with(Attr::int("axis", -1))
+fn cast(to: DType) -> Node {
+    Node::new("Cast", 1).with(Attr::int("to", to.code()))
 }

@@ -16,4 +16,4 @@ pub(crate) use apply::apply_plan;
 pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
 pub(super) use candidates::{Weights, inside, part, part_mut, tensor};
 pub(crate) use opset::raise;
-pub use options::{Bits, Form, Granularity, QuantizeWeights};
+pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights};

@@ -5,11 +5,15 @@ use onnxpress_ir::{DType, Model};
 use super::apply;
 use crate::options::{Options, Pattern};
 use crate::pass::{Pass, PassCx, PassError};
-use crate::quantize::weight::{Rounding, Scheme};
+use crate::quantize::weight::{Meaning, Rounding, Scheme};
 
 crate::option_enum! {
     /// How many bits a weight is written in.
     pub enum Bits {
+        /// Two, four weights a byte, from opset 25 on.
+        Two = "2",
+        /// Three, in codes of four of which half stay unused.
+        Three = "3",
         /// Four, two weights a byte, from opset 21 on.
         Four = "4",
         /// Eight.
@@ -26,6 +30,36 @@ crate::option_enum! {
         Tensor,
         /// One for each output channel, which takes opset 13.
         Channel,
+    }
+}
+
+crate::option_enum! {
+    /// The type of codes.
+    pub enum CodeType {
+        /// Whole numbers of two bits.
+        Int2,
+        /// The same without a sign.
+        Uint2,
+        /// Whole numbers of four bits.
+        Int4,
+        /// The same without a sign.
+        Uint4,
+        /// Whole numbers of eight bits.
+        Int8,
+        /// The same without a sign.
+        Uint8,
+        /// Whole numbers of sixteen bits.
+        Int16,
+        /// The same without a sign.
+        Uint16,
+        /// Floats of eight bits, four of them exponent.
+        Float8E4M3FN = "float8e4m3fn",
+        /// Floats of eight bits, five of them exponent.
+        Float8E5M2 = "float8e5m2",
+        /// Floats of four bits, two of them exponent, from opset 23 on; onnxruntime does not read them.
+        Float4E2M1 = "float4e2m1",
+        /// The quantiles of a normal distribution in four bits, looked up by operators of any version that has the codes.
+        Nf4 = "nf4",
     }
 }
 
@@ -54,6 +88,11 @@ crate::options! {
         bits: Bits = Bits::Eight,
         /// How many scales a weight has.
         granularity: Granularity = Granularity::Channel,
+        /// So many neighbours along the axis that is summed over share a scale, from opset 21 on; `granularity` then counts where
+        /// an axis is shorter.
+        block: Option<usize> = None,
+        /// The type of codes, in the place of what `bits` and `symmetric` say.
+        r#type: Option<CodeType> = None,
         /// Whether zero is in the middle of the codes; otherwise there is a zero point, and codes reach from the least weight to
         /// the largest.
         symmetric: bool = true,
@@ -69,21 +108,60 @@ crate::options! {
 }
 
 impl QuantizeWeights {
-    /// The type of codes.
-    pub(super) fn dtype(&self) -> DType {
-        match (self.bits, self.symmetric) {
-            (Bits::Four, true) => DType::Int4,
-            (Bits::Four, false) => DType::Uint4,
-            (Bits::Eight, true) => DType::Int8,
-            (Bits::Eight, false) => DType::Uint8,
-            (Bits::Sixteen, true) => DType::Int16,
-            (Bits::Sixteen, false) => DType::Uint16,
-        }
+    /// The type of codes, and what they stand for.
+    fn codes(&self) -> (DType, Meaning) {
+        let dtype = match self.r#type {
+            Some(CodeType::Nf4) => return (DType::Uint4, Meaning::Nf4),
+            Some(CodeType::Int2) => DType::Int2,
+            Some(CodeType::Uint2) => DType::Uint2,
+            Some(CodeType::Int4) => DType::Int4,
+            Some(CodeType::Uint4) => DType::Uint4,
+            Some(CodeType::Int8) => DType::Int8,
+            Some(CodeType::Uint8) => DType::Uint8,
+            Some(CodeType::Int16) => DType::Int16,
+            Some(CodeType::Uint16) => DType::Uint16,
+            Some(CodeType::Float8E4M3FN) => DType::Float8e4m3fn,
+            Some(CodeType::Float8E5M2) => DType::Float8e5m2,
+            Some(CodeType::Float4E2M1) => DType::Float4e2m1,
+            None => match (self.bits, self.symmetric) {
+                (Bits::Two, true) => DType::Int2,
+                (Bits::Two, false) => DType::Uint2,
+                (Bits::Three | Bits::Four, true) => DType::Int4,
+                (Bits::Three | Bits::Four, false) => DType::Uint4,
+                (Bits::Eight, true) => DType::Int8,
+                (Bits::Eight, false) => DType::Uint8,
+                (Bits::Sixteen, true) => DType::Int16,
+                (Bits::Sixteen, false) => DType::Uint16,
+            },
+        };
+        (dtype, Meaning::Number)
     }
 
     /// How a weight is written.
     pub(super) fn scheme(&self) -> Scheme {
-        Scheme { dtype: self.dtype(), symmetric: self.symmetric, reduce_range: false, rounding: self.rounding }
+        let (dtype, meaning) = self.codes();
+        let bits = (self.bits == Bits::Three && self.r#type.is_none()).then_some(3);
+        Scheme { meaning, bits, ..Scheme::of(dtype, self.symmetric, self.rounding) }
+    }
+
+    /// Refuses what no model can be given.
+    pub(super) fn validated(&self) -> Result<(), PassError> {
+        if self.block.is_some_and(|block| block < 2) {
+            return Err(PassError::Request("`block` is a number of at least 2".to_owned()));
+        }
+        let (dtype, meaning) = self.codes();
+        let whole = meaning == Meaning::Number && !dtype.is_float();
+        if !whole && !self.symmetric {
+            return Err(PassError::Request(
+                "codes of this type have no zero point, so `symmetric` cannot be false".to_owned(),
+            ));
+        }
+        if self.rounding == Rounding::Hqq && (self.symmetric || !whole) {
+            return Err(PassError::Request(
+                "`rounding=hqq` chooses zero points, so it needs `symmetric=false`".to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -92,6 +170,7 @@ impl Pass for QuantizeWeights {
     const LOSSY: bool = true;
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        self.validated()?;
         apply::run(self, &format!("{}{{{}}}", Self::NAME, self.to_text()), model, cx)
     }
 }

@@ -4,7 +4,7 @@ use onnxpress_ir::DType;
 use serde::{Deserialize, Serialize};
 
 use super::options::Form;
-use crate::quantize::weight::{Granularity, Rounding, Scheme};
+use crate::quantize::weight::{Granularity, Meaning, Rounding, Scheme};
 
 /// The number of the format.
 pub(super) const SCHEMA: u32 = 1;
@@ -22,6 +22,9 @@ pub(super) struct Planned {
     pub(super) reader: String,
     /// The type of the codes.
     pub(super) codes: String,
+    /// How many bits of a code are in use; all, where that is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bits: Option<u32>,
     /// The axis that scales run along; none where there is one scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) axis: Option<usize>,
@@ -93,10 +96,13 @@ impl Planned {
             let (tensor, found) = (self.tensor.clone(), found.to_owned());
             PlanError::Word { tensor, what, found }
         };
-        let dtype: DType = self.codes.parse().map_err(|_| word("type of codes", &self.codes))?;
+        let (dtype, meaning) = match self.codes.as_str() {
+            "nf4" => (DType::Uint4, Meaning::Nf4),
+            codes => (codes.parse().map_err(|_| word("type of codes", codes))?, Meaning::Number),
+        };
         let rounding = Rounding::ALL.into_iter().find(|rounding| rounding.text() == self.rounding);
         let rounding = rounding.ok_or_else(|| word("way to round", &self.rounding))?;
-        Ok(Scheme { dtype, symmetric: self.symmetric, reduce_range: false, rounding })
+        Ok(Scheme { meaning, bits: self.bits, ..Scheme::of(dtype, self.symmetric, rounding) })
     }
 
     /// What makes floats of the codes.
