@@ -139,6 +139,8 @@ fn label(port: &Port) -> Option<&Name> {
 #[derive(Default)]
 struct Taken {
     names: HashSet<Name>,
+    /// Labels that computed values and constants have been called by so far.
+    claimed: HashSet<Name>,
     /// For each name that new ones were derived from, the number of the last.
     numbers: HashMap<Name, u32>,
 }
@@ -186,8 +188,8 @@ fn plan(graph: &Graph, outer: Option<&[Name]>, taken: &mut Taken) -> NamePlan {
     level.name_captures(outer, taken);
     level.name_inputs(outer.is_some(), taken);
     let given_out = level.name_outputs(outer.is_some(), taken);
-    for value in level.others(&given_out) {
-        level.name(value, taken);
+    for (made, value) in level.others(&given_out) {
+        level.name_anew(value, made, taken);
     }
     level.name_subgraphs(taken);
     level.plan
@@ -213,6 +215,18 @@ impl Level<'_> {
             return;
         }
         let name = taken.derive(&own.cloned().unwrap_or_else(|| self.base(value)));
+        self.give(value, &name);
+    }
+
+    /// The same for a value whose label a pass may have made: in graphs inside of one another, where files hide one name behind
+    /// another, passes do not.
+    fn name_anew(&mut self, value: ValueId, made: bool, taken: &mut Taken) {
+        let own = label(self.graph.port(value)).cloned();
+        let Some(own) = own.filter(|own| !taken.claimed.insert(own.clone()) && made) else {
+            self.name(value, taken);
+            return;
+        };
+        let name = taken.derive(&own);
         self.give(value, &name);
     }
 
@@ -328,8 +342,9 @@ impl Level<'_> {
         }
     }
 
-    /// The constants and results that are not named yet: those of the file first, each kind in order.
-    fn others(&self, named: &HashSet<ValueId>) -> Vec<ValueId> {
+    /// The constants and results that are not named yet, and whether a pass made them: those of the file first, each kind in
+    /// order.
+    fn others(&self, named: &HashSet<ValueId>) -> Vec<(bool, ValueId)> {
         let mut others = Vec::new();
         for (id, vertex) in self.graph.vertices() {
             let (made, idle, order) = match vertex {
@@ -347,7 +362,7 @@ impl Level<'_> {
             }
         }
         others.sort_unstable();
-        others.into_iter().map(|(.., value)| value).collect()
+        others.into_iter().map(|(made, .., value)| (made, value)).collect()
     }
 
     fn name_subgraphs(&mut self, taken: &mut Taken) {

@@ -222,6 +222,10 @@ fn unable(cx: &NodeCx<'_>, types: Types) -> Option<Option<String>> {
     }
     let Some(schema) = schema_of(cx) else { return Some(Some("is not known".to_owned())) };
     let tensors = |ty: &Type| !holds_floats(ty, types.from) || matches!(ty, Type::Tensor(_));
+    let open = |ty: &Type| ty.is_unknown() || matches!(ty, Type::Tensor(tensor) if tensor.dtype.is_none());
+    if graph.operands(cx.id).flatten().any(|value| open(graph.ty(value))) {
+        return Some(Some("reads what is of no known type".to_owned()));
+    }
     let operands = graph.operands(cx.id).flatten().map(|value| graph.ty(value));
     if !operands.chain(cx.node.ports().iter().map(|port| &port.ty)).all(tensors) {
         return Some(Some("hands on sequences or optionals".to_owned()));

@@ -219,8 +219,8 @@ fn branches_and_loops_are_of_one_type() {
       l_float16 = Loop(trips, c, h) <
         body = body (int64 i, bool k, float16[8,8] s) => (bool o, float16[8,8] p) {
           o = Identity(k)
-          both_float16 = Cast <to = 10> (both)
-          p = MatMul(s, both_float16)
+          both_float16_1 = Cast <to = 10> (both)
+          p = MatMul(s, both_float16_1)
         }
       >
       l = Cast <to = 1> (l_float16)
