@@ -36,6 +36,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::quantize::SmoothQuant>()?;
     passes.register::<crate::quantize::QuantizeWeights>()?;
     passes.register::<crate::quantize::QuantizeDynamic>()?;
+    passes.register::<crate::quantize::Dequantize>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;
     passes.register::<crate::Factorize>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;

@@ -1,6 +1,7 @@
 //! Quantization: whole numbers of few bits in the place of floats.
 
 pub mod calibrated;
+mod dequantize;
 mod dynamic;
 pub(crate) mod range;
 mod scaling;
@@ -8,6 +9,7 @@ pub(crate) mod weight;
 mod weights_only;
 
 pub use calibrated::Quantize;
+pub use dequantize::Dequantize;
 pub use dynamic::{Convolutions, QuantizeDynamic};
 pub use range::Calibration;
 pub use scaling::{Equalize, SmoothQuant};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod blocks;
+mod dequantize;
 mod dynamic;
 #[path = "../rules/numbers.rs"]
 mod numbers;
@@ -45,7 +46,10 @@ fn proven(pipeline: &str, graph: &str) -> String {
         Err(error) => return error.split_once("}: ").map_or(error.clone(), |(_, error)| error.to_owned()),
     };
     for point in &report.checkpoints {
-        numbers::compare(&point.expected, &point.actual, pipeline);
+        match report.tolerance {
+            None => numbers::compare(&point.expected, &point.actual, pipeline),
+            Some(tolerance) => numbers::compare_within(&point.expected, &point.actual, pipeline, tolerance),
+        }
     }
     let mut text = match report.changed {
         true => print_model(&model, &Form { types: false, ..Form::brief() }),

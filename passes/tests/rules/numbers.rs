@@ -15,6 +15,11 @@ const ROUNDING: f64 = 1.0 / 512.0;
 
 /// Runs both on the same inputs, a few times, and fails where an output differs.
 pub(crate) fn compare(before: &Model, after: &Model, site: &str) {
+    compare_within(before, after, site, TOLERANCE);
+}
+
+/// The same within this share of the peak.
+pub(crate) fn compare_within(before: &Model, after: &Model, site: &str, tolerance: f64) {
     for seed in 0..3 {
         let inputs = inputs(before, seed);
         let run = |model: &Model, which| {
@@ -25,7 +30,7 @@ pub(crate) fn compare(before: &Model, after: &Model, site: &str) {
         assert_eq!(expected.len(), found.len(), "{site}");
         for (number, (a, b)) in expected.iter().zip(&found).enumerate() {
             let distance = distance(a, b);
-            assert!(distance <= TOLERANCE, "{site}: output {number} differs by {distance}\n{}", after.to_text());
+            assert!(distance <= tolerance, "{site}: output {number} differs by {distance}\n{}", after.to_text());
         }
     }
 }

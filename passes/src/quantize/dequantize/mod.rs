@@ -1,0 +1,144 @@
+//! `dequantize`: a quantized model in floats again.
+//!
+//! Operators on codes become operators on floats between `DequantizeLinear` and `QuantizeLinear` (`lower`), products of whole
+//! numbers with dynamic scales products of floats (`dynamic`); then what is quantized only to be dequantized is left as it is,
+//! within the range that codes have, and constants are dequantized once and for all (`pairs`).
+
+mod dynamic;
+mod lower;
+mod pairs;
+
+use onnxpress_ir::{Graph, Model, NodeId, Tensor, ValueId};
+use onnxpress_ops::operator::Quantize;
+use onnxpress_ops::{infer, table};
+
+use super::weight::{Granularity, Meaning, Quantized};
+use crate::eliminate_dead::EliminateDead;
+use crate::pass::{Pass, PassCx, PassError};
+
+/// How far the result may be off the quantized model, as a share of an output's peak: what it leaves out is the rounding of
+/// every activation to eight bits.
+const TOLERANCE: f64 = 0.3;
+
+/// Rounds of handing floats through operators that only move elements.
+const ROUNDS: usize = 64;
+
+crate::options! {
+    /// Makes floats of what is quantized, weights and activations.
+    ///
+    /// `QuantizeLinear` and `DequantizeLinear`, `QLinearConv`, `QLinearMatMul`, onnxruntime's `QLinearAdd` and its like, and
+    /// `MatMulInteger` and `ConvInteger` behind `DynamicQuantizeLinear`. Weights have the numbers that their codes stand for;
+    /// activations are no more rounded, but still keep to the range that their codes had, by `Clip`, since that may do the work
+    /// of a `Relu`. What stays is listed.
+    pub struct Dequantize;
+}
+
+impl Pass for Dequantize {
+    const NAME: &'static str = "dequantize";
+    const LOSSY: bool = true;
+    const MAY_GROW: bool = true;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let mut result = model.clone();
+        let mut applied = graph(&mut result.graph, cx)?;
+        for function in &mut result.functions {
+            applied += graph(&mut function.body, cx)?;
+        }
+        if applied == 0 {
+            list(&model.graph, cx);
+            return Ok(());
+        }
+        infer::model(&mut result);
+        EliminateDead.run(&mut result, &mut PassCx::new(cx.request))?;
+        list(&result.graph, cx);
+        cx.applied(Self::NAME, applied);
+        cx.set_witness(model.clone());
+        cx.set_tolerance(TOLERANCE);
+        *model = result;
+        Ok(())
+    }
+}
+
+/// Works on a graph and all inside of it; answers how many nodes became floats.
+fn graph(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
+    let mut applied = dynamic::products(graph, cx)? + lower::all(graph, cx)?;
+    for _ in 0..ROUNDS {
+        let now = pairs::all(graph)?;
+        applied += now;
+        if now == 0 {
+            break;
+        }
+    }
+    let holders: Vec<NodeId> = graph.nodes().filter(|(_, node)| node.has_subgraphs()).map(|(id, _)| id).collect();
+    for id in holders {
+        let bodies = graph.node(id).map_or(0, |node| node.subgraphs().count());
+        for index in 0..bodies {
+            if let Some(body) = graph.subgraphs_mut(id).nth(index) {
+                applied += self::graph(body, cx)?;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+/// Lists what is still quantized, where no reason was given yet.
+fn list(graph: &Graph, cx: &mut PassCx<'_>) {
+    for (id, node) in graph.nodes() {
+        let is_left = table::of(node).is_some_and(|sheet| sheet.quantize == Quantize::Quantized);
+        let site = graph.describe(id);
+        if is_left && !cx.declines().iter().any(|decline| decline.site == site) {
+            cx.declined(Dequantize::NAME, site, "it is not written in a form that is known");
+        }
+        node.subgraphs().for_each(|body| list(body, cx));
+    }
+}
+
+/// The floats that constant codes stand for; `None` where they are no constants or do not fit each other. `axis` is that of
+/// scales that are a list.
+fn floats(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>, how: Granularity) -> Option<Tensor> {
+    let (codes, scale) = (graph.constant(codes)?, graph.constant(scale)?);
+    let zero_point = match zero {
+        Some(zero) => Some(graph.constant(zero)?.clone()),
+        None => None,
+    };
+    decoded(codes, scale, zero_point, how)
+}
+
+/// The same of tensors at hand.
+fn decoded(codes: &Tensor, scale: &Tensor, zero_point: Option<Tensor>, how: Granularity) -> Option<Tensor> {
+    let how = match how {
+        Granularity::Blocks { .. } => how,
+        _ if scale.len() == 1 => Granularity::Tensor,
+        other => other,
+    };
+    let dims: Vec<usize> = match how {
+        Granularity::Tensor => Vec::new(),
+        Granularity::Channel(axis) => vec![*codes.dims().get(axis)?],
+        Granularity::Blocks { .. } => scale.dims().to_vec(),
+    };
+    let zero_point = match zero_point {
+        Some(zeros) if zeros.len() == 1 && scale.len() > 1 => {
+            let one = zeros.to_i64s().ok()?[0];
+            Some(Tensor::from_i64s(zeros.dtype(), &dims, &vec![one; scale.len()]).ok()?)
+        }
+        Some(zeros) => Some(zeros.reshaped(&dims).ok()?),
+        None => None,
+    };
+    let scale = scale.reshaped(&dims).ok()?;
+    Quantized { codes: codes.clone(), scale, zero_point, granularity: how, meaning: Meaning::Number }.dequantized().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_zero_point_serves_many_scales() {
+        let codes = Tensor::from_values(&[2, 2], vec![1u8, 2, 3, 4]).unwrap();
+        let scale = Tensor::vector(vec![1f32, 10.0]);
+        let found = decoded(&codes, &scale, Some(Tensor::scalar(1u8)), Granularity::Channel(0)).unwrap();
+        assert_eq!(found.to_f32s().unwrap(), [0.0, 1.0, 20.0, 30.0]);
+        assert_eq!(decoded(&codes, &Tensor::vector(vec![1f32; 3]), None, Granularity::Channel(0)), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! `DequantizeLinear` of constants, of what was quantized just before, and of what only moves elements of either.
+
+use onnxpress_ir::tensor::range;
+use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Node, NodeId, Tensor, ValueId};
+use onnxpress_ops::infer::Standard;
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::operator::Quantize;
+use onnxpress_ops::table;
+
+use super::{Dequantize, floats};
+use crate::pass::{Pass, PassError};
+use crate::quantize::weight::Granularity;
+
+/// Takes `DequantizeLinear` away where it can be; answers how often.
+pub(super) fn all(graph: &mut Graph) -> Result<usize, PassError> {
+    let nodes: Vec<NodeId> =
+        graph.nodes().filter(|(_, node)| node.op_type == "DequantizeLinear").map(|(id, _)| id).collect();
+    let mut count = 0;
+    for id in nodes {
+        let done = one(graph, id).map_err(|error| PassError::Broken(error.to_string()))?;
+        count += usize::from(done);
+    }
+    Ok(count)
+}
+
+/// How scales lie; `None` where the attributes are a function's or there is no such axis.
+fn granularity(cx: &NodeCx<'_>) -> Option<Granularity> {
+    let (axis, block) = (cx.attrs().int_or("axis", 1).ok()?, cx.attrs().int_or("block_size", 0).ok()?);
+    if cx.shape(1)?.is_empty() {
+        return Some(Granularity::Tensor);
+    }
+    let axis = onnxpress_ir::shape::normalize_axis(axis, cx.rank(0)?);
+    match usize::try_from(block).ok()? {
+        0 => Some(axis.map_or(Granularity::Tensor, Granularity::Channel)),
+        size => Some(Granularity::Blocks { axis: axis?, size }),
+    }
+}
+
+fn one(graph: &mut Graph, id: NodeId) -> Result<bool, EditError> {
+    let Some(cx) = NodeCx::new(graph, id) else { return Ok(false) };
+    let (Some(codes), Some(scale)) = (cx.operand(0), cx.operand(1)) else { return Ok(false) };
+    let zero = cx.operand(2);
+    let Some(how) = granularity(&cx) else { return Ok(false) };
+    if let Some(tensor) = floats(graph, codes, scale, zero, how) {
+        let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
+        let constant = edit.add_constant(None, tensor);
+        edit.replace(id.port(0), constant)?;
+        edit.remove(id);
+        edit.commit();
+        return Ok(true);
+    }
+    let Some(producer) = NodeCx::new(graph, codes.node) else { return Ok(false) };
+    if producer.node.op_type == "QuantizeLinear" {
+        let alike = |slot: usize, own: Option<ValueId>| match (producer.operand(slot), own) {
+            (Some(a), Some(b)) => {
+                a == b || graph.constant(a).is_some_and(|a| graph.constant(b).is_some_and(|b| a.same_as(b)))
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        let Some(input) = producer.operand(0).filter(|_| alike(1, Some(scale)) && alike(2, zero)) else {
+            return Ok(false);
+        };
+        let limits = limits(graph, codes, scale, zero);
+        let is_old = graph.opsets.version(b"").is_some_and(|version| version < 11);
+        let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
+        let value = match limits {
+            None => input,
+            Some((low, high)) if is_old => {
+                let limit = |name: &'static str, value: f32| Attr::new(name, AttrValue::Float(value));
+                edit.add(Node::new("Clip", 1).with(limit("min", low)).with(limit("max", high)), &[input])?
+            }
+            Some((low, high)) => {
+                let (low, high) = (Tensor::scalar(low), Tensor::scalar(high));
+                let (low, high) = (edit.add_constant(None, low), edit.add_constant(None, high));
+                edit.add(Node::new("Clip", 1), &[input, low, high])?
+            }
+        };
+        edit.replace(id.port(0), value)?;
+        edit.remove(id);
+        edit.commit();
+        return Ok(true);
+    }
+    moved(graph, id, codes, how)
+}
+
+/// What codes can reach, where there is one scale and it is constant and of binary32.
+fn limits(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>) -> Option<(f32, f32)> {
+    let dtype = graph.ty(codes).dtype().filter(|dtype| dtype.is_integer() && dtype.bits() <= 16)?;
+    let scale = match graph.constant(scale)?.values::<f32>().ok()?.as_ref() {
+        [one] => f64::from(*one),
+        _ => return None,
+    };
+    let zero = match zero {
+        Some(zero) => *graph.constant(zero)?.to_i64s().ok()?.first()?,
+        None => 0,
+    };
+    let (low, high) = range(dtype);
+    Some((((low - zero) as f64 * scale) as f32, ((high - zero) as f64 * scale) as f32))
+}
+
+/// Where codes are only moved on the way, floats are moved as well.
+fn moved(graph: &mut Graph, id: NodeId, codes: ValueId, how: Granularity) -> Result<bool, EditError> {
+    let Some(mover) = NodeCx::new(graph, codes.node) else { return Ok(false) };
+    let moves = table::of(mover.node).is_some_and(|sheet| sheet.quantize == Quantize::Moves);
+    let dtype = graph.ty(codes).dtype();
+    let others = (1..mover.operand_count()).filter_map(|slot| mover.operand(slot));
+    let alone = others.into_iter().all(|value| graph.ty(value).dtype() != dtype);
+    if !moves || !alone || mover.node.port_count() != 1 || mover.node.has_subgraphs() {
+        return Ok(false);
+    }
+    let Some(source) = mover.operand(0) else { return Ok(false) };
+    let rank = graph.ty(source).shape().map(|shape| shape.len());
+    // Of several scales those along the last axis stay so where the first is looked up in.
+    let axis = match how {
+        Granularity::Tensor => None,
+        Granularity::Channel(axis) => {
+            let of_codes = graph.ty(codes).shape().map(|shape| shape.len());
+            let looked_up = mover.node.is("Gather") && mover.attrs().int_or("axis", 0).is_ok_and(|axis| axis == 0);
+            match rank {
+                Some(rank) if looked_up && rank > 1 && of_codes == Some(axis + 1) => Some(rank - 1),
+                _ => return Ok(false),
+            }
+        }
+        Granularity::Blocks { .. } => return Ok(false),
+    };
+    let Some(node) = graph.node(id) else { return Ok(false) };
+    let mut decoding = node.clone().with_ports([onnxpress_ir::Port::default()]);
+    if let Some(axis) = axis {
+        decoding.attrs.retain(|attr| attr.name != "axis");
+        decoding.attrs.push(Attr::int("axis", axis as i64));
+    }
+    let mut operands: Vec<Option<ValueId>> = graph.operands(id).collect();
+    operands[0] = Some(source);
+    let mut moving: Vec<Option<ValueId>> = graph.operands(codes.node).collect();
+    let mover = mover.node.clone().with_ports([onnxpress_ir::Port::default()]);
+    let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[codes.node]);
+    let floats = edit.add_node(decoding, &operands)?.port(0);
+    moving[0] = Some(floats);
+    let moved = edit.add_node(mover, &moving)?.port(0);
+    edit.replace(id.port(0), moved)?;
+    edit.remove(id);
+    edit.commit();
+    Ok(true)
+}
