@@ -7,7 +7,8 @@ BINARY is what `cargo build --release` made. FOLDER holds `labelled/` (`.onnx`, 
 for each model `name`, `file`, `data`, `preprocess` (scale, mean, std, layout), `n`, as the judging tools have it. --json keeps what
 was measured, --from takes it from there and only writes.
 
-A way is a column of the tables: a line of WAYS, whose options are added to the ratio. One that needs data names them with `{data}`.
+A way is a row of the tables: a line of WAYS, whose options are added to the ratio. One that needs samples is given those of the entry's
+`calib`, which have no labels.
 """
 
 import argparse
@@ -29,11 +30,14 @@ PAPER = ROOT / "docs" / "pruning.md"
 PLOT = ROOT / "docs" / "pruning.svg"
 MARKS = ("<!-- accuracy -->\n", "<!-- end of accuracy -->\n")
 RATIOS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
-# Name of the column, options.
-WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={criterion}, compensate={compensate}")
+# Name of the row, options, whether they need samples.
+WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={criterion}, compensate={compensate}", False)
         for criterion in ("l1", "l2", "random", "bn-scale", "fpgm") for compensate in ("false", "mean")]
+WAYS += [("activation", "criterion=activation, compensate=false", True),
+         ("hessian, fitted", "criterion=hessian, compensate=least-squares", True)]
+CALIBRATED = 256  # Samples that ways with data are given.
 BATCH = 100
-COLOURS = ["#3568a8", "#d2602f", "#2b9868", "#a9850a", "#7757c6"]
+COLOURS = ["#3568a8", "#d2602f", "#2b9868", "#a9850a", "#7757c6", "#c23f7b", "#24899e"]
 
 
 def labelled(folder, only, scratch):
@@ -59,11 +63,14 @@ def loaded(folder, entry):
         from PIL import Image
 
         place = folder / "data" / entry["data"]
-        with open(place / "labels.csv", newline="") as rows:
-            rows = list(csv.DictReader(rows))
-        arrays = {"images": [np.asarray(Image.open(place / row["file"]).convert("RGB")) for row in rows],
-                  "labels": np.array([int(row["label"]) for row in rows])}
-    labels = np.asarray(arrays["labels"])
+        if (place / "labels.csv").exists():
+            with open(place / "labels.csv", newline="") as rows:
+                rows = list(csv.DictReader(rows))
+            files, labels = [place / row["file"] for row in rows], [int(row["label"]) for row in rows]
+        else:
+            files, labels = sorted(place.glob("*.[jp][pn]*g")), []
+        arrays = {"images": [np.asarray(Image.open(file).convert("RGB")) for file in files], "labels": labels}
+    labels = np.asarray(arrays.pop("labels", []))
     if how["kind"] != "image":
         return {name: arrays[name] for name in how.get("inputs", [key for key in arrays if key != "labels"])}, labels
     images = np.asarray(arrays["images"], "float32") * np.float32(how["scale"])
@@ -94,11 +101,16 @@ def examine(job):
     found, seen = {"name": name, "whole": accuracy(path, samples, labels), "ways": {}}, {}
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch) / "pruned.onnx"
-        for way, options in WAYS:
+        samples_file = pathlib.Path(scratch) / "calib.npz"
+        given, _ = loaded(folder, {**entry, "data": entry["calib"]})
+        first = session(path).get_inputs()[0].name
+        np.savez(samples_file, **{key or first: array[:CALIBRATED] for key, array in given.items()})
+        for way, options, needs_samples in WAYS:
             row = []
             for ratio in RATIOS:
                 pipeline = f"prune-channels{{ratio={ratio}, {options}}}"
                 command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json"]
+                command += ["--calib", samples_file] if needs_samples else []
                 done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
                 if done.returncode:
                     row.append(None)
@@ -153,10 +165,10 @@ def plot(results):
     for at, ratio in enumerate(RATIOS):
         parts.append(f'<text x="{across(at):.1f}" y="{high - 22}" text-anchor="middle">{100 * ratio:.0f} %</text>')
     parts.append(f'<text x="{left}" y="{high - 6}">share of channels removed; accuracy left, the whole model being 100</text>')
-    criteria = list(dict.fromkeys(way.split(",")[0] for way, _ in WAYS))
+    criteria = list(dict.fromkeys(way.split(",")[0] for way, _, _ in WAYS))
     for number, criterion in enumerate(criteria):
         colour = COLOURS[number % len(COLOURS)]
-        for way in [way for way, _ in WAYS if way.split(",")[0] == criterion]:
+        for way in [way for way, _, _ in WAYS if way.split(",")[0] == criterion]:
             points = [(across(at), down(mean(results, way, at))) for at in range(len(RATIOS)) if mean(results, way, at) is not None]
             dash = ' stroke-dasharray="4 3"' if way == criterion else ""
             line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
