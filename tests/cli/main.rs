@@ -18,6 +18,7 @@ mod external_data;
 mod pipes;
 mod proof;
 mod pruning;
+mod quantize;
 mod reports;
 mod settled;
 mod small_models;

@@ -1,0 +1,80 @@
+//! `quantize` and `sensitivity` on the digits network and its samples, and requests that cannot be met: nothing is written then.
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+
+use crate::workplace::Workplace;
+
+/// A folder with the digits network and its samples.
+fn place() -> Workplace {
+    let place = Workplace::with_digits();
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz");
+    std::fs::copy(samples, place.path("samples.npz")).unwrap();
+    place
+}
+
+fn opt<'a>(pipeline: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["opt", "model.onnx", "-o", "q.onnx", "-p", pipeline, "--calib", "samples.npz", "--samples", "64"], more].concat()
+}
+
+#[test]
+fn digits_are_still_named_in_eight_bits() {
+    let place = place();
+    place.run(opt("simplify,quantize", &["--plan-out", "plan.json", "--check", "strict"])).assert_done();
+    let found = place.run(["eval", "q.onnx", "--data", "samples.npz", "--ref", "model.onnx", "--json"]).json();
+    assert!(found["top1_correct"].as_u64().unwrap() >= 350, "{found}");
+    assert!(found["snr_db"].as_f64().unwrap() > 25.0, "{found}");
+    // The plan repeats it to the byte, for the model that it was made for.
+    place.run(["opt", "model.onnx", "-o", "again.onnx", "-p", "simplify,apply-plan{file=plan.json}"]).assert_done();
+    assert_eq!(std::fs::read(place.path("q.onnx")).unwrap(), std::fs::read(place.path("again.onnx")).unwrap());
+    let refused = place.refused(1, ["opt", "model.onnx", "-o", "z.onnx", "-p", "apply-plan{file=plan.json}"]);
+    assert!(refused.contains("it was made for another model"), "{refused}");
+}
+
+#[test]
+fn layers_are_listed_worst_first() {
+    let place = place();
+    let args =
+        ["sensitivity", "model.onnx", "--calib", "samples.npz", "--data", "samples.npz", "--samples", "64", "--json"];
+    let found = place.run(args).json();
+    let layers = found["layers"].as_array().unwrap();
+    let shares: Vec<f64> = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).collect();
+    assert!(layers.len() >= 2 && shares.is_sorted_by(|a, b| a >= b), "{found}");
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!(
+        layers.iter().all(|layer| layer["top1"].as_f64().unwrap() > 0.9 && layer["snr_db"].as_f64().unwrap() > 20.0)
+    );
+}
+
+#[test]
+fn requests_that_cannot_be_met() {
+    let place = place();
+    let usage = |pipeline| place.refused(2, opt(pipeline, &[]));
+    assert_snapshot!(usage("quantize{activations=int9}"), @r"
+    error: `quantize`: option `activations` takes `uint8`, `int8`, `uint16` or `int16`, found `int9`
+     --> pipeline:1:22
+      |
+    1 | quantize{activations=int9}
+      |                      ^^^^
+      |
+      = help: did you mean `int8`?
+    ");
+    assert_snapshot!(usage("quantize{calibration=guess}"), @r"
+    error: `quantize`: option `calibration` takes `minmax`, `percentile`, `entropy` or `mse`, found `guess`
+     --> pipeline:1:22
+      |
+    1 | quantize{calibration=guess}
+      |                      ^^^^^
+    ");
+    let refused = |pipeline| {
+        let said = place.refused(1, opt(pipeline, &[]));
+        said.split_once("}: ").map_or(said.clone(), |(_, reason)| reason.to_owned())
+    };
+    assert_snapshot!(refused("quantize{keep=[nobody]}"), @"the pattern `nobody` matches no node and no constant");
+    assert_snapshot!(refused("quantize{percentile=10, calibration=percentile}"), @"`percentile` is 10, expected more than 50 and at most 100");
+    assert_snapshot!(refused("quantize{keep=[\"*\"]}"), @r"
+    error: nothing in the model was changed
+      help: -v says why each layer was left alone
+    ");
+}
