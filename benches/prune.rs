@@ -80,7 +80,9 @@ fn main() {
     let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/digits.onnx");
     told(&digits, &folder);
     let named = std::env::args().skip(1).filter(|word| word != "--bench");
-    named.for_each(|path| drop(told(Path::new(&path), &folder)));
+    for path in named {
+        told(Path::new(&path), &folder);
+    }
     let mut before = None;
     for nodes in [5_000, 10_000, 20_000] {
         let path = folder.join(format!("stream_{nodes}.onnx"));
