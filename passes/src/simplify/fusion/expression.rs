@@ -245,7 +245,8 @@ impl Expr {
 
     /// `min(max(e, low), high)`.
     pub(super) fn clipped(self, low: f64, high: f64) -> Option<Self> {
-        if low.is_nan() || high.is_nan() || low > high {
+        // Bounds that leave nothing but an infinity are no bounds that an operator could be left without.
+        if low.is_nan() || high.is_nan() || low > high || low == f64::INFINITY || high == f64::NEG_INFINITY {
             return None;
         }
         let constant = self.0.iter().find(|term| term.factors.is_empty()).map_or(0.0, |term| term.number);
@@ -310,6 +311,7 @@ mod tests {
     fn what_has_no_value_is_given_up() {
         assert!(Expr::number(0.0).inverse().is_none());
         assert!(affine(1.0, 0.0).clipped(1.0, 0.0).is_none());
+        assert!(affine(1.0, 0.0).clipped(f64::NEG_INFINITY, f64::NEG_INFINITY).is_none(), "all is infinite");
         assert!(Expr::x().times(&Expr::x().inverse().unwrap()).is_none(), "0 / 0 is no number");
         assert!(affine(1e200, 0.0).times(&affine(1e200, 0.0)).is_none());
     }
