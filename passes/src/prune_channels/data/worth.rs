@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::super::members::Member;
 use super::consumers::{Consumer, consumers};
 use super::obs::Layer;
+use super::trial::Trial;
 use crate::evidence::{Evidence, EvidenceError, EvidenceSource, SecondMoment, Wants, collect};
 
 /// A share of the mean square of a layer's rows that is added to each: what is hardly ever seen is not believed to be nothing.
@@ -16,7 +17,7 @@ const RIDGE: f64 = 1e-2;
 /// Of one leaf.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Worth {
-    /// For each index, what is lost once it and all that are worth less have gone, as a share of what the readers' outputs hold.
+    /// For each index, what is lost once it and all that are worth less have gone, as a share of how much the model's outputs vary.
     pub(crate) lost: Vec<f64>,
     /// For each index, the root of the mean square of what it holds, relative to the mean over all.
     pub(crate) activation: Vec<f64>,
@@ -45,7 +46,22 @@ pub(crate) fn measured(
     let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
         if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
     };
-    Ok(readers.par_iter().zip(wanted).map(one).collect())
+    let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(wanted).map(one).collect();
+    if orders {
+        let trial = Trial::new(model, source)?;
+        let total = worths.iter().flatten().count();
+        for (done, (readers, worth)) in
+            readers.iter().zip(&mut worths).filter_map(|(r, w)| Some((r, w.as_mut()?))).enumerate()
+        {
+            let moments = |reader: &Consumer| evidence.layers.get(&(reader.plain.node, reader.plain.layer.weight));
+            let seen: Vec<_> = readers.iter().filter_map(|reader| Some((reader, moments(reader)?))).collect();
+            let ratio = trial.ratio(model, &seen, &worth.lost)?;
+            worth.lost.iter_mut().for_each(|loss| *loss *= ratio);
+            source.progress("weigh channels", done + 1, total);
+        }
+        source.progress("weigh channels", 0, 0);
+    }
+    Ok(worths)
 }
 
 /// A reader with what was seen of its rows: weight, moment and columns of each group.

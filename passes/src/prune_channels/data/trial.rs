@@ -1,0 +1,185 @@
+//! What the model's outputs lose when a little of one leaf goes, measured.
+//!
+//! What a reader's output loses says nothing of how much that output matters: a channel of a residual stream is read by every block
+//! behind it, one inside a block by one layer. So a few indices of each leaf go for a trial, with its readers making up for them as
+//! well as they can, and what the outputs lose is held against what the readers do: that ratio makes the losses of
+//! leaves compare.
+
+use std::collections::HashSet;
+
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+use onnxpress_ir::{Model, Tensor};
+use onnxpress_ops::evaluate::Value;
+use rayon::prelude::*;
+
+use super::consumers::Consumer;
+use crate::evidence::{EvidenceError, EvidenceSource, Execute, Moments, SecondMoment};
+use crate::reconstruction::{BiasSite, bias_site};
+
+/// Samples of a trial.
+const SAMPLES: usize = 64;
+/// Samples at a time.
+const BATCH: usize = 16;
+/// The share of a leaf that goes for a trial.
+const PART: f64 = 0.15;
+/// Ratios beyond these say more of the trial than of the leaf.
+const RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
+
+/// Inputs, and how many samples their tensors have.
+type Batch = (Vec<Option<Value>>, usize);
+
+/// Samples, and what the model answers.
+pub(super) struct Trial<'s> {
+    source: &'s dyn EvidenceSource,
+    batches: Vec<Batch>,
+    answers: Vec<Vec<f32>>,
+    /// How much the answers vary from sample to sample, in sum.
+    energy: f64,
+}
+
+impl<'s> Trial<'s> {
+    /// With the first samples of the source.
+    ///
+    /// # Errors
+    /// Where the samples do not suit the model, or it cannot be run.
+    pub(super) fn new(model: &Model, source: &'s dyn EvidenceSource) -> Result<Self, EvidenceError> {
+        let (mut batches, mut count) = (Vec::new(), 0);
+        source.feed(model, BATCH, &mut |feed| {
+            if count < SAMPLES {
+                batches.push((feed.inputs.to_vec(), feed.size));
+                count += feed.len;
+            }
+            Ok(())
+        })?;
+        let mut trial = Self { source, batches, answers: Vec::new(), energy: 0.0 };
+        trial.answers = trial.run(model)?;
+        let spread = |(answer, (_, size)): (&Vec<f32>, &Batch)| -> f64 {
+            let columns = (answer.len() / (*size).max(1)).max(1);
+            let rows = answer.len() / columns;
+            let mut sum = 0.0;
+            for column in 0..columns {
+                let of = |row: usize| f64::from(answer[row * columns + column]);
+                let mean = (0..rows).map(of).sum::<f64>() / rows.max(1) as f64;
+                sum += (0..rows).map(|row| (of(row) - mean).powi(2)).sum::<f64>();
+            }
+            sum
+        };
+        trial.energy = trial.answers.iter().zip(&trial.batches).map(spread).sum();
+        Ok(trial)
+    }
+
+    fn run(&self, model: &Model) -> Result<Vec<Vec<f32>>, EvidenceError> {
+        let threads = rayon::current_num_threads().max(1);
+        let mut sessions = (0..threads).map(|_| self.source.load(model)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::new();
+        for batches in self.batches.chunks(threads) {
+            let one = |((inputs, _), session): (&Batch, &mut Box<dyn Execute + '_>)| {
+                let outputs = session.run(inputs)?;
+                let floats = outputs.into_iter().filter_map(|value| match value {
+                    Value::Tensor(tensor) if tensor.dtype().is_float() => tensor.to_f32s().ok(),
+                    _ => None,
+                });
+                Ok(floats.flatten().collect())
+            };
+            let done: Vec<Result<Vec<f32>, EvidenceError>> =
+                batches.par_iter().zip(sessions.par_iter_mut()).map(one).collect();
+            for answer in done {
+                answers.push(answer?);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What the answers of another model are off, as a share of how much they vary.
+    fn error(&self, model: &Model) -> Result<f64, EvidenceError> {
+        let answers = self.run(model)?;
+        let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+        let off = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(square).sum::<f64>();
+        Ok(self.answers.iter().zip(&answers).map(off).sum::<f64>() / self.energy)
+    }
+
+    /// How much more the outputs lose than the readers of a leaf, of which some indices go: `lost` says for each what the readers have
+    /// lost by the time it has gone. One where nothing can be told.
+    ///
+    /// # Errors
+    /// Where the model cannot be run.
+    pub(super) fn ratio(
+        &self,
+        model: &Model,
+        readers: &[(&Consumer, &Moments)],
+        lost: &[f64],
+    ) -> Result<f64, EvidenceError> {
+        let mut order: Vec<usize> = (0..lost.len()).collect();
+        order.sort_by(|&a, &b| lost[a].total_cmp(&lost[b]).then(a.cmp(&b)));
+        let most = lost.len().saturating_sub(1);
+        // What is nothing to its readers tells nothing.
+        let least = order.iter().position(|&index| lost[index] > 1e-6).map_or(most, |place| place + 1);
+        let count = ((PART * lost.len() as f64).round() as usize).max(least).min(most);
+        let Some(foretold) = count.checked_sub(1).map(|last| lost[order[last]]).filter(|loss| *loss > 1e-9) else {
+            return Ok(1.0);
+        };
+        let gone = &order[..count];
+        let mut without = model.clone();
+        for (consumer, moments) in readers {
+            if let Some(made) = made_up(model, consumer, moments, gone) {
+                made.into_iter().for_each(|(value, tensor)| without.graph.set_constant(value.node, tensor));
+            }
+        }
+        let ratio = self.error(&without)? / foretold;
+        Ok(if ratio.is_finite() { ratio.clamp(*RANGE.start(), *RANGE.end()) } else { 1.0 })
+    }
+}
+
+/// The weight of a reader without some indices, the others making up for them, and the bias that goes with it.
+fn made_up(
+    model: &Model,
+    consumer: &Consumer,
+    moments: &Moments,
+    gone: &[usize],
+) -> Option<Vec<(onnxpress_ir::ValueId, Tensor)>> {
+    let plain = &consumer.plain;
+    let tensor = model.graph.constant(plain.weight)?;
+    let weights = plain.matrices.matrices(tensor).ok()?;
+    let site = bias_site(&model.graph, plain.node, &plain.layer, plain.matrices.groups() * plain.matrices.outputs());
+    let bias = match site {
+        BiasSite::Own(value) | BiasSite::Added(value) => Some((value, model.graph.constant(value)?)),
+        BiasSite::Free | BiasSite::Nowhere => None,
+    };
+    let columns: HashSet<usize> = gone.iter().flat_map(|&index| consumer.columns[index].iter().copied()).collect();
+    let mut biases = bias.map(|(_, tensor)| tensor.to_f64s()).transpose().ok()?;
+    let mut made = Vec::new();
+    for (group, (weight, moment)) in weights.iter().zip(&moments.groups).enumerate() {
+        let kept: Vec<usize> = (0..weight.ncols()).filter(|column| !columns.contains(column)).collect();
+        let best = without(weight, moment, &kept, biases.is_some())?;
+        if let Some(biases) = &mut biases {
+            let mean = moment.mean();
+            for output in 0..weight.nrows() {
+                let off: f64 = (0..weight.ncols()).map(|k| (weight[(output, k)] - best[(output, k)]) * mean[k]).sum();
+                biases[group * weight.nrows() + output] += off;
+            }
+        }
+        made.push(best);
+    }
+    let mut changes = vec![(plain.weight, plain.matrices.tensor(&made, tensor).ok()?)];
+    if let (Some((value, like)), Some(biases)) = (bias, biases) {
+        changes.push((value, Tensor::from_f64s(like.dtype(), like.dims(), &biases).ok()?));
+    }
+    Some(changes)
+}
+
+/// The weight that is zero outside of `kept` and answers most like this one.
+fn without(weight: &Mat<f64>, moment: &SecondMoment, kept: &[usize], has_bias: bool) -> Option<Mat<f64>> {
+    let mut metric = if has_bias { moment.covariance() } else { moment.second() };
+    let pull = crate::reconstruction::ridge(moment, 1e-3);
+    (0..metric.nrows()).for_each(|i| metric[(i, i)] += pull);
+    let h = Mat::from_fn(kept.len(), kept.len(), |i, j| metric[(kept[i], kept[j])]);
+    let full = &metric * weight.transpose();
+    let right = Mat::from_fn(kept.len(), weight.nrows(), |i, o| full[(kept[i], o)]);
+    let solved = h.llt(Side::Lower).ok()?.solve(&right);
+    let mut best = Mat::zeros(weight.nrows(), weight.ncols());
+    for (i, &column) in kept.iter().enumerate() {
+        (0..weight.nrows()).for_each(|o| best[(o, column)] = solved[(i, o)]);
+    }
+    Some(best)
+}
