@@ -1,7 +1,7 @@
 //! `quantize`: values and weights as whole numbers, ranges measured on samples.
 //!
-//! Where codes pay is read off the data sheets and the one table of what runtimes fuse ([`target`]); [`placement`] finds the
-//! values and layers. Samples give ranges ([`super::range`]), these scales and zero points, all of which [`settle`] writes into
+//! Where codes pay is read off the data sheets and the one table of what runtimes fuse ([`target`]); `placement` finds the
+//! values and layers. Samples give ranges (`range`), these scales and zero points, all of which `settle` writes into
 //! a [`plan`]; [`write`] puts a plan into a model, and into its witness.
 
 mod apply;
