@@ -146,7 +146,8 @@ impl<'s> Lockstep<'s> {
         Ok(())
     }
 
-    /// What a layer that [is next](Self::advance) sees, and what it should answer.
+    /// What a layer that [is next](Self::advance) sees, and what it should answer: what the original answers there. Where that goes
+    /// into a sum with a value that is behind, a residual stream, the layer is also asked for what that value has lost.
     ///
     /// # Errors
     /// Where its rows cannot be read, or the models cannot be run.
@@ -159,6 +160,7 @@ impl<'s> Lockstep<'s> {
         let groups = reader.groups();
         let mut rows: Vec<_> = (0..groups).map(|_| SecondMoment::new(reader.columns())).collect();
         let sees_results = reader.has_results();
+        let stream = residual(&self.original.graph, output).filter(|stream| given.contains(stream));
         let mut results: Vec<_> = (0..groups).map(|_| CrossMoment::new(reader.outputs(), reader.columns())).collect();
         for batches in self.batches.chunks(sessions.len()) {
             let outputs: Vec<_> = if sees_results {
@@ -174,7 +176,16 @@ impl<'s> Lockstep<'s> {
                 let said = |reason: String| EvidenceError::Site { site: self.original.graph.describe(node), reason };
                 let nothing = || said("its input is not a tensor of numbers".to_owned());
                 let (x, dims) = batch.compressed.get(&input).and_then(|x| plain(x, batch)).ok_or_else(nothing)?;
-                let y = y?.and_then(|y| plain(&y, batch));
+                let mut y = y?.and_then(|y| plain(&y, batch));
+                if let (Some(stream), Some((y, dims))) = (stream, &mut y) {
+                    let of = |values: &HashMap<ValueId, Value>| plain(values.get(&stream)?, batch);
+                    if let (Some((was, a)), Some((is, b))) = (of(&batch.original), of(&batch.compressed))
+                        && a == *dims
+                        && b == *dims
+                    {
+                        y.iter_mut().zip(was.iter().zip(&is)).for_each(|(y, (was, is))| *y += was - is);
+                    }
+                }
                 let reading =
                     Reading { reader: &reader, input: reader.over(&dims).map_err(said)?, x: &x, y: y.as_ref() };
                 let which = chosen_rows(&reading.input, batch.before, batch.len, batch.padding.as_ref());
@@ -211,6 +222,22 @@ impl Reading<'_> {
             })
             .collect()
     }
+}
+
+/// What a layer's results are added to, constants aside, where nobody else reads them on the way.
+fn residual(graph: &Graph, results: ValueId) -> Option<ValueId> {
+    let mut value = results;
+    // A bias or two may come first.
+    for _ in 0..3 {
+        let reading = graph.sole_reader(value)?;
+        graph.node(reading.node).filter(|node| node.is("Add"))?;
+        let other = graph.operands(reading.node).flatten().find(|&other| other != value)?;
+        if graph.constant(other).is_none() {
+            return Some(other);
+        }
+        value = reading.node.port(0);
+    }
+    None
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
