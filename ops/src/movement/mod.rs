@@ -75,7 +75,7 @@ mod tests {
             (op("Expand").iota(&[3, 1]).constant(k(&[2, 1, 4])), "s1 s2 s3"),
             (op("Gather").iota(&[8, 2]).constant(k(&[2, 3, 4])), "b c d e"),
             (op("Gather").iota(&[8, 2]).constant(Tensor::scalar(-1i64)), "b c"),
-            (op("Gather").iota(&[3, 8]).constant(k(&[3, 1, 1])).int("axis", 1), "a c"),
+            (op("Gather").iota(&[3, 8]).constant(k(&[3, 1, 1])).int("axis", 1), "a h"),
             (op("GatherElements").iota(&[2, 3]).int64s(&[2, 2], &[0, 2, 1, 1]).int("axis", 1), "a b"),
             (op("GatherND").iota(&[2, 3, 4]).int64s(&[2, 2, 1], &[0, 2, 1, 1]).int("batch_dims", 1), "a b c"),
             (op("ScatterElements").iota(&[2, 3]).int64s(&[2, 1], &[2, 0]).iota(&[2, 1]).int("axis", 1), "a"),
