@@ -13,8 +13,8 @@ use super::padding::Padding;
 use super::stream::{Batch, stream};
 use super::{EvidenceError, EvidenceSource, Statistics, positions, probe};
 
-/// About how many bytes of inner values are held at once.
-const HELD: usize = 64 << 20;
+/// About how many bytes of inner values each thread holds.
+const HELD: usize = 32 << 20;
 /// The most samples at a time.
 const MOST: usize = 32;
 /// What an extent that is not known is taken for, where sizes are estimated.
@@ -192,5 +192,6 @@ pub(crate) fn batch(graph: &Graph, seen: &[ValueId]) -> usize {
             shape.iter().skip(1).map(extent).fold(4usize, usize::saturating_mul)
         })
         .fold(0, usize::saturating_add);
-    (HELD / rayon::current_num_threads().max(1) / bytes.max(1)).clamp(1, MOST)
+    // The number of threads must not be in it: sums in single precision are those of a batch.
+    (HELD / bytes.max(1)).clamp(1, MOST)
 }

@@ -34,8 +34,13 @@ fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> 
     let (mut losses, mut energy) = (vec![0.0; layer.full_rank() + 1], 0.0);
     for (group, weight) in weights.iter().enumerate() {
         // The mean is the bias's to hold, where there is one.
-        let moment = rows
-            .map(|rows| if layer.bias == BiasSite::Nowhere { rows[group].second() } else { rows[group].covariance() });
+        let moment = rows.map(|rows| {
+            if matches!(layer.bias, BiasSite::Fixed | BiasSite::Nowhere) {
+                rows[group].second()
+            } else {
+                rows[group].covariance()
+            }
+        });
         let spectrum = Spectrum::of(weight, moment.as_ref())?;
         for (sum, loss) in losses.iter_mut().zip(spectrum.losses()) {
             *sum += loss;
@@ -160,7 +165,7 @@ fn as_stored(matrix: &Mat<f64>, like: &Tensor) -> Option<Mat<f64>> {
 pub(super) fn bias(model: &Model, layer: &Layer) -> Option<Vec<f64>> {
     match layer.bias {
         BiasSite::Own(value) | BiasSite::Added(value) => model.graph.constant(value)?.to_f64s().ok(),
-        BiasSite::Free | BiasSite::Nowhere => None,
+        BiasSite::Free | BiasSite::Fixed | BiasSite::Nowhere => None,
     }
 }
 
@@ -207,7 +212,9 @@ pub(super) fn reconstructed(
         let (mut fitted, mut biases) = (Vec::new(), Vec::new());
         for (group, weight) in weights.iter().enumerate() {
             let columns: Vec<usize> = (0..weight.ncols()).collect();
-            let (rows, results) = (&seen.rows[group], seen.results.get(group));
+            // Results with a bias that stays are no measure of the product alone.
+            let results = seen.results.get(group).filter(|_| layer.bias != BiasSite::Fixed);
+            let rows = &seen.rows[group];
             // A bias that the next node adds is not in the results that are seen.
             let offset = |output: usize| match (layer.bias, &own) {
                 (BiasSite::Added(_), Some(own)) => own[group * weight.nrows() + output],

@@ -23,6 +23,12 @@ fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], like: &Tenso
     Tensor::from_f64s(like.dtype(), dims, &values).ok()
 }
 
+/// Whether the first of two `Gemm` can be a `MatMul`: it has no bias, which a `Gemm` needs before opset 11.
+fn first_is_product(graph: &Graph, layer: &Layer) -> bool {
+    let transposed = graph.node(layer.node).and_then(|node| node.attr("transA"));
+    layer.kind == Kind::Gemm && !matches!(transposed, Some(AttrValue::Int(set)) if *set != 0)
+}
+
 /// Both factors as the layer's operator takes them: first `V`, then `U`.
 fn factors(graph: &Graph, layer: &Layer, compressed: &Compressed) -> Option<(Tensor, Tensor)> {
     let like = graph.constant(layer.weight)?;
@@ -40,7 +46,12 @@ fn factors(graph: &Graph, layer: &Layer, compressed: &Compressed) -> Option<(Ten
             Some((tensor(&v, false, &of_v, like)?, tensor(&u, false, &of_u, like)?))
         }
         _ if outputs_first => {
-            Some((tensor(&v, false, &[rank, columns], like)?, tensor(&u, false, &[outputs, rank], like)?))
+            let u = tensor(&u, false, &[outputs, rank], like)?;
+            let v = match first_is_product(graph, layer) {
+                true => tensor(&v, true, &[columns, rank], like)?,
+                false => tensor(&v, false, &[rank, columns], like)?,
+            };
+            Some((v, u))
         }
         _ => Some((tensor(&v, true, &[columns, rank], like)?, tensor(&u, true, &[rank, outputs], like)?)),
     }
@@ -60,6 +71,7 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, compressed: &Compressed)
     let node_name = |suffix: &str| old.name.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
     let output = layer.node.port(0);
     let output_name = graph.port(output).name.clone();
+    let product = first_is_product(graph, layer);
     let rank = graph.ty(input).shape().map_or(0, |shape| shape.len());
 
     let mut edit = Edit::new(graph, &Standard, NAME, &[layer.node]);
@@ -73,17 +85,12 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, compressed: &Compressed)
     let (first, second) = match layer.kind {
         Kind::Right | Kind::Left => (Node::new("MatMul", 1), Node::new("MatMul", 1)),
         Kind::Gemm => {
-            let transposed = old
-                .attrs
-                .iter()
-                .any(|attr| is(attr, "transA") && matches!(attr.value, AttrValue::Int(set) if set != 0));
             let keep = |but: &[&str]| {
                 old.attrs.iter().filter(|attr| !but.iter().any(|name| is(attr, name))).cloned().collect::<Vec<_>>()
             };
-            let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
-            let first = match transposed || outputs_first {
-                true => keep(&["beta"]).into_iter().fold(Node::new("Gemm", 1), Node::with),
-                false => Node::new("MatMul", 1),
+            let first = match product {
+                true => Node::new("MatMul", 1),
+                false => keep(&["beta"]).into_iter().fold(Node::new("Gemm", 1), Node::with),
             };
             (first, keep(&["transA"]).into_iter().fold(Node::new("Gemm", 1), Node::with))
         }

@@ -85,7 +85,7 @@ fn the_full_rank_is_exact() {
             "two = Conv",
             "three_v = MatMul",
             "three = MatMul",
-            "four_v = Gemm",
+            "four_v = MatMul",
             "four = Gemm",
             "five_v = MatMul",
             "five = MatMul",
@@ -181,6 +181,26 @@ fn layers_that_have_no_form_say_why() {
     s: the weight is read by several nodes
     m: the weight is a stack of matrices
     ");
+}
+
+#[test]
+fn gemms_before_opset_11_keep_their_bias() {
+    let text = r#"
+        <ir_version: 4, opset_import: ["" : 9]>
+        net (float[N,2,6,5] x) => (float[N,7] y, float[N,7] again)
+        <float[7,60] e = normal(seed=5, std=0.5), float[7] f = normal(seed=6, std=1.0), float[7,7] g = normal(seed=7, std=0.5)> {
+            flat = Flatten(x)
+            y = Gemm<transB = 1>(flat, e, f)
+            again = Gemm<transB = 1>(y, g, f)
+        }"#;
+    // The bias is shared, and the first layer's result is an output in the middle.
+    for data in [false, true] {
+        let (model, report) = run("rank=3,save=none", text, data);
+        let report = report.unwrap();
+        assert_eq!(report.passes[0].applied["factorize"], 2);
+        assert!(error(&report.checkpoints[0].expected, &model) < 1e-5, "with data: {data}");
+        assert_eq!(layers(&model), ["y_v = MatMul", "y = Gemm", "again_v = MatMul", "again = Gemm"]);
+    }
 }
 
 #[test]

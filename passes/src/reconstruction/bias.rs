@@ -14,6 +14,8 @@ pub enum BiasSite {
     Added(ValueId),
     /// The layer has a place for a bias that is not used.
     Free,
+    /// There is one, and it cannot be changed: others read it, or it is no vector.
+    Fixed,
     /// Nowhere.
     Nowhere,
 }
@@ -30,7 +32,7 @@ pub fn bias_site(graph: &Graph, node: NodeId, layer: &LinearLayer, outputs: usiz
     if let Some(index) = layer.bias {
         return match graph.operand(node, index) {
             Some(own) if holds(own) => BiasSite::Own(own),
-            Some(_) => BiasSite::Nowhere,
+            Some(_) => BiasSite::Fixed,
             None => BiasSite::Free,
         };
     }

@@ -74,7 +74,7 @@ pub(crate) fn repaired(
             BiasSite::Own(value) | BiasSite::Added(value) => {
                 original.graph.constant(value).and_then(|tensor| tensor.to_f64s().ok())
             }
-            BiasSite::Free | BiasSite::Nowhere => None,
+            BiasSite::Free | BiasSite::Fixed | BiasSite::Nowhere => None,
         };
         lockstep.advance(layer.node)?;
         let seen = lockstep.see(layer.node, &layer.layer)?;
@@ -85,7 +85,8 @@ pub(crate) fn repaired(
             let columns: Vec<usize> =
                 (0..weight.ncols()).filter(|&column| alive.as_ref().is_none_or(|alive| alive[group][column])).collect();
             let at_hand = faer::Mat::from_fn(weight.nrows(), columns.len(), |i, j| weight[(i, columns[j])]);
-            let results = seen.results.get(group);
+            // Results with a bias that stays are no measure of the product alone.
+            let results = seen.results.get(group).filter(|_| site != BiasSite::Fixed);
             let offset = |output: usize| match (site, &own) {
                 (BiasSite::Added(_), Some(own)) => own[group * weight.nrows() + output],
                 _ => 0.0,

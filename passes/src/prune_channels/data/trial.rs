@@ -144,7 +144,7 @@ fn made_up(
     let site = bias_site(&model.graph, plain.node, &plain.layer, plain.matrices.groups() * plain.matrices.outputs());
     let bias = match site {
         BiasSite::Own(value) | BiasSite::Added(value) => Some((value, model.graph.constant(value)?)),
-        BiasSite::Free | BiasSite::Nowhere => None,
+        BiasSite::Free | BiasSite::Fixed | BiasSite::Nowhere => None,
     };
     let columns: HashSet<usize> = gone.iter().flat_map(|&index| consumer.columns[index].iter().copied()).collect();
     let mut biases = bias.map(|(_, tensor)| tensor.to_f64s()).transpose().ok()?;
