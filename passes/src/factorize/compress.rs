@@ -7,7 +7,7 @@ use super::choose::Offer;
 use super::layers::Layer;
 use super::spectrum::Spectrum;
 use crate::evidence::{EvidenceError, EvidenceSource, SecondMoment, Wants, collect};
-use crate::reconstruction::{BiasSite, Lockstep, refit};
+use crate::reconstruction::{BiasSite, Fit, Lockstep, fit};
 
 /// The most bytes of second moments that are held at once.
 const HELD: usize = 512 << 20;
@@ -116,7 +116,7 @@ pub(super) fn plain(
         };
         let tensor = model.graph.constant(layer.weight);
         let moments = rows.as_ref().map(|moments| &moments.groups[..]);
-        let bias = bias(model, layer);
+        let bias = layer.bias.numbers(&model.graph);
         made.push(tensor.and_then(|like| factors(layer, like, &weights, moments, rank, bias)));
     }
     Ok(made)
@@ -161,14 +161,6 @@ fn as_stored(matrix: &Mat<f64>, like: &Tensor) -> Option<Mat<f64>> {
     stored.iter().all(|value| value.is_finite()).then(|| Mat::from_fn(rows, columns, |i, j| stored[i * columns + j]))
 }
 
-/// What is added to a layer's results, where that can be changed.
-pub(super) fn bias(model: &Model, layer: &Layer) -> Option<Vec<f64>> {
-    match layer.bias {
-        BiasSite::Own(value) | BiasSite::Added(value) => model.graph.constant(value)?.to_f64s().ok(),
-        BiasSite::Free | BiasSite::Fixed | BiasSite::Nowhere => None,
-    }
-}
-
 /// Puts what a layer became into a model of the same structure: its weight, and its bias.
 pub(super) fn put(
     layer: &Layer,
@@ -208,31 +200,8 @@ pub(super) fn reconstructed(
             made.push(None);
             continue;
         };
-        let own = bias(model, layer);
-        let (mut fitted, mut biases) = (Vec::new(), Vec::new());
-        for (group, weight) in weights.iter().enumerate() {
-            let columns: Vec<usize> = (0..weight.ncols()).collect();
-            // Results with a bias that stays are no measure of the product alone.
-            let results = seen.results.get(group).filter(|_| layer.bias != BiasSite::Fixed);
-            let rows = &seen.rows[group];
-            // A bias that the next node adds is not in the results that are seen.
-            let offset = |output: usize| match (layer.bias, &own) {
-                (BiasSite::Added(_), Some(own)) => own[group * weight.nrows() + output],
-                _ => 0.0,
-            };
-            match results.and_then(|results| refit(rows, results, &columns, weight, own.is_some(), ridge)) {
-                Some(fit) => {
-                    biases.extend(fit.bias.iter().enumerate().map(|(output, bias)| bias + offset(output)));
-                    fitted.push(fit.weight);
-                }
-                None => {
-                    let stays = |output: usize| own.as_ref().map_or(0.0, |own| own[group * weight.nrows() + output]);
-                    biases.extend((0..weight.nrows()).map(stays));
-                    fitted.push(weight.clone());
-                }
-            }
-        }
-        let bias = own.is_some().then_some(biases);
+        let own = layer.bias.numbers(&model.graph);
+        let Fit { weight: fitted, bias } = fit(&seen, &weights, |_, _| true, layer.bias, own.as_deref(), ridge);
         let compressed = match rank {
             Some(rank) => factors(layer, like, &fitted, Some(&seen.rows), *rank, bias),
             None => Some(Compressed { factors: Vec::new(), weight: fitted, bias }),

@@ -6,12 +6,14 @@
 //! differ only in what they remove.
 
 mod bias;
+mod fit;
 mod lockstep;
 mod refit;
 mod weight;
 
 pub(crate) use bias::give_bias;
 pub use bias::{BiasSite, bias_site};
+pub(crate) use fit::{Fit, fit};
 pub use lockstep::{Lockstep, Seen};
 pub use refit::{Fitted, refit, ridge};
 pub use weight::LayerWeight;

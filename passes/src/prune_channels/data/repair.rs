@@ -8,7 +8,7 @@ use super::super::cut::{Left, kept_of};
 use super::super::plan::PlannedBias;
 use super::consumers::plain;
 use crate::evidence::{EvidenceError, EvidenceSource, rows_of};
-use crate::reconstruction::{BiasSite, Lockstep, bias_site, give_bias, refit};
+use crate::reconstruction::{BiasSite, Fit, Lockstep, bias_site, fit, give_bias};
 
 /// Samples at a time in lockstep.
 const BATCH: usize = 25;
@@ -70,42 +70,13 @@ pub(crate) fn repaired(
     for ((layer, _, kept), site) in layers.iter().zip(sites) {
         let Some(tensor) = model.graph.constant(layer.weight) else { continue };
         let Ok(weights) = layer.matrices.matrices(tensor) else { continue };
-        let own = match site {
-            BiasSite::Own(value) | BiasSite::Added(value) => {
-                original.graph.constant(value).and_then(|tensor| tensor.to_f64s().ok())
-            }
-            BiasSite::Free | BiasSite::Fixed | BiasSite::Nowhere => None,
-        };
+        let own = site.numbers(&original.graph);
         lockstep.advance(layer.node)?;
         let seen = lockstep.see(layer.node, &layer.layer)?;
         // A column that is gone holds nothing but zeros in the masked model.
         let alive = mask_of(layer, tensor, kept.as_ref());
-        let (mut fitted, mut bias) = (Vec::new(), Vec::new());
-        for (group, weight) in weights.iter().enumerate() {
-            let columns: Vec<usize> =
-                (0..weight.ncols()).filter(|&column| alive.as_ref().is_none_or(|alive| alive[group][column])).collect();
-            let at_hand = faer::Mat::from_fn(weight.nrows(), columns.len(), |i, j| weight[(i, columns[j])]);
-            // Results with a bias that stays are no measure of the product alone.
-            let results = seen.results.get(group).filter(|_| site != BiasSite::Fixed);
-            let offset = |output: usize| match (site, &own) {
-                (BiasSite::Added(_), Some(own)) => own[group * weight.nrows() + output],
-                _ => 0.0,
-            };
-            let fit =
-                results.and_then(|results| refit(&seen.rows[group], results, &columns, &at_hand, own.is_some(), RIDGE));
-            let mut whole = faer::Mat::zeros(weight.nrows(), weight.ncols());
-            for (j, &column) in columns.iter().enumerate() {
-                for output in 0..weight.nrows() {
-                    whole[(output, column)] =
-                        fit.as_ref().map_or(weight[(output, column)], |fit| fit.weight[(output, j)]);
-                }
-            }
-            for output in 0..weight.nrows() {
-                let stays = || own.as_ref().map_or(0.0, |own| own[group * weight.nrows() + output]);
-                bias.push(fit.as_ref().map_or_else(stays, |fit| fit.bias[output] + offset(output)));
-            }
-            fitted.push(whole);
-        }
+        let uses = |group: usize, column: usize| alive.as_ref().is_none_or(|alive| alive[group][column]);
+        let Fit { weight: fitted, bias } = fit(&seen, &weights, uses, site, own.as_deref(), RIDGE);
         let Ok(made) = layer.matrices.tensor(&fitted, tensor) else { continue };
         let in_masked = match kept {
             Some(kept) => masked(&made, kept, false).unwrap_or_else(|_| made.clone()),
@@ -113,9 +84,9 @@ pub(crate) fn repaired(
         };
         lockstep.set_constant(layer.weight, in_masked);
         found.weights.push((layer.weight, made));
-        if let (BiasSite::Own(value) | BiasSite::Added(value), Some(_)) = (site, &own)
+        if let (BiasSite::Own(value) | BiasSite::Added(value), Some(bias)) = (site, &bias)
             && let Some(like) = original.graph.constant(value)
-            && let Ok(stored) = Tensor::from_f64s(like.dtype(), like.dims(), &bias)
+            && let Ok(stored) = Tensor::from_f64s(like.dtype(), like.dims(), bias)
             && let Ok(bias) = stored.to_f64s()
         {
             lockstep.set_constant(value, stored);
