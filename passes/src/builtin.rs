@@ -30,7 +30,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::specialize::SetInput>()?;
     passes.register::<crate::specialize::InitializersAsConstants>()?;
     passes.register::<crate::prune_channels::PruneChannels>()?;
-    passes.register::<crate::prune_channels::ApplyPlan>()?;
+    passes.register::<crate::plan::ApplyPlan>()?;
     passes.register::<crate::quantize::Quantize>()?;
     passes.register::<crate::quantize::Equalize>()?;
     passes.register::<crate::quantize::SmoothQuant>()?;

@@ -228,13 +228,18 @@ impl<'a> PassCx<'a> {
         Ok(source)
     }
 
+    /// The user's samples, if there are any; made-up ones would measure nothing that is so.
+    #[must_use]
+    pub fn user_samples(&self) -> Option<&'a dyn EvidenceSource> {
+        self.request.evidence.filter(|source| !source.is_synthetic())
+    }
+
     /// The user's samples, for what made-up ones would be of no use to; `what` says who asks.
     ///
     /// # Errors
     /// Where the user gave none.
     pub fn data(&self, what: &str) -> Result<&'a dyn EvidenceSource, PassError> {
-        let real = self.request.evidence.filter(|source| !source.is_synthetic());
-        real.ok_or_else(|| PassError::Request(format!("{what} needs data: give samples with --calib")))
+        self.user_samples().ok_or_else(|| PassError::Request(format!("{what} needs data: give samples with --calib")))
     }
 
     /// Measures what is wanted of a model on [samples](Self::samples).

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::LeftAlone;
+
 /// The number of the format.
 pub(super) const SCHEMA: u32 = 1;
 
@@ -29,16 +31,6 @@ pub(super) struct Planned {
     pub(super) macs: (f64, f64),
 }
 
-/// A layer that stays.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Left {
-    /// The weight.
-    pub(super) tensor: String,
-    /// Why.
-    pub(super) reason: String,
-}
-
 /// What is to be done to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,5 +54,5 @@ pub(super) struct Plan {
     pub(super) layers: Vec<Planned>,
     /// Those that stay.
     #[serde(default)]
-    pub(super) left: Vec<Left>,
+    pub(super) left: Vec<LeftAlone>,
 }

@@ -8,22 +8,18 @@ use onnxpress_ops::infer::{self, Standard};
 use super::compress::{self, Compressed};
 use super::layers::{Layer, layers};
 use super::options::{Factorize, Ranks};
-use super::plan::{Left, Plan, Planned, SCHEMA};
+use super::plan::{Plan, Planned, SCHEMA};
 use super::{choose, rewrite};
 use crate::InlineFunctions;
 use crate::digest;
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
+use crate::plan::{self, LeftAlone};
 use crate::reconstruction::give_bias;
 
 fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
-}
-
-/// The user's samples; made-up ones would measure nothing that is so.
-fn data<'a>(cx: &PassCx<'a>) -> Option<&'a dyn EvidenceSource> {
-    cx.request.evidence.filter(|source| !source.is_synthetic())
 }
 
 /// Factorizes what the options ask for.
@@ -38,7 +34,7 @@ pub(super) fn run(
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
     let digest = digest::of(model);
-    let source = data(cx);
+    let source = cx.user_samples();
     let mut whole = model.clone();
     InlineFunctions::default().run(&mut whole, cx)?;
     let (found, mut left) = layers(&whole.graph);
@@ -81,7 +77,7 @@ pub(super) fn run(
         reconstruct: options.reconstruct && source.is_some(),
         ridge: options.ridge.get(),
         layers: planned,
-        left: left.into_iter().map(|(tensor, reason)| Left { tensor, reason }).collect(),
+        left: left.into_iter().map(|(tensor, reason)| LeftAlone { tensor, reason }).collect(),
     };
     carry_out(&plan, &kept, whole, model, source, cx)
 }
@@ -90,24 +86,12 @@ pub(super) fn run(
 ///
 /// # Errors
 /// What is wrong with the plan, as messages say it.
-pub fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
-    let plan: Plan = serde_json::from_value(plan).map_err(|error| error.to_string())?;
-    if plan.schema != SCHEMA {
-        return Err(format!("it is of format {}, expected {SCHEMA}", plan.schema));
-    }
-    let digest = digest::of(model);
-    if plan.model != digest {
-        return Err(format!("it was made for another model (digest {}, found {digest})", plan.model));
-    }
-    let source = data(cx).filter(|_| plan.data.is_some());
-    if let (Some(planned), found) = (&plan.data, source.map(EvidenceSource::describe))
-        && found.as_ref() != Some(planned)
-    {
-        return Err(format!(
-            "it was made with {planned}, found {}",
-            found.as_deref().unwrap_or("no data; give --calib")
-        ));
-    }
+pub fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+    let plan: Plan = serde_json::from_value(planned).map_err(|error| error.to_string())?;
+    let source = plan::of_format(plan.schema, SCHEMA)
+        .and_then(|()| plan::for_model(&plan.model, model))
+        .and_then(|()| plan::same_samples(plan.data.as_deref(), cx))
+        .map_err(|error| error.to_string())?;
     let mut whole = model.clone();
     InlineFunctions::default().run(&mut whole, cx).map_err(|error| error.to_string())?;
     let (found, _) = layers(&whole.graph);

@@ -22,6 +22,7 @@ use super::select::{self, Group};
 use crate::evidence::EvidenceSource;
 use crate::inline_functions::InlineFunctions;
 use crate::pass::{Pass, PassCx, PassError};
+use crate::plan::same_samples;
 use crate::specialize::InitializersAsConstants;
 
 /// Rounds of pinning what turned out not to follow.
@@ -308,7 +309,7 @@ pub(super) fn plan_and_cut(
     digest: &str,
     text: &str,
 ) -> Result<bool, PassError> {
-    let source = cx.request.evidence.filter(|source| !source.is_synthetic());
+    let source = cx.user_samples();
     if options.criterion.needs_data() || options.compensate == Compensate::LeastSquares {
         cx.data(&format!(
             "`{}`",
@@ -456,72 +457,34 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
     }
 }
 
-crate::options! {
-    /// Applies a plan that a pass wrote, to the same model, with the same result.
-    ///
-    /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
-    /// `layers` says which weights are written in few bits, and how; of `quantize`, `scale` and `zero_point` of a value what its
-    /// codes mean, and layers and values that are taken out stay in float; of `factorize`, `rank` says how much of a layer is kept.
-    pub struct ApplyPlan {
-        /// The plan, as `--plan-out` wrote it.
-        file: String = String::new(),
+/// Cuts what a plan says, out of the model that it is for.
+///
+/// # Errors
+/// What is wrong with the plan, as messages say it.
+pub(crate) fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+    let plan: Plan = serde_json::from_value(planned).map_err(|error| error.to_string())?;
+    let digest = crate::digest::of(model);
+    prepare(model, cx).map_err(|error| error.to_string())?;
+    let norms = if plan.through_norm { Norms::Follow } else { Norms::Pin };
+    let mut coupling = coupling_with(&model.graph, norms);
+    let left = plan.left(&digest, &coupling).map_err(|error| error.to_string())?;
+    let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);
+    plan.agrees(&tensors).map_err(|error| error.to_string())?;
+    let source = same_samples(plan.fitted_on.as_deref(), cx).map_err(|error| error.to_string())?;
+    let mut whole = model.clone();
+    if let Some(source) = source {
+        fit(&mut whole, &coupling, &left, source).map_err(|error| error.to_string())?;
     }
-}
-
-impl Pass for ApplyPlan {
-    const NAME: &'static str = "apply-plan";
-    const LOSSY: bool = true;
-
-    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
-        let fail = |reason: String| PassError::Request(format!("plan `{}`: {reason}", self.file));
-        if self.file.is_empty() {
-            return Err(PassError::Request("`file` is missing, the plan to apply".to_owned()));
+    compensate::apply(&mut whole, &mut coupling, &plan.biases).map_err(|error| error.to_string())?;
+    let mut result = whole.clone();
+    match cut::cut(&mut result, &coupling, &left).map_err(|error| error.to_string())? {
+        Ok(()) => {
+            cx.set_witness(mask::witness(&whole, &coupling, &left).map_err(|error| error.to_string())?);
+            *model = result;
+            cx.applied(PruneChannels::NAME, plan.groups.len());
+            cx.set_plan(&plan);
+            Ok(())
         }
-        let text = match cx.request.files {
-            Some(files) => files.read(&self.file).map_err(fail)?,
-            None => return Err(fail("there is nobody here to read files".to_owned())),
-        };
-        let plan: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-        let made_by =
-            |pass: &str| plan.get("pass").and_then(|text| text.as_str()).is_some_and(|text| text.starts_with(pass));
-        if made_by(crate::quantize::QuantizeWeights::NAME) {
-            return crate::quantize::apply_plan(plan, model, cx).map_err(fail);
-        }
-        if made_by(&format!("{}{{", crate::quantize::Quantize::NAME)) {
-            let plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
-            return crate::quantize::calibrated::apply_plan(&plan, model, cx).map_err(fail);
-        }
-        if made_by(crate::Factorize::NAME) {
-            return crate::factorize::apply_plan(plan, model, cx).map_err(fail);
-        }
-        let plan: Plan = serde_json::from_value(plan).map_err(|error| fail(error.to_string()))?;
-        let digest = crate::digest::of(model);
-        prepare(model, cx)?;
-        let norms = if plan.through_norm { Norms::Follow } else { Norms::Pin };
-        let mut coupling = coupling_with(&model.graph, norms);
-        let left = plan.left(&digest, &coupling).map_err(|error| fail(error.to_string()))?;
-        let (tensors, _) = plan::tensors(&model.graph, &coupling, &left);
-        plan.agrees(&tensors).map_err(|error| fail(error.to_string()))?;
-        let mut whole = model.clone();
-        if let Some(planned) = &plan.fitted_on {
-            let source = cx.request.evidence.filter(|source| !source.is_synthetic());
-            let found = source.map(EvidenceSource::describe);
-            let same = source.filter(|_| found.as_ref() == Some(planned));
-            let found = found.unwrap_or_else(|| "no data; give --calib".to_owned());
-            let source = same.ok_or_else(|| fail(format!("it was made with {planned}, found {found}")))?;
-            fit(&mut whole, &coupling, &left, source)?;
-        }
-        compensate::apply(&mut whole, &mut coupling, &plan.biases).map_err(|error| fail(error.to_string()))?;
-        let mut result = whole.clone();
-        match cut::cut(&mut result, &coupling, &left)? {
-            Ok(()) => {
-                cx.set_witness(mask::witness(&whole, &coupling, &left)?);
-                *model = result;
-                cx.applied(Self::NAME, plan.groups.len());
-                cx.set_plan(&plan);
-                Ok(())
-            }
-            Err(Mismatch { node, reason }) => Err(fail(format!("{}: {reason}", model.graph.describe(node)))),
-        }
+        Err(Mismatch { node, reason }) => Err(format!("{}: {reason}", model.graph.describe(node))),
     }
 }

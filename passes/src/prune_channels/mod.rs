@@ -20,7 +20,7 @@ mod score;
 mod select;
 mod survey;
 
-pub use apply::ApplyPlan;
+pub(crate) use apply::apply_plan;
 pub use cost::Quantity;
 pub use options::{Compensate, PruneChannels, Scope};
 pub use score::{Aggregate, Criterion, Normalize};

@@ -14,6 +14,7 @@ use super::cost::Amount;
 use super::cut::slices::Kept;
 use super::cut::{self, Left};
 use super::members::Member;
+use crate::plan::{self, Misfit};
 
 /// The number of the format.
 pub const SCHEMA: u32 = 1;
@@ -152,10 +153,8 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum PlanError {
-    #[error("it is of format {found}, expected {SCHEMA}")]
-    Schema { found: u32 },
-    #[error("it was made for another model (digest {planned}, found {found})")]
-    Model { planned: String, found: String },
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     #[error("group {id} is none of the model's")]
     Group { id: usize },
     #[error("group {id} `{name}`: {reason}")]
@@ -211,12 +210,8 @@ impl Plan {
     /// # Errors
     /// Where it is not for this model, or says what cannot be.
     pub(crate) fn left(&self, digest: &str, coupling: &Coupling) -> Result<Left, PlanError> {
-        if self.schema != SCHEMA {
-            return Err(PlanError::Schema { found: self.schema });
-        }
-        if self.model != digest {
-            return Err(PlanError::Model { planned: self.model.clone(), found: digest.to_owned() });
-        }
+        plan::of_format(self.schema, SCHEMA)?;
+        plan::for_digest(&self.model, digest)?;
         let leaves = coupling.spans.leaves();
         let mut left: Left = leaves.iter().map(|leaf| (0..leaf.extent).collect()).collect();
         for group in &self.groups {

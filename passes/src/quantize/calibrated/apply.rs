@@ -105,12 +105,13 @@ impl Quantize {
 ///
 /// # Errors
 /// Where it is for another model, or names what this one does not have.
-pub(crate) fn apply_plan(plan: &QuantizePlan, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
+    let plan: QuantizePlan = serde_json::from_value(plan).map_err(|error| error.to_string())?;
     plan.check(&digest::of(model)).map_err(|error| error.to_string())?;
     let mut prepared = prepare(model, cx).map_err(|error| error.to_string())?;
     upgrade_opset::reach(&mut prepared, plan.opset)
         .map_err(|reason| format!("codes need opset {}: {reason}", plan.opset))?;
-    put(plan, prepared, model, cx).map_err(|error| error.to_string())
+    put(&plan, prepared, model, cx).map_err(|error| error.to_string())
 }
 
 /// Writes a plan into the prepared model, and its witness.

@@ -6,6 +6,8 @@
 use onnxpress_ir::{DType, Model, NodeId, ValueId};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::{self, Misfit};
+
 /// The number of the format.
 pub const SCHEMA: u32 = 1;
 
@@ -135,10 +137,8 @@ pub struct QuantizePlan {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum PlanError {
-    #[error("it is of format {found}, expected {SCHEMA}")]
-    Schema { found: u32 },
-    #[error("it was made for another model (digest {planned}, found {found})")]
-    Model { planned: String, found: String },
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     #[error("{name}: {reason}")]
     Site { name: String, reason: String },
 }
@@ -149,12 +149,8 @@ impl QuantizePlan {
     /// # Errors
     /// Where it is not so.
     pub(crate) fn check(&self, digest: &str) -> Result<(), PlanError> {
-        if self.schema != SCHEMA {
-            return Err(PlanError::Schema { found: self.schema });
-        }
-        if self.model != digest {
-            return Err(PlanError::Model { planned: self.model.clone(), found: digest.to_owned() });
-        }
+        plan::of_format(self.schema, SCHEMA)?;
+        plan::for_digest(&self.model, digest)?;
         for value in &self.values {
             let fail = |reason: String| Err(PlanError::Site { name: value.name.clone(), reason });
             let dtype = dtype(&value.dtype, &value.name)?;

@@ -8,11 +8,12 @@ use rayon::prelude::*;
 
 use super::candidates::{Weight, Weights, bytes_of_codes, part_mut, tensor};
 use super::options::{Form, Granularity as Asked, QuantizeWeights};
-use super::plan::{Left, Plan, PlanError, Planned, SCHEMA, axis_and_block};
+use super::plan::{Plan, PlanError, Planned, SCHEMA, axis_and_block};
 use super::{decode, opset, put};
 use crate::calls::each_node;
 use crate::digest;
 use crate::pass::{Pass, PassCx, PassError};
+use crate::plan::LeftAlone;
 use crate::quantize::weight::{self, Granularity, Meaning, Quantized, Refusal, Scheme, oldest_opset};
 use crate::reading_across::graph_at;
 use crate::rewrite::file_size;
@@ -68,7 +69,7 @@ pub(super) fn run(
     if cx.request.plans {
         let layers = taken.iter().map(|order| planned(model, &weights, order)).collect();
         let declined = cx.declines().iter().filter(|decline| decline.rule == NAME);
-        let left = declined.map(|one| Left { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
+        let left = declined.map(|one| LeftAlone { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
         cx.set_plan(&Plan { schema: SCHEMA, pass: text.to_owned(), model: digest, layers, left });
     }
     if taken.is_empty() {
@@ -124,12 +125,8 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
 }
 
 fn ordered(plan: &Plan, digest: &str, model: &Model, weights: &Weights) -> Result<Vec<Order>, PlanError> {
-    if plan.schema != SCHEMA {
-        return Err(PlanError::Schema { found: plan.schema });
-    }
-    if plan.model != digest {
-        return Err(PlanError::Model { planned: plan.model.clone(), found: digest.to_owned() });
-    }
+    crate::plan::of_format(plan.schema, SCHEMA)?;
+    crate::plan::for_digest(&plan.model, digest)?;
     let mut seen = std::collections::BTreeSet::new();
     let one = |planned: &Planned| {
         let (id, tensor) = (planned.id, planned.tensor.clone());

@@ -4,6 +4,7 @@ use onnxpress_ir::DType;
 use serde::{Deserialize, Serialize};
 
 use super::options::Form;
+use crate::plan::{LeftAlone, Misfit};
 use crate::quantize::weight::{Granularity, Meaning, Rounding, Scheme};
 
 /// The number of the format.
@@ -47,16 +48,6 @@ fn usual_form() -> String {
     Form::Dequantize.text().to_owned()
 }
 
-/// A weight that stays.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Left {
-    /// Its name.
-    pub(super) tensor: String,
-    /// Why.
-    pub(super) reason: String,
-}
-
 /// What is to be done to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,16 +62,14 @@ pub(super) struct Plan {
     pub(super) layers: Vec<Planned>,
     /// Those that stay.
     #[serde(default)]
-    pub(super) left: Vec<Left>,
+    pub(super) left: Vec<LeftAlone>,
 }
 
 /// Why a plan cannot be applied.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum PlanError {
-    #[error("it is of format {found}, expected {SCHEMA}")]
-    Schema { found: u32 },
-    #[error("it was made for another model (digest {planned}, found {found})")]
-    Model { planned: String, found: String },
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     #[error("weight {id} `{tensor}` is none of the model's")]
     Weight { id: usize, tensor: String },
     #[error("weight {id} `{tensor}` stands there twice")]
