@@ -1,16 +1,17 @@
 //! Two models side by side: the original, and the one that is being compressed.
 //!
 //! They go from layer to layer in topological order. Between layers only the values are kept that later nodes read, of each model its own, so a
-//! sample passes once through each model and not once per layer. Compression changes constants only; the structure of the two
-//! stays the same, which is what a witness is, too.
+//! sample passes once through each model and not once per layer. While layers are compressed only constants change; where the second
+//! model has nodes that the first does not, such as conversions to codes and back, it goes along the nodes that both have.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use onnxpress_ir::{Graph, Model, NodeId, Tensor, ValueId, Vertex};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
+use super::walk::Walk;
 use crate::evidence::{
     CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, part, rows_of,
 };
@@ -30,6 +31,15 @@ struct Batch {
     compressed: HashMap<ValueId, Value>,
 }
 
+impl Batch {
+    fn values_mut(&mut self, side: Side) -> &mut HashMap<ValueId, Value> {
+        match side {
+            Side::Original => &mut self.original,
+            Side::Compressed => &mut self.compressed,
+        }
+    }
+}
+
 /// What a layer sees of the model compressed so far, and what it should answer.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -42,13 +52,9 @@ pub struct Seen {
 /// The two models on their way.
 pub struct Lockstep<'s> {
     source: &'s dyn EvidenceSource,
-    original: Model,
-    compressed: Model,
-    place: HashMap<NodeId, usize>,
-    order: Vec<NodeId>,
+    original: Walk,
+    compressed: Walk,
     batches: Vec<Batch>,
-    /// Nodes before this place are behind.
-    at: usize,
     samples: usize,
 }
 
@@ -58,11 +64,9 @@ impl<'s> Lockstep<'s> {
     /// # Errors
     /// Where the samples do not suit the model.
     pub fn new(model: &Model, source: &'s dyn EvidenceSource, batch: usize) -> Result<Self, EvidenceError> {
+        let (original, compressed) = (Walk::of(model)?, Walk::of(model)?);
         let graph = &model.graph;
-        let order = graph.topological().map_err(|_| EvidenceError::Run("the graph has a circle".to_owned()))?;
-        let order: Vec<NodeId> = order.into_iter().filter(|&id| graph.node(id).is_some()).collect();
-        let place = order.iter().enumerate().map(|(place, &id)| (id, place)).collect();
-        let room = room(graph, &order);
+        let room = room(graph, original.order());
         let inputs: Vec<ValueId> = graph.inputs().iter().map(|id| id.port(0)).collect();
         let (mut batches, mut samples) = (Vec::new(), 0);
         source.feed(model, batch, &mut |feed: Feed<'_>| {
@@ -77,15 +81,39 @@ impl<'s> Lockstep<'s> {
             }
             Ok(())
         })?;
-        let (original, compressed) = (model.clone(), model.clone());
-        Ok(Self { source, original, compressed, place, order, batches, at: 0, samples })
+        Ok(Self { source, original, compressed, batches, samples })
     }
 
-    /// Lets another model of the same nodes be the compressed one, as long as nobody has gone on.
-    #[must_use]
-    pub fn against(mut self, compressed: Model) -> Self {
-        self.compressed = compressed;
-        self
+    /// Lets another model be the compressed one, as long as nobody has gone on. Where it has the same nodes, and others between them,
+    /// they are passed in the same order.
+    ///
+    /// # Errors
+    /// Where its graph has a circle.
+    pub fn against(self, compressed: &Model) -> Result<Self, EvidenceError> {
+        self.against_known(compressed, Some)
+    }
+
+    /// Lets another model be the compressed one, as long as nobody has gone on; `known` says which node of the original, if any, a
+    /// node of it stands for. It takes the same inputs, by name.
+    ///
+    /// # Errors
+    /// Where its graph has a circle.
+    pub fn against_known(
+        mut self,
+        compressed: &Model,
+        known: impl Fn(NodeId) -> Option<NodeId>,
+    ) -> Result<Self, EvidenceError> {
+        self.compressed = Walk::along(compressed, |id| self.original.place(known(id)?))?;
+        let (before, after) = (&self.original.model.graph, &compressed.graph);
+        for batch in &mut self.batches {
+            let named = |id: &NodeId| {
+                let name = &after.port(id.port(0)).name;
+                let same = before.inputs().iter().find(|other| before.port(other.port(0)).name == *name)?;
+                Some((id.port(0), batch.original.get(&same.port(0))?.clone()))
+            };
+            batch.compressed = after.inputs().iter().filter_map(named).collect();
+        }
+        Ok(self)
     }
 
     /// How many samples go along.
@@ -95,54 +123,55 @@ impl<'s> Lockstep<'s> {
 
     /// The model as it came.
     pub fn original(&self) -> &Model {
-        &self.original
+        &self.original.model
     }
 
     /// The model as compressed so far.
     pub fn compressed(&self) -> &Model {
-        &self.compressed
+        &self.compressed.model
     }
 
     /// The model as compressed.
     pub fn into_compressed(self) -> Model {
-        self.compressed
+        self.compressed.model
     }
 
     /// Nodes in the order in which they are passed.
     pub fn order(&self) -> &[NodeId] {
-        &self.order
+        self.original.order()
     }
 
     /// Gives a constant of the compressed model another value, of the same type. Nodes that are behind keep what they answered.
     pub fn set_constant(&mut self, value: ValueId, tensor: Tensor) {
-        self.compressed.graph.set_constant(value.node, tensor);
+        self.compressed.model.graph.set_constant(value.node, tensor);
     }
 
-    /// Goes on to just before a node. Whoever is there or beyond stays.
+    /// Goes on to just before a node that both models have. Whoever is there or beyond stays.
     ///
     /// # Errors
     /// Where the models cannot be run.
     pub fn advance(&mut self, node: NodeId) -> Result<(), EvidenceError> {
-        let Some(&to) = self.place.get(&node).filter(|to| **to > self.at) else { return Ok(()) };
-        let before = live(&self.original.graph, &self.order, self.at);
-        let after = live(&self.original.graph, &self.order, to);
-        // What is there already stays; only what the nodes between make is computed.
-        let made: Vec<ValueId> = after.iter().copied().filter(|value| !before.contains(value)).collect();
-        let given: Vec<ValueId> = before.iter().copied().collect();
-        if !made.is_empty() {
-            for side in [Side::Original, Side::Compressed] {
-                let model = if side == Side::Original { &self.original } else { &self.compressed };
-                // Before anything was changed, the two are the same.
-                let slice = part(model, &given, &made)?;
-                run_all(&slice, &given, &made, &mut self.batches, side, self.source)?;
+        self.advance_both(node, node)
+    }
+
+    /// Goes on to just before a node of each model. Whoever is there or beyond stays.
+    ///
+    /// # Errors
+    /// Where the models cannot be run.
+    pub fn advance_both(&mut self, original: NodeId, compressed: NodeId) -> Result<(), EvidenceError> {
+        for (side, node) in [(Side::Original, original), (Side::Compressed, compressed)] {
+            let walk = if side == Side::Original { &mut self.original } else { &mut self.compressed };
+            let Some(stretch) = walk.stretch(node) else { continue };
+            if !stretch.made.is_empty() {
+                let slice = part(&walk.model, &stretch.given, &stretch.made)?;
+                run_all(&slice, &stretch.given, &stretch.made, &mut self.batches, side, self.source)?;
             }
+            for batch in &mut self.batches {
+                batch.values_mut(side).retain(|value, _| stretch.kept.contains(value));
+            }
+            walk.went(&stretch);
         }
-        for batch in &mut self.batches {
-            batch.original.retain(|value, _| after.contains(value));
-            batch.compressed.retain(|value, _| after.contains(value));
-        }
-        self.at = to;
-        self.source.progress("reconstruct", to, self.order.len());
+        self.source.progress("reconstruct", self.original.at(), self.original.order().len());
         Ok(())
     }
 
@@ -152,15 +181,16 @@ impl<'s> Lockstep<'s> {
     /// # Errors
     /// Where its rows cannot be read, or the models cannot be run.
     pub fn see(&self, node: NodeId, layer: &LinearLayer) -> Result<Seen, EvidenceError> {
-        let (reader, input) = rows_of(&self.original.graph, node, layer)?;
+        let graph = &self.original.model.graph;
+        let (reader, input) = rows_of(&self.compressed.model.graph, node, layer)?;
         let output = node.port(0);
-        let given: Vec<ValueId> = live(&self.original.graph, &self.order, self.at).into_iter().collect();
-        let slice = part(&self.original, &given, &[output])?;
+        let given: Vec<ValueId> = self.original.live().into_iter().collect();
+        let slice = part(&self.original.model, &given, &[output])?;
         let mut sessions = sessions(&slice, self.source)?;
         let groups = reader.groups();
         let mut rows: Vec<_> = (0..groups).map(|_| SecondMoment::new(reader.columns())).collect();
         let sees_results = reader.has_results();
-        let stream = residual(&self.original.graph, output).filter(|stream| given.contains(stream));
+        let stream = residual(graph, output).filter(|stream| given.contains(&stream.value));
         let mut results: Vec<_> = (0..groups).map(|_| CrossMoment::new(reader.outputs(), reader.columns())).collect();
         for batches in self.batches.chunks(sessions.len()) {
             let outputs: Vec<_> = if sees_results {
@@ -173,13 +203,15 @@ impl<'s> Lockstep<'s> {
                 batches.iter().map(|_| Ok(None)).collect()
             };
             for (batch, y) in batches.iter().zip(outputs) {
-                let said = |reason: String| EvidenceError::Site { site: self.original.graph.describe(node), reason };
+                let said = |reason: String| EvidenceError::Site { site: graph.describe(node), reason };
                 let nothing = || said("its input is not a tensor of numbers".to_owned());
                 let (x, dims) = batch.compressed.get(&input).and_then(|x| plain(x, batch)).ok_or_else(nothing)?;
                 let mut y = y?.and_then(|y| plain(&y, batch));
-                if let (Some(stream), Some((y, dims))) = (stream, &mut y) {
-                    let of = |values: &HashMap<ValueId, Value>| plain(values.get(&stream)?, batch);
-                    if let (Some((was, a)), Some((is, b))) = (of(&batch.original), of(&batch.compressed))
+                if let (Some(stream), Some((y, dims))) = (&stream, &mut y) {
+                    let is = self.compressed.model.graph.operand(stream.sum, stream.operand);
+                    let is = is.and_then(|is| plain(batch.compressed.get(&is)?, batch));
+                    let was = batch.original.get(&stream.value).and_then(|was| plain(was, batch));
+                    if let (Some((was, a)), Some((is, b))) = (was, is)
                         && a == *dims
                         && b == *dims
                     {
@@ -224,18 +256,27 @@ impl Reading<'_> {
     }
 }
 
+/// A value that results are added to.
+struct Stream {
+    value: ValueId,
+    /// The node that adds, and which operand of it the value is.
+    sum: NodeId,
+    operand: usize,
+}
+
 /// What a layer's results are added to, constants aside, where nobody else reads them on the way.
-fn residual(graph: &Graph, results: ValueId) -> Option<ValueId> {
+fn residual(graph: &Graph, results: ValueId) -> Option<Stream> {
     let mut value = results;
     // A bias or two may come first.
     for _ in 0..3 {
-        let reading = graph.sole_reader(value)?;
-        graph.node(reading.node).filter(|node| node.is("Add"))?;
-        let other = graph.operands(reading.node).flatten().find(|&other| other != value)?;
+        let sum = graph.sole_reader(value)?.node;
+        graph.node(sum).filter(|node| node.is("Add"))?;
+        let (operand, other) = graph.operands(sum).enumerate().find(|(_, other)| *other != Some(value))?;
+        let other = other?;
         if graph.constant(other).is_none() {
-            return Some(other);
+            return Some(Stream { value: other, sum, operand });
         }
-        value = reading.node.port(0);
+        value = sum.port(0);
     }
     None
 }
@@ -276,7 +317,7 @@ fn run_all(
     let count = sessions.len();
     for batches in batches.chunks_mut(count) {
         let run = |(batch, session): (&mut Batch, &mut Box<dyn Execute + '_>)| {
-            let values = if side == Side::Original { &mut batch.original } else { &mut batch.compressed };
+            let values = batch.values_mut(side);
             let inputs: Vec<_> = given.iter().map(|value| values.get(value).cloned()).collect();
             let outputs = session.run(&inputs)?;
             values.extend(made.iter().copied().zip(outputs));
@@ -285,13 +326,6 @@ fn run_all(
         batches.par_iter_mut().zip(sessions.par_iter_mut()).map(run).collect::<Result<(), EvidenceError>>()?;
     }
     Ok(())
-}
-
-/// The values of inputs and of nodes before a place that nodes from there on, or outputs, read.
-fn live(graph: &Graph, order: &[NodeId], at: usize) -> std::collections::BTreeSet<ValueId> {
-    let behind: HashSet<NodeId> = order[..at].iter().copied().chain(graph.inputs().iter().copied()).collect();
-    let ahead = order[at..].iter().copied().chain(graph.outputs().iter().copied());
-    ahead.flat_map(|id| graph.reads(id).collect::<Vec<_>>()).filter(|value| behind.contains(&value.node)).collect()
 }
 
 /// How many samples there is room for: by the most elements that are alive between two nodes.

@@ -9,6 +9,7 @@ mod bias;
 mod fit;
 mod lockstep;
 mod refit;
+mod walk;
 mod weight;
 
 pub(crate) use bias::give_bias;

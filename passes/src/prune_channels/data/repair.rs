@@ -65,7 +65,7 @@ pub(crate) fn repaired(
             if given == again { given } else { BiasSite::Nowhere }
         })
         .collect();
-    let mut lockstep = Lockstep::new(&original, source, BATCH)?.against(compressed);
+    let mut lockstep = Lockstep::new(&original, source, BATCH)?.against(&compressed)?;
     let mut found = Repaired { weights: Vec::new(), biases: Vec::new() };
     for ((layer, _, kept), site) in layers.iter().zip(sites) {
         let Some(tensor) = model.graph.constant(layer.weight) else { continue };
