@@ -5,6 +5,7 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Linear, Quantize as Facet};
 use onnxpress_ops::table;
 
+use super::adapt;
 use super::names::Selection;
 use super::options::{Activations, Quantize, Scales};
 use super::placement;
@@ -12,6 +13,7 @@ use super::plan::{LeftInFloat, QuantizePlan};
 use super::sensitivity::{Trial, TrialError};
 use super::settle::{self, Settling};
 use super::write::{self, As};
+use crate::evidence::EvidenceSource;
 use crate::inline_functions::InlineFunctions;
 use crate::options::Options;
 use crate::pass::{Pass, PassCx, PassError};
@@ -117,15 +119,29 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
 /// Writes a plan into the prepared model, and its witness.
 fn put(plan: &QuantizePlan, prepared: Model, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
     let fail = |error: write::WriteError| PassError::Request(error.to_string());
+    let rounded = match adapt::is_asked(plan) {
+        true => adapt::rounded(plan, &prepared, samples(plan, cx)?)?,
+        false => adapt::Rounded::default(),
+    };
     let mut witness = prepared.clone();
     let mut result = prepared;
-    write::write(plan, &mut witness, As::Floats).map_err(fail)?;
-    let layers = write::write(plan, &mut result, As::Codes).map_err(fail)?;
+    write::write(plan, &mut witness, As::Floats, &rounded).map_err(fail)?;
+    let layers = write::write(plan, &mut result, As::Codes, &rounded).map_err(fail)?;
     cx.applied(Quantize::NAME, layers);
     cx.set_witness(witness);
     cx.set_plan(plan);
     *model = result;
     Ok(())
+}
+
+/// The samples that a plan was made with: rounding on others would be another plan.
+fn samples<'a>(plan: &QuantizePlan, cx: &mut PassCx<'a>) -> Result<&'a dyn EvidenceSource, PassError> {
+    let source = cx.samples()?;
+    let (planned, found) = (&plan.evidence, source.describe());
+    if *planned == found {
+        return Ok(source);
+    }
+    Err(PassError::Request(format!("weights are rounded on the samples of the plan, {planned}; found {found}")))
 }
 
 /// The model with functions put where they are called, and initializers that are also inputs as the weights they are.

@@ -1,13 +1,40 @@
 //! Biases as whole numbers: of the scale of the products that they are added to, so that a runtime adds them before it rounds.
 
-use onnxpress_ir::{Tensor, TensorError};
+use onnxpress_ir::{NodeId, Tensor, TensorError};
+use onnxpress_ops::LinearLayer;
+use onnxpress_ops::node::NodeCx;
 
 use crate::quantize::weight::{Granularity, Quantized, Refusal};
+use crate::reconstruction::{BiasSite, bias_site};
 
 /// The largest whole number that a bias may become: half of what 32 bits hold, so that there is room for the products.
 const LARGEST: f64 = (1u32 << 30) as f64;
 /// How finely the bias of a channel without weights is held.
 const FINE: f64 = (1u32 << 20) as f64;
+
+/// Where the bias of a layer can be changed; `Nowhere` where it is not simply added.
+pub(super) fn site(cx: &NodeCx<'_>, linear: &LinearLayer, outputs: usize) -> BiasSite {
+    if is_plain(cx) { bias_site(cx.graph, cx.id, linear, outputs) } else { BiasSite::Nowhere }
+}
+
+/// Whether a node adds its bias as it is to the product as it is.
+pub(super) fn is_plain(cx: &NodeCx<'_>) -> bool {
+    let plain = |name: &str| cx.attrs().float_or(name, 1.0).is_ok_and(|factor| factor == 1.0);
+    !cx.node.is("Gemm") || (plain("alpha") && plain("beta"))
+}
+
+/// The operand that a layer's bias is: its own, be it left out, or that of the node that adds a vector to its results.
+pub(super) fn place(cx: &NodeCx<'_>, linear: &LinearLayer) -> Option<(NodeId, usize)> {
+    if let Some(operand) = linear.bias {
+        return Some((cx.id, operand));
+    }
+    let extents = linear.output_axes.iter().map(|&axis| cx.constant(linear.weight)?.dims().get(axis).copied());
+    let outputs = extents.product::<Option<usize>>()?;
+    let BiasSite::Added(value) = bias_site(cx.graph, cx.id, linear, outputs) else { return None };
+    let reader = cx.graph.sole_reader(value)?.node;
+    let operand = cx.graph.operands(reader).position(|operand| operand == Some(value))?;
+    Some((reader, operand))
+}
 
 /// A bias in whole numbers.
 pub(super) struct IntegerBias {

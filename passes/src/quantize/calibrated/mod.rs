@@ -4,6 +4,7 @@
 //! values and layers. Samples give ranges (`range`), these scales and zero points, all of which `settle` writes into
 //! a [`plan`]; [`write`] puts a plan into a model, and into its witness.
 
+mod adapt;
 mod apply;
 mod bias;
 mod mean_shift;

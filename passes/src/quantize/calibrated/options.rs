@@ -55,6 +55,29 @@ crate::option_enum! {
 }
 
 crate::option_enum! {
+    /// How a weight is rounded.
+    pub enum WeightRounding {
+        /// To the nearest code, with the scale that just reaches the largest weight.
+        Nearest,
+        /// To the nearest code, with the scale of least squared error: the largest weights may be clipped.
+        Mse,
+        /// Up or down, as changes the results of the layer least on the samples, layers after each other, each fitted to repair what
+        /// those before it lost; biases are corrected on the way (Nagel et al. 2020).
+        Adaptive,
+    }
+}
+
+impl WeightRounding {
+    /// How scale and codes are found of the weight alone.
+    pub(crate) fn alone(self) -> Rounding {
+        match self {
+            Self::Nearest => Rounding::Nearest,
+            Self::Mse | Self::Adaptive => Rounding::Mse,
+        }
+    }
+}
+
+crate::option_enum! {
     /// Layers that stay in float.
     pub enum Exempt {
         /// Those that no other layer comes before.
@@ -82,8 +105,8 @@ crate::options! {
         calibration: Calibration = Calibration::Mse,
         /// Percent of the elements that `calibration=percentile` keeps inside of the range.
         percentile: f64 = 99.99,
-        /// How the scale of a weight is found.
-        rounding: Rounding = Rounding::Mse,
+        /// How a weight is rounded.
+        rounding: WeightRounding = WeightRounding::Mse,
         /// Whether weights leave a bit unused, for instructions that add two products in 16 bits.
         reduce_range: bool = false,
         /// Whether values have zero in the middle of their codes.

@@ -61,7 +61,7 @@ pub struct PlannedLayer {
     pub weight: Option<PlannedWeight>,
     /// Whether its bias becomes whole numbers too.
     pub integer_bias: bool,
-    /// The bias that it has from now on, corrected; where there is none, its own.
+    /// The bias that it has from now on, corrected; where there is none, its own. It is the next node's, where that adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<Vec<f32>>,
 }
@@ -77,7 +77,7 @@ pub struct PlannedWeight {
     /// The axis that has a scale for each index; none where there is one scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<usize>,
-    /// How the scale is found: `nearest` or `mse`.
+    /// How it is rounded: `nearest`, `mse` or `adaptive`.
     pub rounding: String,
     /// Whether zero is the middle of the codes.
     pub symmetric: bool,

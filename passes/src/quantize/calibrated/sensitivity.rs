@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
+use super::adapt::Rounded;
 use super::plan::QuantizePlan;
 use super::write::{self, As, WriteError};
 use crate::evidence::{EvidenceError, EvidenceSource};
@@ -160,7 +161,7 @@ fn numbers(value: Value, len: usize, size: usize) -> Vec<f32> {
 /// Where the plan does not suit the model.
 pub fn faked(plan: &QuantizePlan, prepared: &Model) -> Result<Model, TrialError> {
     let mut model = prepared.clone();
-    write::write(plan, &mut model, As::Floats)?;
+    write::write(plan, &mut model, As::Floats, &Rounded::default())?;
     Ok(model)
 }
 

@@ -7,12 +7,12 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{LinearLayer, Rows};
 
 use super::names::{self, Selection};
-use super::options::{Quantize, Scales, Weights};
+use super::options::{Quantize, Scales, WeightRounding, Weights};
 use super::placement::{Coded, Layer, Placement};
 use super::plan::{
     LeftInFloat, PlannedLayer, PlannedReading, PlannedTable, PlannedValue, PlannedWeight, QuantizePlan, SCHEMA,
 };
-use super::{mean_shift, write};
+use super::{bias, mean_shift, write};
 use crate::evidence::{Evidence, Statistics, Wants};
 use crate::pass::PassError;
 use crate::quantize::range::Range;
@@ -155,11 +155,10 @@ impl Settling<'_> {
         let Some(value) = cx.operand(linear.weight) else { return Ok(planned) };
         let mut weight = self.weight(graph.label(value), axis);
         weight.zeros = self.options.target.wants_zeros(&cx.node.op_type.to_str());
-        let plain = |name: &str| cx.attrs().float_or(name, 1.0).is_ok_and(|factor| factor == 1.0);
-        let integer_bias = self.options.target.has_integer_biases()
-            && linear.bias.is_some()
-            && (!cx.node.is("Gemm") || (plain("alpha") && plain("beta")));
-        let bias = if self.options.correct_bias { self.corrected(&cx, linear, &weight)? } else { None };
+        let integer_bias = self.options.target.has_integer_biases() && linear.bias.is_some() && bias::is_plain(&cx);
+        // Adaptive rounding corrects the biases itself.
+        let correct = self.options.correct_bias && self.options.rounding != WeightRounding::Adaptive;
+        let bias = if correct { self.corrected(&cx, linear, &weight)? } else { None };
         Ok(PlannedLayer { weight: Some(weight), integer_bias, bias, ..planned })
     }
 
@@ -184,12 +183,12 @@ impl Settling<'_> {
         planned: &PlannedWeight,
     ) -> Result<Option<Vec<f32>>, PassError> {
         let input = cx.operand(linear.input).and_then(|value| self.evidence.values.get(&value));
-        let (Some(operand), Some(channels)) = (linear.bias, input.and_then(|statistics| statistics.channels.as_ref()))
-        else {
-            return Ok(None);
-        };
+        let channels = input.and_then(|statistics| statistics.channels.as_ref());
+        let (Some((reader, operand)), Some(channels)) = (bias::place(cx, linear), channels) else { return Ok(None) };
         let Some(tensor) = cx.constant(linear.weight) else { return Ok(None) };
-        if cx.has(operand) && cx.constant(operand).is_none() {
+        let own = cx.graph.operand(reader, operand);
+        let known = own.and_then(|own| cx.graph.constant(own));
+        if own.is_some() && known.is_none() {
             return Ok(None);
         }
         let fail = |error: &dyn std::fmt::Display| PassError::Request(error.to_string());
@@ -201,7 +200,7 @@ impl Settling<'_> {
         let Some(shift) = mean_shift::of(&difference, tensor.dims(), linear, &channels.means()) else {
             return Ok(None);
         };
-        let own = match cx.constant(operand) {
+        let own = match known {
             Some(bias) => bias.to_f32s().map_err(|error| fail(&error))?,
             None => vec![0.0],
         };

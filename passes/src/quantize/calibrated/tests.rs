@@ -334,6 +334,34 @@ fn a_budget_leaves_what_hurts_most_in_float() {
     insta::assert_snapshot!(quantized("budget=-1", RESIDUAL), @"`budget` is -1, expected a number of percent from 0 on");
 }
 
+/// What quantization makes of the outputs on the samples, as a share of their energy.
+fn lost(options: &str) -> f64 {
+    let (made, report) = request(&format!("quantize{{{options}}}"), RESIDUAL, "");
+    report.unwrap();
+    let (exact, found) = (samples_of(&Model::from_text(RESIDUAL).unwrap()), samples_of(&made));
+    let pairs = || exact[0].iter().zip(&found[0]);
+    let energy: f64 = pairs().map(|(exact, _)| f64::from(*exact).powi(2)).sum();
+    pairs().map(|(exact, found)| f64::from(exact - found).powi(2)).sum::<f64>() / energy
+}
+
+#[test]
+fn weights_are_rounded_to_repair_what_was_lost_before() {
+    // In a model whose weights lose most.
+    let (mse, adaptive) = (
+        lost("activations=uint16, reduce-range=true"),
+        lost("activations=uint16, reduce-range=true, rounding=adaptive"),
+    );
+    assert!(adaptive < 0.5 * mse, "{adaptive} {mse}");
+    let (made, report) = request("quantize{rounding=adaptive}", RESIDUAL, "");
+    let plan = serde_json::to_string(report.unwrap().passes[0].plan.as_ref().unwrap()).unwrap();
+    let (again, report) = request("apply-plan{file=p}", RESIDUAL, &plan);
+    report.unwrap();
+    assert_eq!(made.to_text(), again.to_text());
+    let other = plan.replace("8 samples at hand", "9 samples of another day");
+    let (_, report) = request("apply-plan{file=p}", RESIDUAL, &other);
+    insta::assert_snapshot!(report.unwrap_err(), @"apply-plan{file=p}: plan `p`: weights are rounded on the samples of the plan, 9 samples of another day; found 8 samples at hand");
+}
+
 #[test]
 fn a_plan_repeats_what_made_it() {
     let (made, report) = request("quantize", RESIDUAL, "");

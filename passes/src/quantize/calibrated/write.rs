@@ -12,9 +12,11 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::Linear;
 use onnxpress_ops::table;
 
+use super::adapt::Rounded;
 use super::bias::{self, IntegerBias};
+use super::options::WeightRounding;
 use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedReading, PlannedWeight, QuantizePlan};
-use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Rounding, Scheme, Written};
+use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, Written};
 
 /// Why a plan cannot be written into a model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -43,20 +45,30 @@ struct Found<'p> {
     planned: &'p PlannedLayer,
     node: NodeId,
     weight: Option<(usize, NodeId, &'p PlannedWeight)>,
-    /// The operand of the bias and what it is, where it becomes whole numbers or is corrected.
-    bias: Option<(usize, Vec<f32>, Option<Name>)>,
+    /// What the bias is, where it becomes whole numbers or is corrected.
+    bias: Option<Bias>,
     /// The scale of the input, where it is codes.
     input_scale: Option<f32>,
 }
 
-/// Writes a plan that was [checked](QuantizePlan::check) into the model that it is for. Answers how many layers it quantized.
+/// A bias, and where it stands.
+struct Bias {
+    node: NodeId,
+    operand: usize,
+    numbers: Vec<f32>,
+    name: Option<Name>,
+}
+
+/// Writes a plan that was [checked](QuantizePlan::check) into the model that it is for; `rounded` has the weights and biases that are known
+/// already. Answers how many layers it quantized.
 ///
 /// # Errors
 /// Where it names sites that the model does not have, or weights that cannot be quantized.
-pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As) -> Result<usize, WriteError> {
+pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As, rounded: &Rounded) -> Result<usize, WriteError> {
     let numbers = Numbers::of(model);
-    let found = plan.layers.iter().map(|layer| find(layer, plan, model, &numbers)).collect::<Result<Vec<_>, _>>()?;
-    let quantized = quantized(&found, model)?;
+    let found = plan.layers.iter().map(|layer| find(layer, plan, model, &numbers, rounded));
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let quantized = quantized(&found, model, rounded)?;
     let tables = tables(plan, model, &numbers)?;
     // Values first: a lookup of codes takes the place of the node whose number the plan has.
     values(plan, model, &numbers)?;
@@ -79,6 +91,7 @@ fn find<'p>(
     plan: &QuantizePlan,
     model: &Model,
     numbers: &Numbers,
+    rounded: &Rounded,
 ) -> Result<Found<'p>, WriteError> {
     let fail = |reason: &str| PlanError::Site { name: planned.name.clone(), reason: reason.to_owned() };
     let node = numbers.vertex(planned.id, &planned.name)?;
@@ -92,13 +105,20 @@ fn find<'p>(
     let linear = layers(&cx).into_iter().find(|layer| cx.constant(layer.weight).is_some());
     let linear = linear.ok_or_else(|| fail("its weight is no constant"))?;
     let constant = cx.operand(linear.weight).ok_or_else(|| fail("it has no weight"))?.node;
-    let own = linear.bias.and_then(|operand| Some((operand, cx.constant(operand)?)));
-    let name = linear.bias.and_then(|operand| model.graph.port(cx.operand(operand)?).name.clone());
-    let name = name.or_else(|| Some(model.graph.port(constant.port(0)).name.as_ref()?.suffixed("_bias")));
-    let bias = match (&planned.bias, own, linear.bias) {
-        (Some(corrected), _, Some(operand)) => Some((operand, corrected.clone(), name)),
-        (None, Some((operand, tensor)), _) if planned.integer_bias => Some((operand, tensor.to_f32s()?, name)),
-        _ => None,
+    let bias = match bias::place(&cx, &linear) {
+        Some((reader, operand)) => {
+            let value = model.graph.operand(reader, operand);
+            let name = value.and_then(|value| model.graph.port(value).name.clone());
+            let name = name.or_else(|| Some(model.graph.port(constant.port(0)).name.as_ref()?.suffixed("_bias")));
+            let own = value.and_then(|value| model.graph.constant(value)).filter(|_| planned.integer_bias);
+            let corrected = rounded.biases.get(&node).or(planned.bias.as_ref()).cloned();
+            let numbers = match (corrected, own) {
+                (None, Some(own)) => Some(own.to_f32s()?),
+                (corrected, _) => corrected,
+            };
+            numbers.map(|numbers| Bias { node: reader, operand, numbers, name })
+        }
+        None => None,
     };
     let input_scale = plan.values.iter().find_map(|value| {
         let here = value
@@ -113,23 +133,26 @@ fn find<'p>(
 /// By constant and axis: what weights become.
 type Weights = BTreeMap<(NodeId, Option<usize>), Quantized>;
 
-fn quantized(found: &[Found<'_>], model: &Model) -> Result<Weights, WriteError> {
+fn quantized(found: &[Found<'_>], model: &Model, rounded: &Rounded) -> Result<Weights, WriteError> {
     let mut all = Weights::new();
     for layer in found {
         let Some((_, constant, planned)) = layer.weight else { continue };
         let Some(tensor) = model.graph.constant(constant.port(0)) else { continue };
         let it = match all.entry((constant, planned.axis)) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(codes(tensor, planned)?),
+            Entry::Vacant(entry) => match rounded.weights.get(entry.key()) {
+                Some(it) => entry.insert(it.clone()),
+                None => entry.insert(codes(tensor, planned)?),
+            },
         };
-        if let (Some((_, bias, _)), Some(scale), true) = (&layer.bias, layer.input_scale, layer.planned.integer_bias) {
-            bias::make_room(it, tensor, bias, scale).map_err(|reason| refused(planned, reason))?;
+        if let (Some(bias), Some(scale), true) = (&layer.bias, layer.input_scale, layer.planned.integer_bias) {
+            bias::make_room(it, tensor, &bias.numbers, scale).map_err(|reason| refused(planned, reason))?;
         }
     }
     Ok(all)
 }
 
-fn refused(planned: &PlannedWeight, reason: Refusal) -> WriteError {
+pub(super) fn refused(planned: &PlannedWeight, reason: Refusal) -> WriteError {
     WriteError::Weight { site: format!("constant `{}`", planned.name), reason }
 }
 
@@ -138,22 +161,31 @@ fn refused(planned: &PlannedWeight, reason: Refusal) -> WriteError {
 /// # Errors
 /// Where it cannot be quantized as planned.
 pub(crate) fn codes(tensor: &Tensor, planned: &PlannedWeight) -> Result<Quantized, WriteError> {
-    let rounding = Rounding::ALL.into_iter().find(|rounding| rounding.text() == planned.rounding);
-    let unknown = || PlanError::Site {
-        name: planned.name.clone(),
-        reason: format!("`{}` is no way of rounding, expected nearest or mse", planned.rounding),
-    };
-    let dtype = plan::dtype(&planned.dtype, &planned.name)?;
-    let scheme = Scheme {
-        reduce_range: planned.reduce_range,
-        ..Scheme::of(dtype, planned.symmetric, rounding.ok_or_else(unknown)?)
-    };
     let granularity = planned.axis.map_or(Granularity::Tensor, Granularity::Channel);
-    let mut it = weight::quantize(tensor, granularity, &scheme).map_err(|reason| refused(planned, reason))?;
+    let mut it = weight::quantize(tensor, granularity, &scheme(planned)?).map_err(|reason| refused(planned, reason))?;
     if planned.zeros {
         it.zero_point = Some(it.zero_points().map_err(|reason| refused(planned, reason))?);
     }
     Ok(it)
+}
+
+/// In what type a weight is written, and how it is rounded by itself.
+///
+/// # Errors
+/// Where the plan names what there is not.
+pub(super) fn scheme(planned: &PlannedWeight) -> Result<Scheme, WriteError> {
+    let rounding = WeightRounding::ALL.into_iter().find(|rounding| rounding.text() == planned.rounding);
+    let unknown = || PlanError::Site {
+        name: planned.name.clone(),
+        reason: format!(
+            "`{}` is no way of rounding, expected {}",
+            planned.rounding,
+            WeightRounding::ALL.map(WeightRounding::text).join(", ")
+        ),
+    };
+    let dtype = plan::dtype(&planned.dtype, &planned.name)?;
+    let rounding = rounding.ok_or_else(unknown)?.alone();
+    Ok(Scheme { reduce_range: planned.reduce_range, ..Scheme::of(dtype, planned.symmetric, rounding) })
 }
 
 fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(NodeId, Quantized)>, WriteError> {
@@ -171,7 +203,7 @@ fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(
 
 /// Puts whole numbers in the place of a layer's bias.
 fn biases(edit: &mut Edit<'_>, layer: &Found<'_>, weights: &Weights, form: As) -> Result<(), WriteError> {
-    let Some((operand, bias, name)) = &layer.bias else { return Ok(()) };
+    let Some(Bias { node, operand, numbers: bias, name }) = &layer.bias else { return Ok(()) };
     let weight = layer.weight.and_then(|(_, constant, planned)| weights.get(&(constant, planned.axis)));
     let integer = match (weight, layer.input_scale) {
         (Some(weight), Some(scale)) if layer.planned.integer_bias => IntegerBias::of(bias, weight, scale)?,
@@ -188,7 +220,7 @@ fn biases(edit: &mut Edit<'_>, layer: &Found<'_>, weights: &Weights, form: As) -
             edit.add(weight::node(granularity), &[codes, scale])?
         }
     };
-    edit.set_operand(layer.node, *operand, Some(value));
+    edit.set_operand(*node, *operand, Some(value));
     Ok(())
 }
 
@@ -264,7 +296,10 @@ fn lookups(edit: &mut Edit<'_>, constant: NodeId, it: &Quantized, form: As) -> R
 }
 
 /// Puts conversions behind values.
-fn values(plan: &QuantizePlan, model: &mut Model, numbers: &Numbers) -> Result<(), WriteError> {
+///
+/// # Errors
+/// Where the plan does not suit the model.
+pub(super) fn values(plan: &QuantizePlan, model: &mut Model, numbers: &Numbers) -> Result<(), WriteError> {
     let mut groups: BTreeMap<(usize, DType, u32, i64), (ValueId, ValueId)> = BTreeMap::new();
     for planned in &plan.values {
         let dtype = plan::dtype(&planned.dtype, &planned.name)?;

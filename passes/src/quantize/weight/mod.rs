@@ -8,6 +8,7 @@
 //! The loops over elements are in [`kernel`], over segments that [`layout`] cuts; everything else is bookkeeping. Results do
 //! not depend on the number of threads: a scale is chosen by one thread, from its elements in their order.
 
+pub(crate) mod adaptive;
 mod choose;
 mod kernel;
 mod layout;
