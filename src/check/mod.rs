@@ -88,6 +88,8 @@ pub struct CheckReport {
     pub witness_error: Option<f64>,
     /// The least signal to noise ratio of any output, in decibels.
     pub snr_db: Option<f64>,
+    /// The least share, of any output, of rows along the last axis whose largest element stands where the original's does.
+    pub agreement: Option<f64>,
     /// Each output.
     pub outputs: Vec<OutputReport>,
     /// What the user should know.
@@ -119,7 +121,8 @@ impl Done {
 impl CheckReport {
     fn of(done: Done, notices: Vec<String>) -> Self {
         let outputs = Vec::new();
-        Self { done, runner: None, inputs: 0, max_error: None, witness_error: None, snr_db: None, outputs, notices }
+        let (max_error, witness_error, snr_db, agreement) = (None, None, None, None);
+        Self { done, runner: None, inputs: 0, max_error, witness_error, snr_db, agreement, outputs, notices }
     }
 }
 

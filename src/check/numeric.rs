@@ -244,6 +244,7 @@ fn summarize(mut report: CheckReport, request: &CheckRequest<'_>) -> Result<Chec
     let numbers = || report.outputs.iter().map(|output| &output.to_original);
     report.max_error = Some(largest(&mut numbers().map(|one| one.error)));
     report.snr_db = numbers().map(|one| one.snr_db).reduce(f64::min);
+    report.agreement = numbers().filter_map(|one| one.top_agreement).reduce(f64::min);
     let to_witness = || report.outputs.iter().filter_map(|output| output.to_witness.as_ref());
     report.witness_error = to_witness().next().map(|_| largest(&mut to_witness().map(|one| one.error)));
     let demanded = |output: &OutputReport| output.to_witness.clone().unwrap_or_else(|| output.to_original.clone());

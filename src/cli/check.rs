@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Global;
+use super::calibration::unsuited;
 use super::failure::Failure;
 use crate::check::{self, CheckError, CheckReport, CheckRequest, Mode};
+use crate::evidence::Given;
 use crate::ir::Model;
+use crate::ops::evaluate::Value;
 use crate::passes::manager::{Checkpoint, Report};
 use crate::passes::pass::Settled;
 use crate::runner::{RunnerChoice, RunnerKind};
+
+/// The user's samples that results are proven on: enough to see noise beside a signal that is no noise itself.
+const SAMPLES: usize = 4;
 
 /// What runs models, and on what.
 #[derive(clap::Args, Debug, Clone)]
@@ -33,7 +38,8 @@ impl Running {
 /// What models are run on, where they are run to be compared.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct Feeding {
-    /// Inputs to run on, as `.npz` by name; may be given several times. By default they are made.
+    /// Inputs to run on, as `.npz` by name; may be given several times. By default they are made, or are
+    /// the first samples of `--calib`.
     #[arg(long, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// The size of an open dimension for inputs that are made: by name, or by input and axis as in `x.0=4`.
@@ -111,6 +117,8 @@ pub(super) struct Proof {
     max_error: Option<f64>,
     witness_error: Option<f64>,
     snr_db: Option<f64>,
+    /// The least share, of any output, of rows along the last axis whose largest element stands where the original's does.
+    agreement: Option<f64>,
     #[serde(skip)]
     pub(super) notices: Vec<String>,
 }
@@ -125,6 +133,7 @@ impl Proof {
             witness_error: report.witness_error,
             // Infinite where there is no noise, which JSON has no word for.
             snr_db: report.snr_db.filter(|snr| snr.is_finite()),
+            agreement: report.agreement,
             notices: report.notices,
         }
     }
@@ -140,7 +149,12 @@ impl Proof {
             text.push_str(&format!(", to the original {error:.1e}"));
         }
         if let Some(snr) = self.snr_db {
-            text.push_str(&format!(" ({snr:.0} dB)"));
+            text.push_str(&format!(" ({snr:.0} dB"));
+            // Where nothing is to be lost, the same class is no news.
+            if let Some(agreement) = self.agreement.filter(|_| self.witness_error.is_some()) {
+                text.push_str(&format!(", same best class {:.0} %", 100.0 * agreement));
+            }
+            text.push(')');
         }
         text
     }
@@ -152,16 +166,33 @@ impl Check {
         self.check_each
     }
 
-    /// Proves a result, or says where it is wrong.
+    /// The user's samples that the original is run on, where it is run: unless inputs are named, or passes settled what goes in.
+    pub(super) fn inputs(
+        &self,
+        given: Option<&Given<'_>>,
+        original: &Model,
+        run: &Report,
+    ) -> Result<Vec<Vec<Option<Value>>>, Failure> {
+        let Some(given) = given else { return Ok(Vec::new()) };
+        let settled = !run.settled.dims.is_empty() || !run.settled.inputs.is_empty();
+        let idle = matches!(self.check.as_str(), "structure" | "off");
+        if idle || settled || !self.feeding.inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        given.first(SAMPLES, original).map_err(|error| unsuited(&error))
+    }
+
+    /// Proves a result, or says where it is wrong, on these sets of inputs where there are any.
     pub(super) fn prove(
         &self,
         original: &Model,
         result: &Model,
         run: &Report,
-        _global: &Global,
+        on: Vec<Vec<Option<Value>>>,
     ) -> Result<Proof, Failure> {
         let mode: Mode = self.check.parse().map_err(Failure::usage)?;
         let mut request = self.feeding.request_settled(mode, &self.running, original, result, &run.settled)?;
+        request.inputs.extend(on);
         request.tolerance = request.tolerance.max(run.tolerance.unwrap_or(0.0));
         // What lies between the ends is proven link by link; the last link also says how far the end is from the beginning.
         let (last, links) = match run.checkpoints.split_last() {

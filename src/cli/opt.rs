@@ -129,7 +129,8 @@ impl Opt {
             return Err(failure);
         }
 
-        let checked = self.check.prove(&original, &file.model, &run, global);
+        let on = self.check.inputs(samples.given(), &typed_original, &run)?;
+        let checked = self.check.prove(&original, &file.model, &run, on);
         let proof = checked.map_err(|failure| self.reproduce(&file, &original, text, failure))?;
         notices.extend(proof.notices.iter().cloned());
 

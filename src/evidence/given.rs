@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use onnxpress_ir::Model;
+use onnxpress_ops::evaluate::Value;
 use onnxpress_passes::evidence::{EvidenceError, EvidenceSource, Execute, Feed};
 
 use super::Progress;
@@ -26,6 +27,22 @@ impl<'a> Given<'a> {
     pub fn open(path: PathBuf, options: DataOptions, runner: RunnerChoice, model: &Model) -> Result<Self, DataError> {
         let count = Samples::open(&path, model, &options)?.count();
         Ok(Self { path, options, runner, count, progress: None })
+    }
+
+    /// The inputs of a model for the first so many samples, a batch at a time.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or do not suit the model.
+    pub fn first(&self, count: usize, model: &Model) -> Result<Vec<Vec<Option<Value>>>, DataError> {
+        let count = count.min(self.count);
+        let options = DataOptions { samples: Some(count), ..self.options.clone() };
+        let mut samples = Samples::open(&self.path, model, &options)?;
+        let binding = samples.bind(model)?;
+        let mut sets = Vec::new();
+        while let Some(batch) = samples.next_batch(binding.batch().unwrap_or(count))? {
+            sets.push(binding.feed(&batch)?);
+        }
+        Ok(sets)
     }
 
     /// Tells someone what is going on.

@@ -51,6 +51,14 @@ pub enum Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
+    /// The samples that the user gave.
+    pub fn given(&self) -> Option<&Given<'a>> {
+        match self {
+            Self::Given(given) => Some(given),
+            Self::Made(_) => None,
+        }
+    }
+
     /// Whichever it is.
     pub fn source(&self) -> &(dyn EvidenceSource + 'a) {
         match self {
