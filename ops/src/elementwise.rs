@@ -3,6 +3,7 @@
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -13,7 +14,7 @@ pub(crate) type Kernel = fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>;
 pub(crate) const CURVED: Quantize = Quantize::KeepsFloat("a curve that few levels follow badly");
 
 /// One operand `[s..]`, and a result of its type and shape.
-pub(crate) const fn pointwise(name: &'static str, quantize: Quantize, kernel: Kernel) -> Operator {
+pub(crate) const fn pointwise(name: &'static str, quantize: Quantize, gradient: Gradient, kernel: Kernel) -> Operator {
     Operator {
         domain: "",
         name,
@@ -24,6 +25,7 @@ pub(crate) const fn pointwise(name: &'static str, quantize: Quantize, kernel: Ke
         quantize,
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient,
     }
 }
 
@@ -32,9 +34,14 @@ pub(crate) const fn combining(
     name: &'static str,
     infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
     quantize: Quantize,
+    gradient: Gradient,
     kernel: Kernel,
 ) -> Operator {
-    Operator { infer: Infer::With(infer), axes: Axes::Spec("s.., s.. -> s.."), ..pointwise(name, quantize, kernel) }
+    Operator {
+        infer: Infer::With(infer),
+        axes: Axes::Spec("s.., s.. -> s.."),
+        ..pointwise(name, quantize, gradient, kernel)
+    }
 }
 
 /// Two operands of one type, broadcast together, and truth values.
@@ -43,7 +50,8 @@ pub(crate) const fn predicate(
     infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
     kernel: Kernel,
 ) -> Operator {
-    combining(name, infer, Quantize::KeepsFloat("its results are truth values"), kernel)
+    let truth = "its results are truth values";
+    combining(name, infer, Quantize::KeepsFloat(truth), Gradient::Zero(truth), kernel)
 }
 
 /// Inference of two operands broadcast together to a result of their type.

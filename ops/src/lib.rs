@@ -7,6 +7,7 @@
 pub mod axes;
 pub mod coupling;
 pub mod evaluate;
+pub mod gradient;
 #[cfg(test)]
 mod hostile;
 pub mod infer;
@@ -48,5 +49,6 @@ mod signal;
 mod text;
 mod training;
 
+pub use gradient::Gradient;
 pub use linear::rows::{InputRows, LayerRows};
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};

@@ -7,6 +7,7 @@ use onnxpress_ir::{Dim, Fact, Graph};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, InferCx, Undecided};
 use crate::node::NodeCx;
 
@@ -31,6 +32,8 @@ pub struct Operator {
     pub cost: Cost,
     /// Whether the outputs depend on anything but the operands.
     pub effects: Effects,
+    /// The nodes that compute the operands' gradients from those of the results.
+    pub gradient: Gradient,
 }
 
 /// Infers a node with subgraphs: its operands, its bodies to be annotated, and what annotates them; one fact an output.

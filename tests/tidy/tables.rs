@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use onnxpress::ops::axes::Axes;
-use onnxpress::ops::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize, schema, table};
+use onnxpress::ops::{Cost, Effects, Evaluate, Gradient, Infer, Linear, Operator, Quantize, schema, table};
 
 use crate::{root, text};
 
@@ -90,7 +90,7 @@ fn passes() {
 }
 
 /// The facets, each as what stands in its cell of the full table: what there is, or why there is none.
-fn facets(operator: &Operator) -> [(&'static str, Result<String, &'static str>); 7] {
+fn facets(operator: &Operator) -> [(&'static str, Result<String, &'static str>); 8] {
     let yes = || Ok("yes".to_owned());
     [
         (
@@ -141,6 +141,14 @@ fn facets(operator: &Operator) -> [(&'static str, Result<String, &'static str>);
             },
         ),
         (
+            "gradient",
+            match operator.gradient {
+                Gradient::With(_) => yes(),
+                Gradient::Zero(why) => Ok(format!("zero: {why}")),
+                Gradient::NotPossible(why) => Err(why),
+            },
+        ),
+        (
             "effects",
             Ok(match operator.effects {
                 Effects::Pure => "pure",
@@ -162,14 +170,14 @@ fn sheets_of(all: &[&'static Operator], domain: &str) -> Vec<&'static Operator> 
 fn operators_in_short() {
     let all = table::all();
     let mut made =
-        "| domain | operators known | with a data sheet | infer | axes | evaluate | linear | quantize | cost |\n"
+        "| domain | operators known | with a data sheet | infer | axes | evaluate | linear | quantize | cost | gradient |\n"
             .to_owned();
-    made.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    made.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
     for domain in schema::domains() {
         let known = schema::operators(domain).count();
         let sheets: Vec<_> = sheets_of(&all, domain).into_iter().map(facets).collect();
         let has = |facet: usize| sheets.iter().filter(|facets| facets[facet].1.is_ok()).count();
-        let counts: Vec<_> = (0..6).map(|facet| has(facet).to_string()).collect();
+        let counts: Vec<_> = (0..7).map(|facet| has(facet).to_string()).collect();
         writeln!(made, "| `{domain}` | {known} | {} | {} |", sheets.len(), counts.join(" | ")).unwrap();
     }
     hold("README.md", "operators", &made);
@@ -183,8 +191,10 @@ fn operators_in_full() {
         writeln!(made, "\n## {domain}\n").unwrap();
         let sheets = sheets_of(&all, domain);
         if !sheets.is_empty() {
-            made.push_str("| operator | versions | infer | axes | evaluate | linear | quantize | cost | effects |\n");
-            made.push_str("|---|---|---|---|---|---|---|---|---|\n");
+            made.push_str(
+                "| operator | versions | infer | axes | evaluate | linear | quantize | cost | gradient | effects |\n",
+            );
+            made.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
         }
         for operator in &sheets {
             let versions =

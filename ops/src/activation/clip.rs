@@ -12,13 +12,14 @@ use crate::elementwise::pointwise;
 use crate::evaluate::elementwise::{map_floats, unary};
 use crate::evaluate::whole::to_wholes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 pub(crate) static CLIP: Operator = Operator {
     infer: Infer::With(infer),
     axes: Axes::Spec("s.., *, * -> s.."),
-    ..pointwise("Clip", Quantize::Elementwise, evaluate)
+    ..pointwise("Clip", Quantize::Elementwise, Gradient::With(super::gradient::clip), evaluate)
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

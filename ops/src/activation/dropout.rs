@@ -11,6 +11,7 @@ use onnxpress_ir::{DType, Tensor};
 use crate::axes::Axes;
 use crate::elementwise::pointwise;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Effects, Infer, Operator, Quantize};
 use crate::random::Generator;
@@ -20,7 +21,7 @@ pub(crate) static DROPOUT: Operator = Operator {
     axes: Axes::Spec("s.., *, * -> s.., s.."),
     // In training; in inference it is the identity, which is eliminated as such.
     effects: Effects::Random,
-    ..pointwise("Dropout", Quantize::Moves, evaluate)
+    ..pointwise("Dropout", Quantize::Moves, Gradient::With(super::gradient::dropout), evaluate)
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,9 +9,10 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use crate::elementwise::{CURVED, pointwise};
 use crate::evaluate::elementwise::unary_float;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::operator::Operator;
 
-pub(crate) static GELU: Operator = pointwise("Gelu", CURVED, evaluate);
+pub(crate) static GELU: Operator = pointwise("Gelu", CURVED, Gradient::With(super::gradient::gelu), evaluate);
 
 /// `x * Phi(x)`.
 pub(crate) fn gelu(x: f64) -> f64 {

@@ -3,6 +3,7 @@
 mod clip;
 mod dropout;
 mod gelu;
+mod gradient;
 mod prelu;
 mod rectifier;
 mod sigmoid;
@@ -12,6 +13,7 @@ mod swiglu;
 use crate::operator::Operator;
 
 pub(crate) use gelu::{gelu, gelu_by_tanh};
+pub(crate) use gradient::{gelu_by_tanh_slope, gelu_slope};
 pub(crate) use rectifier::{elu, leaky_relu, relu, thresholded_relu};
 pub(crate) use sigmoid::{hard_sigmoid, sigmoid, softplus, softsign};
 pub(crate) use softmax::{log_softmax, softmax};

@@ -11,12 +11,15 @@ use crate::axes::Axes;
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::{binary_tensors, broadcast_dims};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static PRELU: Operator =
-    Operator { axes: Axes::With(axes), ..combining("PRelu", infer, Quantize::Elementwise, evaluate) };
+pub(crate) static PRELU: Operator = Operator {
+    axes: Axes::With(axes),
+    ..combining("PRelu", infer, Quantize::Elementwise, Gradient::With(super::gradient::prelu), evaluate)
+};
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     infer::same_as_first(cx)?;

@@ -12,35 +12,43 @@ use onnxpress_ir::{Dim, Tensor};
 use crate::elementwise::{CURVED, pointwise};
 use crate::evaluate::elementwise::{unary, unary_float};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::{Gradient, choose};
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 pub(crate) static RELU: Operator = Operator {
     infer: Infer::With(infer_relu),
-    ..pointwise("Relu", Quantize::Elementwise, |cx| unary(cx, |x| x.max(0), relu))
+    ..pointwise(
+        "Relu",
+        Quantize::Elementwise,
+        Gradient::With(|cx| cx.pointwise(|x, _, g| choose(x.above(0.0), g, 0.0))),
+        |cx| unary(cx, |x| x.max(0), relu),
+    )
 };
-pub(crate) static LEAKY_RELU: Operator = pointwise("LeakyRelu", Quantize::Elementwise, |cx| {
-    let alpha = f64::from(cx.attrs().float_or("alpha", 0.01)?);
-    unary_float(cx, |x| leaky_relu(x, alpha))
-});
-pub(crate) static THRESHOLDED_RELU: Operator = pointwise("ThresholdedRelu", Quantize::Elementwise, |cx| {
-    let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
-    unary_float(cx, |x| thresholded_relu(x, alpha))
-});
-pub(crate) static ELU: Operator = pointwise("Elu", CURVED, |cx| {
+pub(crate) static LEAKY_RELU: Operator =
+    pointwise("LeakyRelu", Quantize::Elementwise, Gradient::With(super::gradient::leaky_relu), |cx| {
+        let alpha = f64::from(cx.attrs().float_or("alpha", 0.01)?);
+        unary_float(cx, |x| leaky_relu(x, alpha))
+    });
+pub(crate) static THRESHOLDED_RELU: Operator =
+    pointwise("ThresholdedRelu", Quantize::Elementwise, Gradient::With(super::gradient::thresholded_relu), |cx| {
+        let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
+        unary_float(cx, |x| thresholded_relu(x, alpha))
+    });
+pub(crate) static ELU: Operator = pointwise("Elu", CURVED, Gradient::With(super::gradient::elu), |cx| {
     let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
     unary_float(cx, |x| elu(x, alpha))
 });
-pub(crate) static CELU: Operator = pointwise("Celu", CURVED, |cx| {
+pub(crate) static CELU: Operator = pointwise("Celu", CURVED, Gradient::With(super::gradient::celu), |cx| {
     let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
     unary_float(cx, |x| if x < 0.0 { alpha * (x / alpha).exp_m1() } else { x })
 });
-pub(crate) static SELU: Operator = pointwise("Selu", CURVED, |cx| {
+pub(crate) static SELU: Operator = pointwise("Selu", CURVED, Gradient::With(super::gradient::selu), |cx| {
     let alpha = f64::from(cx.attrs().float_or("alpha", 1.673_263_2)?);
     let gamma = f64::from(cx.attrs().float_or("gamma", 1.050_701)?);
     unary_float(cx, |x| gamma * elu(x, alpha))
 });
-pub(crate) static SHRINK: Operator = pointwise("Shrink", CURVED, shrink);
+pub(crate) static SHRINK: Operator = pointwise("Shrink", CURVED, Gradient::With(super::gradient::shrink), shrink);
 
 /// `max(x, 0)`; NaN stays.
 pub(crate) fn relu(x: f64) -> f64 {

@@ -6,23 +6,42 @@
 
 use crate::elementwise::{CURVED, pointwise};
 use crate::evaluate::elementwise::unary_float;
+use crate::gradient::{Gradient, function};
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static SIGMOID: Operator = pointwise("Sigmoid", Quantize::Elementwise, |cx| unary_float(cx, sigmoid));
-pub(crate) static HARD_SIGMOID: Operator = pointwise("HardSigmoid", Quantize::Elementwise, |cx| {
-    let alpha = f64::from(cx.attrs().float_or("alpha", 0.2)?);
-    let beta = f64::from(cx.attrs().float_or("beta", 0.5)?);
-    unary_float(cx, |x| hard_sigmoid(x, alpha, beta))
-});
+pub(crate) static SIGMOID: Operator = pointwise(
+    "Sigmoid",
+    Quantize::Elementwise,
+    Gradient::With(|cx| cx.pointwise(|_, y, g| g * y.clone() * (1.0 - y))),
+    |cx| unary_float(cx, sigmoid),
+);
+pub(crate) static HARD_SIGMOID: Operator =
+    pointwise("HardSigmoid", Quantize::Elementwise, Gradient::With(super::gradient::hard_sigmoid), |cx| {
+        let alpha = f64::from(cx.attrs().float_or("alpha", 0.2)?);
+        let beta = f64::from(cx.attrs().float_or("beta", 0.5)?);
+        unary_float(cx, |x| hard_sigmoid(x, alpha, beta))
+    });
 pub(crate) static HARD_SWISH: Operator =
-    pointwise("HardSwish", Quantize::Elementwise, |cx| unary_float(cx, |x| x * hard_sigmoid(x, 1.0 / 6.0, 0.5)));
-pub(crate) static SWISH: Operator = pointwise("Swish", Quantize::Elementwise, |cx| {
-    let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
-    unary_float(cx, |x| x * sigmoid(alpha * x))
-});
-pub(crate) static SOFTPLUS: Operator = pointwise("Softplus", CURVED, |cx| unary_float(cx, softplus));
-pub(crate) static SOFTSIGN: Operator = pointwise("Softsign", CURVED, |cx| unary_float(cx, softsign));
-pub(crate) static MISH: Operator = pointwise("Mish", CURVED, |cx| unary_float(cx, |x| x * softplus(x).tanh()));
+    pointwise("HardSwish", Quantize::Elementwise, Gradient::With(super::gradient::hard_swish), |cx| {
+        unary_float(cx, |x| x * hard_sigmoid(x, 1.0 / 6.0, 0.5))
+    });
+pub(crate) static SWISH: Operator =
+    pointwise("Swish", Quantize::Elementwise, Gradient::With(super::gradient::swish), |cx| {
+        let alpha = f64::from(cx.attrs().float_or("alpha", 1.0)?);
+        unary_float(cx, |x| x * sigmoid(alpha * x))
+    });
+pub(crate) static SOFTPLUS: Operator =
+    pointwise("Softplus", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g * function("Sigmoid", x))), |cx| {
+        unary_float(cx, softplus)
+    });
+pub(crate) static SOFTSIGN: Operator = pointwise(
+    "Softsign",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| g / (1.0 + function("Abs", x)).squared())),
+    |cx| unary_float(cx, softsign),
+);
+pub(crate) static MISH: Operator =
+    pointwise("Mish", CURVED, Gradient::With(super::gradient::mish), |cx| unary_float(cx, |x| x * softplus(x).tanh()));
 
 /// `1 / (1 + exp(-x))`.
 pub(crate) fn sigmoid(x: f64) -> f64 {

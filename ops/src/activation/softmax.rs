@@ -12,22 +12,33 @@ use crate::axes::Axes;
 use crate::elementwise::{Kernel, pointwise};
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Infer, Operator, Quantize};
 
-const fn sheet(name: &'static str, quantize: Quantize, kernel: Kernel) -> Operator {
-    Operator { infer: Infer::With(infer), axes: Axes::With(axes), ..pointwise(name, quantize, kernel) }
+const fn sheet(name: &'static str, quantize: Quantize, gradient: Gradient, kernel: Kernel) -> Operator {
+    Operator { infer: Infer::With(infer), axes: Axes::With(axes), ..pointwise(name, quantize, gradient, kernel) }
 }
 
-pub(crate) static SOFTMAX: Operator =
-    sheet("Softmax", Quantize::KeepsFloat("exponentials need the range of floats"), |cx| evaluate(cx, Scale::Shares));
-pub(crate) static LOG_SOFTMAX: Operator =
-    sheet("LogSoftmax", Quantize::KeepsFloat("logarithms need the range of floats"), |cx| {
-        evaluate(cx, Scale::Logarithms)
-    });
-pub(crate) static HARDMAX: Operator =
-    sheet("Hardmax", Quantize::KeepsFloat("its results are 0 and 1"), evaluate_hardmax);
+pub(crate) static SOFTMAX: Operator = sheet(
+    "Softmax",
+    Quantize::KeepsFloat("exponentials need the range of floats"),
+    Gradient::With(super::gradient::softmax),
+    |cx| evaluate(cx, Scale::Shares),
+);
+pub(crate) static LOG_SOFTMAX: Operator = sheet(
+    "LogSoftmax",
+    Quantize::KeepsFloat("logarithms need the range of floats"),
+    Gradient::With(super::gradient::log_softmax),
+    |cx| evaluate(cx, Scale::Logarithms),
+);
+pub(crate) static HARDMAX: Operator = sheet(
+    "Hardmax",
+    Quantize::KeepsFloat("its results are 0 and 1"),
+    Gradient::Zero("its results are 0 and 1"),
+    evaluate_hardmax,
+);
 
 /// Probabilities in place of scores, which are shifted by the largest so that nothing overflows.
 pub(crate) fn softmax(lane: &mut [f64]) {

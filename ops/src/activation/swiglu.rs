@@ -8,10 +8,12 @@ use super::sigmoid;
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::binary;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static SWIGLU: Operator = combining("SwiGLU", infer, Quantize::Elementwise, evaluate);
+pub(crate) static SWIGLU: Operator =
+    combining("SwiGLU", infer, Quantize::Elementwise, Gradient::With(super::gradient::swiglu), evaluate);
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     cx.set(0, cx.ty(0).merge(cx.ty(1))?);

@@ -11,6 +11,7 @@ use super::heads::Heads;
 use crate::activation::softmax;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -25,6 +26,7 @@ pub(crate) static FLEX_ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it runs a body"),
 };
 
 /// The type in which scores and probabilities are.

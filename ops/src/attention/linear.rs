@@ -14,6 +14,7 @@ use super::heads::Heads;
 use super::standard::heads;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -28,6 +29,7 @@ pub(crate) static LINEAR_ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("rounding errors of the state add up from step to step"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it carries a state from step to step"),
 };
 
 /// Heads of queries and of keys.

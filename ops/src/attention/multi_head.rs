@@ -15,6 +15,7 @@ use super::heads::Heads;
 use super::standard::{Mask, heads};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -28,6 +29,7 @@ pub(crate) static MULTI_HEAD_ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its parts are other operators"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

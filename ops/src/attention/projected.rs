@@ -14,6 +14,7 @@ use super::standard::{Mask, heads};
 use crate::axes::Axes;
 use crate::evaluate::pieces::{slice_at, stack};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
@@ -28,6 +29,7 @@ pub(crate) static ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its parts are other operators"),
 };
 
 /// The columns of queries, keys and values, where the attribute gives them.

@@ -14,6 +14,7 @@ use onnxpress_ir::Tensor;
 use super::heads::Heads;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, same_as_first};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -32,6 +33,7 @@ const fn sheet(domain: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Val
         quantize: Quantize::KeepsFloat("angles need the precision"),
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("its parts are other operators"),
     }
 }
 

@@ -14,6 +14,7 @@ use super::attend::{Attend, Stage};
 use super::heads::Heads;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -28,6 +29,7 @@ pub(crate) static ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its parts are other operators"),
 };
 
 /// The number of heads that an attribute names.

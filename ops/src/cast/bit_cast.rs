@@ -8,12 +8,13 @@ use onnxpress_ir::{DType, Tensor};
 
 use crate::elementwise::pointwise;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 pub(crate) static BIT_CAST: Operator = Operator {
     infer: Infer::With(infer),
-    ..pointwise("BitCast", Quantize::KeepsFloat("bits have no scale"), evaluate)
+    ..pointwise("BitCast", Quantize::KeepsFloat("bits have no scale"), Gradient::Zero("bits have no scale"), evaluate)
 };
 
 fn check(from: DType, to: DType) -> Result<(), Undecided> {

@@ -13,6 +13,7 @@ use super::convert::{Rounding, convert};
 use crate::axes::Axes;
 use crate::elementwise::{Kernel, pointwise};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Infer, Operator, Quantize};
@@ -26,7 +27,12 @@ const fn sheet(
     Operator {
         infer: Infer::With(infer),
         axes: Axes::Spec(axes),
-        ..pointwise(name, Quantize::KeepsFloat("its result is of the type it says"), kernel)
+        ..pointwise(
+            name,
+            Quantize::KeepsFloat("its result is of the type it says"),
+            Gradient::With(crate::movement::gradient::cast),
+            kernel,
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use onnxpress_ir::{DType, Dim, Fact, Graph, Shape, Type};
 
 use super::DOMAIN;
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -25,6 +26,7 @@ pub(crate) static BEAM_SEARCH: Operator = Operator {
     quantize: Quantize::KeepsFloat("only its subgraphs compute"),
     cost: Cost::None("only its subgraphs compute"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it searches"),
 };
 
 fn infer(

@@ -13,6 +13,7 @@ use crate::activation::log_softmax;
 use crate::axes::Axes;
 use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::loss::reduction::{self, Reduction};
 use crate::node::Attrs;
@@ -47,6 +48,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("a loss is a measurement"),
         cost: Cost::None("it chooses"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("a training step brings a loss of its own"),
     }
 }
 

@@ -12,6 +12,7 @@ use super::DOMAIN;
 use super::skip_layer_normalization::normalize;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static EMBED_LAYER_NORMALIZATION: Operator = Operator {
     quantize: Quantize::KeepsFloat("statistics need the range of floats"),
     cost: Cost::None("it looks up"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its parts are other operators"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

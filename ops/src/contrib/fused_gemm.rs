@@ -10,6 +10,7 @@ use crate::activation::{elu, hard_sigmoid, leaky_relu, relu, sigmoid, softplus, 
 use crate::axes::Axes;
 use crate::evaluate::elementwise::map_floats;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::linear::gemm;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static FUSED_GEMM: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(gemm::macs),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its parts are other operators"),
 };
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

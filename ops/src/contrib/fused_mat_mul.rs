@@ -10,6 +10,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use super::DOMAIN;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::linear::matrix;
 use crate::node::{Attrs, NodeCx};
@@ -25,6 +26,7 @@ pub(crate) static FUSED_MAT_MUL: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("MatMul and Transpose have one"),
 };
 
 /// Where the axes of an operand (0: A, 1: B) of this rank stand once in order: entry i is the operand's own axis.

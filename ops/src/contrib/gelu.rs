@@ -6,23 +6,41 @@
 //! Source: onnxruntime, the operators of these names, version 1.
 
 use super::DOMAIN;
-use crate::activation::{gelu, gelu_by_tanh};
+use crate::activation::{gelu, gelu_by_tanh, gelu_by_tanh_slope, gelu_slope};
 use crate::axes::Axes;
 use crate::elementwise::{CURVED, combining, pointwise};
 use crate::evaluate::elementwise::{binary, unary_float};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::{Expression, Gradient, GradientCx, GradientError, of};
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::Operator;
 
-pub(crate) static GELU: Operator = Operator { domain: DOMAIN, ..pointwise("Gelu", CURVED, |cx| unary_float(cx, gelu)) };
+pub(crate) static GELU: Operator = Operator {
+    domain: DOMAIN,
+    ..pointwise("Gelu", CURVED, Gradient::With(|cx| of_biased(cx, gelu_slope)), |cx| unary_float(cx, gelu))
+};
 pub(crate) static FAST_GELU: Operator = Operator {
     domain: DOMAIN,
     axes: Axes::With(axes),
-    ..combining("FastGelu", infer, CURVED, |cx| biased(cx, gelu_by_tanh))
+    ..combining("FastGelu", infer, CURVED, Gradient::With(|cx| of_biased(cx, gelu_by_tanh_slope)), |cx| {
+        biased(cx, gelu_by_tanh)
+    })
 };
-pub(crate) static BIAS_GELU: Operator =
-    Operator { domain: DOMAIN, axes: Axes::With(axes), ..combining("BiasGelu", infer, CURVED, |cx| biased(cx, gelu)) };
+pub(crate) static BIAS_GELU: Operator = Operator {
+    domain: DOMAIN,
+    axes: Axes::With(axes),
+    ..combining("BiasGelu", infer, CURVED, Gradient::With(|cx| of_biased(cx, gelu_slope)), |cx| biased(cx, gelu))
+};
+
+/// The slope at the sum with the bias, where there is one; the bias shares it.
+fn of_biased(cx: &mut GradientCx<'_, '_>, slope: fn(Expression) -> Expression) -> Result<(), GradientError> {
+    let (x, g) = (of(cx.operand(0)?), of(cx.result()?));
+    let sum = cx.optional(1).map_or_else(|| x.clone(), |bias| x.clone() + bias);
+    let gradient = cx.write(&(g * slope(sum)))?;
+    cx.give(0, gradient)?;
+    cx.give(1, gradient)
+}
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     infer::same_as_first(cx)?;

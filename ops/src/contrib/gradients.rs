@@ -19,6 +19,7 @@ use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::walk::{Walk, strides};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Infer, Operator};
 use crate::parameters::{Parameters, axis_of, distinct_axes};
@@ -26,24 +27,34 @@ use crate::parameters::{Parameters, axis_of, distinct_axes};
 pub(crate) static BIAS_FAST_GELU_GRAD: Operator = Operator {
     domain: DOMAIN,
     axes: Axes::Spec("s.. c, s.. c, c -> s.. c"),
-    ..pointwise("BiasFastGeluGrad_dX", CURVED, bias_fast_gelu)
+    ..pointwise(
+        "BiasFastGeluGrad_dX",
+        CURVED,
+        Gradient::NotPossible("second derivatives are not asked for"),
+        bias_fast_gelu,
+    )
 };
 pub(crate) static SOFTMAX_GRAD: Operator = Operator {
     domain: DOMAIN,
     axes: Axes::Spec("s.., s.. -> s..; normalized s"),
-    ..pointwise("SoftmaxGrad_13", CURVED, softmax)
+    ..pointwise("SoftmaxGrad_13", CURVED, Gradient::NotPossible("second derivatives are not asked for"), softmax)
 };
 pub(crate) static LAYER_NORMALIZATION_GRAD: Operator = Operator {
     domain: DOMAIN,
     infer: Infer::With(infer_layer_normalization),
     axes: Axes::Opaque("which axes are normalized depends on an attribute"),
-    ..pointwise("LayerNormalizationGrad", CURVED, layer_normalization)
+    ..pointwise(
+        "LayerNormalizationGrad",
+        CURVED,
+        Gradient::NotPossible("second derivatives are not asked for"),
+        layer_normalization,
+    )
 };
 pub(crate) static SLICE_GRAD: Operator = Operator {
     domain: DOMAIN,
     infer: Infer::With(infer_slice),
     axes: Axes::Opaque("an operand says what is taken"),
-    ..pointwise("SliceGrad", CURVED, slice)
+    ..pointwise("SliceGrad", CURVED, Gradient::NotPossible("second derivatives are not asked for"), slice)
 };
 
 fn bias_fast_gelu(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

@@ -16,6 +16,7 @@ use crate::evaluate::lanes::Lanes;
 use crate::evaluate::pick::zero;
 use crate::evaluate::walk::Walk;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, broadcast};
 use crate::linear::{qlinear_conv, requantize};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -60,6 +61,7 @@ const fn sheet(
         quantize: Quantize::Quantized,
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it rounds"),
     }
 }
 

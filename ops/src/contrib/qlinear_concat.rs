@@ -11,6 +11,7 @@ use super::qlinear::numbers;
 use crate::axes::Axes;
 use crate::evaluate::pieces::concat;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::linear::requantize;
 use crate::movement::concat_shape;
@@ -26,6 +27,7 @@ pub(crate) static QLINEAR_CONCAT: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::None("moves data"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it rounds"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -11,6 +11,7 @@ use super::qlinear::{codes, numbers};
 use crate::axes::Axes;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -24,6 +25,7 @@ pub(crate) static QLINEAR_GLOBAL_AVERAGE_POOL: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it rounds"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Tensor};
 use super::DOMAIN;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, same_as_first};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -35,6 +36,7 @@ const fn sheet(name: &'static str, axes: Axes, evaluate: fn(&EvalCx<'_>) -> Resu
         quantize: Quantize::KeepsFloat("statistics need the range of floats"),
         cost: Cost::None("it scales each element alone"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("Add and LayerNormalization have one"),
     }
 }
 

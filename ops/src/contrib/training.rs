@@ -12,6 +12,7 @@ use super::DOMAIN;
 use crate::axes::Axes;
 use crate::evaluate::pieces::concat;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::movement::concat_shape;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -59,6 +60,7 @@ const fn sheet(
         quantize,
         cost: Cost::None("moves data"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it belongs to a training step itself"),
     }
 }
 

@@ -9,6 +9,7 @@ use onnxpress_ir::{Fact, Graph};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided, either};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -23,6 +24,7 @@ pub(crate) static IF: Operator = Operator {
     quantize: Quantize::KeepsFloat("only its subgraphs compute"),
     cost: Cost::None("only its subgraphs compute"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it runs a body"),
 };
 
 fn infer(

@@ -11,6 +11,7 @@ use onnxpress_ir::{DType, Dim, Fact, Graph, Shape, Tensor, Type};
 use crate::axes::Axes;
 use crate::evaluate::pieces::{empty_of, stack};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided, as_declared};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -25,6 +26,7 @@ pub(crate) static LOOP: Operator = Operator {
     quantize: Quantize::KeepsFloat("only its subgraph computes"),
     cost: Cost::None("only its subgraph computes"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it runs a body"),
 };
 
 /// Runtimes hand a scalar over as a vector of one element where the body declares a vector.

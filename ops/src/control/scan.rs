@@ -14,6 +14,7 @@ use super::loop_::stacked;
 use crate::axes::Axes;
 use crate::evaluate::pieces::{concat, empty_of, slice, slice_at, stack, zeros};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided, as_declared};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -28,6 +29,7 @@ pub(crate) static SCAN: Operator = Operator {
     quantize: Quantize::KeepsFloat("only its subgraph computes"),
     cost: Cost::None("only its subgraph computes"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it runs a body"),
 };
 
 /// What the attributes say of a node's operands and of its body's outputs.

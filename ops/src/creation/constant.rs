@@ -13,6 +13,7 @@ use onnxpress_ir::{AttrValue, Shape, Tensor};
 use crate::axes::Axes;
 use crate::evaluate::pick::densify;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, wholes_of};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -27,6 +28,7 @@ pub(crate) static CONSTANT: Operator = Operator {
     quantize: Quantize::KeepsFloat("is stored, not computed"),
     cost: Cost::None("has no operands"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("it has no operand"),
 };
 
 /// The value of the one attribute that is given.

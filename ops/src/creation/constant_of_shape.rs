@@ -8,6 +8,7 @@ use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::pick::repeat;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, keep_elements, wholes_of};
 use crate::letters::{Letters, relation};
 use crate::movement::{extents_of_result, tracked_extents};
@@ -25,6 +26,7 @@ pub(crate) static CONSTANT_OF_SHAPE: Operator = Operator {
     quantize: Quantize::KeepsFloat("makes elements out of nothing"),
     cost: Cost::None("makes elements out of nothing"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("reads extents, no elements"),
 };
 
 /// All indices along an axis are alike, so any may go that the extents are told of.

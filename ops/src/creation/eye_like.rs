@@ -7,6 +7,7 @@ use onnxpress_ir::{DType, Shape, Tensor};
 use crate::axes::Axes;
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -21,6 +22,7 @@ pub(crate) static EYE_LIKE: Operator = Operator {
     quantize: Quantize::KeepsFloat("makes elements out of nothing"),
     cost: Cost::None("makes elements out of nothing"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("reads extents, no elements"),
 };
 
 fn dtype(attrs: &Attrs<'_>, own: Option<DType>) -> Result<Option<DType>, Undecided> {

@@ -8,6 +8,7 @@ use crate::axes::Axes;
 use crate::evaluate::pick::pick;
 use crate::evaluate::walk::around;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, tracked};
 use crate::letters::{Letters, relation};
 use crate::movement::extents_of_result;
@@ -25,6 +26,7 @@ pub(crate) static ONE_HOT: Operator = Operator {
     quantize: Quantize::KeepsFloat("its operands are indices"),
     cost: Cost::None("only chooses between two values"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its two values are fixed in every model"),
 };
 
 /// The new axis, among those of the result.

@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 use crate::axes::Axes;
 use crate::evaluate::whole::{from_wholes, to_wholes};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, MAX_ELEMENTS, Undecided, keep_elements, tracked};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static RANGE: Operator = Operator {
     quantize: Quantize::KeepsFloat("makes elements out of nothing"),
     cost: Cost::None("makes elements out of nothing"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("it counts"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

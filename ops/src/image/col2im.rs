@@ -10,6 +10,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use crate::axes::Axes;
 use crate::evaluate::walk::strides;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static COL2IM: Operator = Operator {
     quantize: Quantize::KeepsFloat("overlapping patches add up"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("ConvTranspose has one"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -12,6 +12,7 @@ use crate::axes::Axes;
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::walk::strides;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -30,6 +31,7 @@ pub(crate) static GRID_SAMPLE: Operator = Operator {
     quantize: Quantize::KeepsFloat("coordinates need the precision"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("grids are no parameters of the models that are compressed"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,6 +9,7 @@ use onnxpress_ir::Tensor;
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::same_as_first;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static IMAGE_SCALER: Operator = Operator {
     quantize: Quantize::Elementwise,
     cost: Cost::None("elementwise"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("Mul and Add have one"),
 };
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

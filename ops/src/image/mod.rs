@@ -2,6 +2,7 @@
 
 mod affine_grid;
 mod col2im;
+mod gradient;
 mod grid_sample;
 mod image_scaler;
 mod interpolate;
@@ -11,6 +12,7 @@ mod roi_align;
 mod target;
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -42,6 +44,7 @@ static IMAGE_DECODER: Operator = Operator {
     quantize: Quantize::KeepsFloat("its output is of whole numbers"),
     cost: Cost::None("decodes"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("its operand is a file"),
 };
 
 fn infer_image_decoder(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

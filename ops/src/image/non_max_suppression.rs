@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static NON_MAX_SUPPRESSION: Operator = Operator {
     quantize: Quantize::KeepsFloat("coordinates need the precision"),
     cost: Cost::None("compares boxes"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("its results are indices"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

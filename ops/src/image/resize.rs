@@ -15,6 +15,7 @@ use crate::axes::Axes;
 use crate::evaluate::pick::{pick_or, zero};
 use crate::evaluate::walk::{Walk, strides};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -38,6 +39,7 @@ const fn sheet(
         quantize: Quantize::Moves,
         cost: Cost::None("no operand is a weight"),
         effects: Effects::Pure,
+        gradient: Gradient::With(super::gradient::resize),
     }
 }
 

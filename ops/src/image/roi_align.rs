@@ -12,6 +12,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static ROI_ALIGN: Operator = Operator {
     quantize: Quantize::KeepsFloat("coordinates need the precision"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("regions are no parameters of the models that are compressed"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

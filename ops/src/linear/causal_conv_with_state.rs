@@ -13,6 +13,7 @@ use super::convolution::{self, Convolution};
 use crate::activation::sigmoid;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
@@ -27,6 +28,7 @@ pub(crate) static CAUSAL_CONV_WITH_STATE: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(|cx| convolution::macs(cx, 1)),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it carries a state from step to step"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,6 +9,7 @@ use onnxpress_ir::Tensor;
 use super::convolution::{self, Convolution};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -22,6 +23,7 @@ pub(crate) static CONV: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(|cx| convolution::macs(cx, 1)),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::convolution_gradient::conv),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -11,6 +11,7 @@ use super::convolution::{self, Convolution};
 use super::quantized::{Along, centered};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -31,6 +32,7 @@ pub(crate) static CONV_INTEGER: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::Macs(|cx| convolution::macs(cx, 1)),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("whole numbers have no small changes"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

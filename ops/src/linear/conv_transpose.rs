@@ -13,6 +13,7 @@ use super::{Sliding, convolution};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
@@ -27,13 +28,14 @@ pub(crate) static CONV_TRANSPOSE: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::convolution_gradient::conv_transpose),
 };
 
 /// How far each element is spread.
-struct Spread {
+pub(super) struct Spread {
     kernel: Vec<i64>,
-    strides: Vec<i64>,
-    dilations: Vec<i64>,
+    pub(super) strides: Vec<i64>,
+    pub(super) dilations: Vec<i64>,
     output_padding: Vec<i64>,
     padding: Padding,
 }
@@ -46,7 +48,7 @@ enum Padding {
 }
 
 impl Spread {
-    fn of(attrs: &Attrs<'_>, kernel: Vec<i64>) -> Result<Self, Undecided> {
+    pub(super) fn of(attrs: &Attrs<'_>, kernel: Vec<i64>) -> Result<Self, Undecided> {
         let spatial = kernel.len();
         if let Some(extent) = kernel.iter().find(|&&extent| !(1..=i64::from(i32::MAX)).contains(&extent)) {
             return Err(Undecided::invalid(format!("the kernel has an extent of {extent}")));
@@ -84,6 +86,27 @@ impl Spread {
             // Padding is never negative, so a window shorter than the stride leaves more than was asked for.
             Padding::Leaving { extents: None, .. } => full.min(input * self.strides[axis]),
         }
+    }
+
+    /// Padding before each axis, then after each, over an input of this shape; `None` where that is not known.
+    pub(super) fn pads(&self, x: &Shape) -> Option<Vec<i64>> {
+        if let Padding::Given(pads) = &self.padding {
+            return Some(pads.clone());
+        }
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for axis in 0..self.kernel.len() {
+            let input = x.get(axis + 2)?;
+            let total = (self.full(axis, input) - self.output(axis, input)).as_const()?;
+            before.push(self.before(axis, input.as_const()?));
+            after.push(total - before[axis]);
+        }
+        before.extend(after);
+        Some(before)
+    }
+
+    /// Whether the output goes on for a stride or more behind the last window.
+    pub(super) fn ends_a_stride_later(&self) -> bool {
+        self.output_padding.iter().zip(&self.strides).any(|(more, stride)| more >= stride)
     }
 
     /// Padding before an axis.

@@ -15,6 +15,7 @@ use super::{Sliding, Window};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize, Rows};
@@ -33,6 +34,7 @@ pub(crate) static DEFORM_CONV: Operator = Operator {
     quantize: Quantize::KeepsFloat("it interpolates between elements"),
     cost: Cost::Macs(|cx| convolution::macs(cx, 1)),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("where it reads is computed"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -8,6 +8,7 @@ use onnxpress_ir::{Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -21,6 +22,7 @@ pub(crate) static DET: Operator = Operator {
     quantize: Quantize::KeepsFloat("a product of many factors needs the range of floats"),
     cost: Cost::None("it has no weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("no model of the field has one"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

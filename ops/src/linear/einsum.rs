@@ -14,6 +14,7 @@ use super::equation::{Equation, Label};
 use super::matrix::Number;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
@@ -32,6 +33,7 @@ pub(crate) static EINSUM: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::einsum),
 };
 
 fn equation(attrs: &Attrs<'_>, operands: usize) -> Result<Equation, Undecided> {

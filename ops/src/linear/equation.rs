@@ -28,6 +28,13 @@ pub(crate) struct Equation {
     output: Vec<Mark>,
 }
 
+/// The equation of the gradient of an operand.
+pub(crate) struct Turned {
+    pub text: String,
+    /// Axes of the operand that no other term has, counted from the back: they are missing in the result.
+    pub summed_alone: Vec<i64>,
+}
+
 impl Equation {
     /// Reads the equation of a node with so many operands.
     ///
@@ -89,6 +96,40 @@ impl Equation {
     /// The rank of the output where the ranks of the operands are not all known; `None` where it depends on them.
     pub(crate) fn output_rank(&self) -> Option<usize> {
         (!self.output.contains(&Mark::Dots)).then_some(self.output.len())
+    }
+
+    /// The equation of the gradient of operand `index`: its terms are that of the output, then those of the other operands, and
+    /// it gives that of the operand.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn turned(&self, index: usize) -> Result<Turned, String> {
+        let term = &self.operands[index];
+        let others =
+            || self.operands.iter().enumerate().filter(move |&(other, _)| other != index).map(|(_, term)| term);
+        if term.iter().enumerate().any(|(place, mark)| term[..place].contains(mark)) {
+            return Err("a letter stands twice in the term of an operand".to_owned());
+        }
+        let all = || self.operands.iter().chain([&self.output]);
+        let dotted = all().filter(|term| term.contains(&Mark::Dots)).count();
+        if dotted > 0 && (dotted < all().count() || term.first() != Some(&Mark::Dots)) {
+            return Err("`...` stands in some terms only, or not in front".to_owned());
+        }
+        let elsewhere = |mark: &Mark| self.output.contains(mark) || others().any(|term| term.contains(mark));
+        let text = |term: &mut dyn Iterator<Item = &Mark>| -> String {
+            term.map(|mark| match mark {
+                Mark::Letter(letter) => letter.to_string(),
+                Mark::Dots => "...".to_owned(),
+            })
+            .collect()
+        };
+        let factors: Vec<String> =
+            std::iter::once(&self.output).chain(others()).map(|term| text(&mut term.iter())).collect();
+        let kept = text(&mut term.iter().filter(|mark| elsewhere(mark)));
+        // Counted from the back, where `...` does not matter.
+        let summed_alone =
+            (-(term.len() as i64)..0).zip(term).filter(|(_, mark)| !elsewhere(mark)).map(|(axis, _)| axis);
+        Ok(Turned { text: format!("{}->{kept}", factors.join(",")), summed_alone: summed_alone.collect() })
     }
 
     /// The equation in the notation of axes.

@@ -11,6 +11,7 @@ use super::matrix;
 use crate::axes::Axes;
 use crate::evaluate::elementwise::broadcast_to;
 use crate::evaluate::{EvalCx, EvalError};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};
@@ -25,6 +26,7 @@ pub(crate) static GEMM: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::gemm),
 };
 
 /// Infers the output of a node with Gemm's operands and attributes.

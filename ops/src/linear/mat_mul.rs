@@ -12,6 +12,7 @@ use onnxpress_ir::Tensor;
 use super::matrix;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -28,6 +29,7 @@ pub(crate) static MAT_MUL: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(|cx| matrix::macs(cx, matrix::summed(cx.shape(0), cx.shape(1)))),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::mat_mul),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

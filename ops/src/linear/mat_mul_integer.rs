@@ -11,6 +11,7 @@ use super::matrix;
 use super::quantized::{Along, axes_of, centered};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -27,6 +28,7 @@ pub(crate) static MAT_MUL_INTEGER: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::Macs(|cx| matrix::macs(cx, matrix::summed(cx.shape(0), cx.shape(1)))),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("whole numbers have no small changes"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

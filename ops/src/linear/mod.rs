@@ -5,11 +5,13 @@ mod conv;
 mod conv_integer;
 mod conv_transpose;
 mod convolution;
+mod convolution_gradient;
 mod deform_conv;
 mod det;
 mod einsum;
 mod equation;
 pub(crate) mod gemm;
+mod gradient;
 mod mat_mul;
 mod mat_mul_integer;
 pub(crate) mod matrix;
@@ -22,6 +24,7 @@ mod window;
 
 use crate::operator::Operator;
 
+pub(crate) use convolution_gradient::Windows;
 pub(crate) use quantized::requantize;
 pub(crate) use sliding::Sliding;
 pub(crate) use window::Window;

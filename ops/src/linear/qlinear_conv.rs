@@ -13,6 +13,7 @@ use super::quantized::{Along, axes_of, centered, requantize, spread};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -37,6 +38,7 @@ pub(crate) const fn sheet(
         quantize: Quantize::Quantized,
         cost: Cost::Macs(|cx| convolution::macs(cx, 3)),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it rounds"),
     }
 }
 

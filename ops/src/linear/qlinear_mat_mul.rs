@@ -12,6 +12,7 @@ use super::matrix;
 use super::quantized::{Along, axes_of, centered, requantize, spread};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -30,6 +31,7 @@ pub(crate) static QLINEAR_MAT_MUL: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::Macs(|cx| matrix::macs(cx, matrix::summed(cx.shape(0), cx.shape(3)))),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it rounds"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,10 +9,16 @@
 use crate::elementwise::{combining, of_their_type};
 use crate::evaluate::elementwise::binary;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static BIT_SHIFT: Operator =
-    combining("BitShift", of_their_type, Quantize::KeepsFloat("bits of whole numbers have no scale"), evaluate);
+pub(crate) static BIT_SHIFT: Operator = combining(
+    "BitShift",
+    of_their_type,
+    Quantize::KeepsFloat("bits of whole numbers have no scale"),
+    Gradient::Zero("bits of whole numbers"),
+    evaluate,
+);
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let dtype = cx.tensor(0)?.dtype();

@@ -7,17 +7,22 @@
 use crate::elementwise::{combining, of_their_type, pointwise};
 use crate::evaluate::elementwise::{binary, unary};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::operator::{Operator, Quantize};
 
 const WHOLE: Quantize = Quantize::KeepsFloat("bits of whole numbers have no scale");
 
-pub(crate) static BITWISE_AND: Operator = combining("BitwiseAnd", of_their_type, WHOLE, |cx| bits(cx, |a, b| a & b));
-pub(crate) static BITWISE_OR: Operator = combining("BitwiseOr", of_their_type, WHOLE, |cx| bits(cx, |a, b| a | b));
-pub(crate) static BITWISE_XOR: Operator = combining("BitwiseXor", of_their_type, WHOLE, |cx| bits(cx, |a, b| a ^ b));
-pub(crate) static BITWISE_NOT: Operator = pointwise("BitwiseNot", WHOLE, |cx| {
-    whole_operand(cx)?;
-    unary(cx, |x| !x, |x| x)
-});
+pub(crate) static BITWISE_AND: Operator =
+    combining("BitwiseAnd", of_their_type, WHOLE, Gradient::Zero("bits of whole numbers"), |cx| bits(cx, |a, b| a & b));
+pub(crate) static BITWISE_OR: Operator =
+    combining("BitwiseOr", of_their_type, WHOLE, Gradient::Zero("bits of whole numbers"), |cx| bits(cx, |a, b| a | b));
+pub(crate) static BITWISE_XOR: Operator =
+    combining("BitwiseXor", of_their_type, WHOLE, Gradient::Zero("bits of whole numbers"), |cx| bits(cx, |a, b| a ^ b));
+pub(crate) static BITWISE_NOT: Operator =
+    pointwise("BitwiseNot", WHOLE, Gradient::Zero("bits of whole numbers"), |cx| {
+        whole_operand(cx)?;
+        unary(cx, |x| !x, |x| x)
+    });
 
 fn whole_operand(cx: &EvalCx<'_>) -> Result<(), EvalError> {
     let dtype = cx.tensor(0)?.dtype();

@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Tensor};
 use crate::elementwise::{pointwise, predicate};
 use crate::evaluate::elementwise::logical;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
@@ -18,7 +19,12 @@ pub(crate) static OR: Operator = predicate("Or", |cx| infer_with(cx, or), |cx| l
 pub(crate) static XOR: Operator = predicate("Xor", |cx| infer_with(cx, xor), |cx| logical(cx, xor));
 pub(crate) static NOT: Operator = Operator {
     infer: Infer::With(infer_not),
-    ..pointwise("Not", Quantize::KeepsFloat("its results are truth values"), not)
+    ..pointwise(
+        "Not",
+        Quantize::KeepsFloat("its results are truth values"),
+        Gradient::Zero("its results are truth values"),
+        not,
+    )
 };
 
 fn and(a: bool, b: bool) -> bool {

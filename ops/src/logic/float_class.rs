@@ -10,14 +10,20 @@ use onnxpress_ir::DType;
 use crate::elementwise::pointwise;
 use crate::evaluate::elementwise::classify;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 const TRUTH: Quantize = Quantize::KeepsFloat("its results are truth values");
 
-pub(crate) static IS_INF: Operator = Operator { infer: Infer::With(infer), ..pointwise("IsInf", TRUTH, is_inf) };
-pub(crate) static IS_NAN: Operator =
-    Operator { infer: Infer::With(infer), ..pointwise("IsNaN", TRUTH, |cx| classify(cx, f64::is_nan)) };
+pub(crate) static IS_INF: Operator = Operator {
+    infer: Infer::With(infer),
+    ..pointwise("IsInf", TRUTH, Gradient::Zero("its results are truth values"), is_inf)
+};
+pub(crate) static IS_NAN: Operator = Operator {
+    infer: Infer::With(infer),
+    ..pointwise("IsNaN", TRUTH, Gradient::Zero("its results are truth values"), |cx| classify(cx, f64::is_nan))
+};
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     cx.set_tensor(0, DType::Bool, cx.shape(0).cloned());

@@ -7,6 +7,7 @@
 use super::reduction;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -20,6 +21,7 @@ pub(crate) static NEGATIVE_LOG_LIKELIHOOD_LOSS: Operator = Operator {
     quantize: Quantize::KeepsFloat("a loss is a measurement"),
     cost: Cost::None("it chooses"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("a training step brings a loss of its own"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

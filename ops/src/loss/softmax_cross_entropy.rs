@@ -12,6 +12,7 @@ use crate::activation::log_softmax;
 use crate::axes::Axes;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static SOFTMAX_CROSS_ENTROPY_LOSS: Operator = Operator {
     quantize: Quantize::KeepsFloat("a loss is a measurement"),
     cost: Cost::None("it chooses"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("a training step brings a loss of its own"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -7,11 +7,14 @@
 
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::binary;
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Operator, Quantize};
 
 pub(crate) static ADD: Operator =
-    combining("Add", infer, Quantize::Elementwise, |cx| binary(cx, |a, b| Some(a + b), |a, b| a + b));
+    combining("Add", infer, Quantize::Elementwise, Gradient::With(super::gradient::add), |cx| {
+        binary(cx, |a, b| Some(a + b), |a, b| a + b)
+    });
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let dtype = infer::elementwise(cx, None)?;

@@ -8,11 +8,14 @@ use onnxpress_ir::Dim;
 
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::binary;
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Operator, Quantize};
 
 pub(crate) static DIV: Operator =
-    combining("Div", infer, Quantize::Elementwise, |cx| binary(cx, i128::checked_div, |a, b| a / b));
+    combining("Div", infer, Quantize::Elementwise, Gradient::With(super::gradient::div), |cx| {
+        binary(cx, i128::checked_div, |a, b| a / b)
+    });
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let dtype = infer::elementwise(cx, None)?;

@@ -5,18 +5,34 @@
 //!
 //! Source: ONNX operator specification, the operators of these names, opsets 1 (`Erf` 9) to 13.
 
+use std::f64::consts::FRAC_2_SQRT_PI;
+
 use onnxpress_ir::Tensor;
 
 use crate::elementwise::{CURVED, pointwise};
 use crate::evaluate::elementwise::unary_float;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::{Gradient, function};
 use crate::operator::Operator;
 
-pub(crate) static EXP: Operator = pointwise("Exp", CURVED, |cx| unary_float(cx, f64::exp));
-pub(crate) static LOG: Operator = pointwise("Log", CURVED, |cx| unary_float(cx, f64::ln));
-pub(crate) static SQRT: Operator = pointwise("Sqrt", CURVED, |cx| unary_float(cx, f64::sqrt));
-pub(crate) static RECIPROCAL: Operator = pointwise("Reciprocal", CURVED, |cx| unary_float(cx, f64::recip));
-pub(crate) static ERF: Operator = pointwise("Erf", CURVED, erf);
+pub(crate) static EXP: Operator =
+    pointwise("Exp", CURVED, Gradient::With(|cx| cx.pointwise(|_, y, g| g * y)), |cx| unary_float(cx, f64::exp));
+pub(crate) static LOG: Operator =
+    pointwise("Log", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g / x)), |cx| unary_float(cx, f64::ln));
+pub(crate) static SQRT: Operator =
+    pointwise("Sqrt", CURVED, Gradient::With(|cx| cx.pointwise(|_, y, g| 0.5 * g / y)), |cx| {
+        unary_float(cx, f64::sqrt)
+    });
+pub(crate) static RECIPROCAL: Operator =
+    pointwise("Reciprocal", CURVED, Gradient::With(|cx| cx.pointwise(|_, y, g| -(g * y.squared()))), |cx| {
+        unary_float(cx, f64::recip)
+    });
+pub(crate) static ERF: Operator = pointwise(
+    "Erf",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| g * FRAC_2_SQRT_PI * function("Exp", -x.squared()))),
+    erf,
+);
 
 fn erf(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
     let x = cx.tensor(0)?;

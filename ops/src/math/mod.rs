@@ -3,6 +3,7 @@
 mod add;
 mod div;
 mod exponential;
+mod gradient;
 mod mod_;
 mod mul;
 mod pow;

@@ -8,11 +8,17 @@
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::binary;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static MOD: Operator =
-    combining("Mod", infer, Quantize::KeepsFloat("it jumps where its operand is a multiple"), evaluate);
+pub(crate) static MOD: Operator = combining(
+    "Mod",
+    infer,
+    Quantize::KeepsFloat("it jumps where its operand is a multiple"),
+    Gradient::With(super::gradient::remainder),
+    evaluate,
+);
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let dtype = infer::elementwise(cx, None)?;

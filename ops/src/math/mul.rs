@@ -6,11 +6,14 @@
 
 use crate::elementwise::combining;
 use crate::evaluate::elementwise::binary;
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Operator, Quantize};
 
 pub(crate) static MUL: Operator =
-    combining("Mul", infer, Quantize::Elementwise, |cx| binary(cx, |a, b| Some(a.wrapping_mul(b)), |a, b| a * b));
+    combining("Mul", infer, Quantize::Elementwise, Gradient::With(super::gradient::mul), |cx| {
+        binary(cx, |a, b| Some(a.wrapping_mul(b)), |a, b| a * b)
+    });
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let dtype = infer::elementwise(cx, None)?;

@@ -11,10 +11,11 @@ use crate::elementwise::{CURVED, combining};
 use crate::evaluate::elementwise::{broadcast_dims, zip_broadcast};
 use crate::evaluate::whole::{from_wholes, to_wholes};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::Operator;
 
-pub(crate) static POW: Operator = combining("Pow", infer, CURVED, evaluate);
+pub(crate) static POW: Operator = combining("Pow", infer, CURVED, Gradient::With(super::gradient::pow), evaluate);
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     let base = cx.dtype(0);

@@ -6,17 +6,24 @@
 
 use crate::elementwise::pointwise;
 use crate::evaluate::elementwise::unary_float;
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 const STEPPED: Quantize = Quantize::KeepsFloat("its results depend on which side of a step an operand lies");
 
-pub(crate) static CEIL: Operator =
-    Operator { infer: Infer::With(infer), ..pointwise("Ceil", STEPPED, |cx| unary_float(cx, f64::ceil)) };
-pub(crate) static FLOOR: Operator =
-    Operator { infer: Infer::With(infer), ..pointwise("Floor", STEPPED, |cx| unary_float(cx, f64::floor)) };
-pub(crate) static ROUND: Operator =
-    Operator { infer: Infer::With(infer), ..pointwise("Round", STEPPED, |cx| unary_float(cx, f64::round_ties_even)) };
+pub(crate) static CEIL: Operator = Operator {
+    infer: Infer::With(infer),
+    ..pointwise("Ceil", STEPPED, Gradient::Zero("its results are steps"), |cx| unary_float(cx, f64::ceil))
+};
+pub(crate) static FLOOR: Operator = Operator {
+    infer: Infer::With(infer),
+    ..pointwise("Floor", STEPPED, Gradient::Zero("its results are steps"), |cx| unary_float(cx, f64::floor))
+};
+pub(crate) static ROUND: Operator = Operator {
+    infer: Infer::With(infer),
+    ..pointwise("Round", STEPPED, Gradient::Zero("its results are steps"), |cx| unary_float(cx, f64::round_ties_even))
+};
 
 /// Tracked elements are whole numbers, so they stay what they are.
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,22 +9,33 @@ use onnxpress_ir::Dim;
 
 use crate::elementwise::pointwise;
 use crate::evaluate::elementwise::unary;
+use crate::gradient::{Gradient, function};
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::{Infer, Operator, Quantize};
 
 pub(crate) static ABS: Operator = Operator {
     infer: Infer::With(infer_abs),
-    ..pointwise("Abs", Quantize::Elementwise, |cx| unary(cx, i128::abs, f64::abs))
+    ..pointwise(
+        "Abs",
+        Quantize::Elementwise,
+        Gradient::With(|cx| cx.pointwise(|x, _, g| g * function("Sign", x))),
+        |cx| unary(cx, i128::abs, f64::abs),
+    )
 };
 pub(crate) static NEG: Operator = Operator {
     infer: Infer::With(infer_neg),
-    ..pointwise("Neg", Quantize::Elementwise, |cx| unary(cx, |x| -x, |x| -x))
+    ..pointwise("Neg", Quantize::Elementwise, Gradient::With(|cx| cx.pointwise(|_, _, g| -g)), |cx| {
+        unary(cx, |x| -x, |x| -x)
+    })
 };
 pub(crate) static SIGN: Operator = Operator {
     infer: Infer::With(infer_sign),
-    ..pointwise("Sign", Quantize::KeepsFloat("its results are -1, 0 and 1"), |cx| {
-        unary(cx, i128::signum, |x| if x == 0.0 { 0.0 } else { x.signum() })
-    })
+    ..pointwise(
+        "Sign",
+        Quantize::KeepsFloat("its results are -1, 0 and 1"),
+        Gradient::Zero("its results are steps"),
+        |cx| unary(cx, i128::signum, |x| if x == 0.0 { 0.0 } else { x.signum() }),
+    )
 };
 
 fn infer_abs(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

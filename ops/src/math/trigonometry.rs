@@ -7,20 +7,67 @@
 
 use crate::elementwise::{CURVED, pointwise};
 use crate::evaluate::elementwise::unary_float;
+use crate::gradient::{Gradient, function};
 use crate::operator::{Operator, Quantize};
 
-pub(crate) static SIN: Operator = pointwise("Sin", CURVED, |cx| unary_float(cx, f64::sin));
-pub(crate) static COS: Operator = pointwise("Cos", CURVED, |cx| unary_float(cx, f64::cos));
-pub(crate) static TAN: Operator = pointwise("Tan", CURVED, |cx| unary_float(cx, f64::tan));
-pub(crate) static ASIN: Operator = pointwise("Asin", CURVED, |cx| unary_float(cx, f64::asin));
-pub(crate) static ACOS: Operator = pointwise("Acos", CURVED, |cx| unary_float(cx, f64::acos));
-pub(crate) static ATAN: Operator = pointwise("Atan", CURVED, |cx| unary_float(cx, f64::atan));
-pub(crate) static SINH: Operator = pointwise("Sinh", CURVED, |cx| unary_float(cx, f64::sinh));
-pub(crate) static COSH: Operator = pointwise("Cosh", CURVED, |cx| unary_float(cx, f64::cosh));
-pub(crate) static TANH: Operator = pointwise("Tanh", Quantize::Elementwise, |cx| unary_float(cx, f64::tanh));
-pub(crate) static ASINH: Operator = pointwise("Asinh", CURVED, |cx| unary_float(cx, f64::asinh));
-pub(crate) static ACOSH: Operator = pointwise("Acosh", CURVED, |cx| unary_float(cx, f64::acosh));
-pub(crate) static ATANH: Operator = pointwise("Atanh", CURVED, |cx| unary_float(cx, f64::atanh));
+pub(crate) static SIN: Operator =
+    pointwise("Sin", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g * function("Cos", x))), |cx| {
+        unary_float(cx, f64::sin)
+    });
+pub(crate) static COS: Operator =
+    pointwise("Cos", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| -(g * function("Sin", x)))), |cx| {
+        unary_float(cx, f64::cos)
+    });
+pub(crate) static TAN: Operator =
+    pointwise("Tan", CURVED, Gradient::With(|cx| cx.pointwise(|_, y, g| g * (1.0 + y.squared()))), |cx| {
+        unary_float(cx, f64::tan)
+    });
+pub(crate) static ASIN: Operator = pointwise(
+    "Asin",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| g / function("Sqrt", 1.0 - x.squared()))),
+    |cx| unary_float(cx, f64::asin),
+);
+pub(crate) static ACOS: Operator = pointwise(
+    "Acos",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| -(g / function("Sqrt", 1.0 - x.squared())))),
+    |cx| unary_float(cx, f64::acos),
+);
+pub(crate) static ATAN: Operator =
+    pointwise("Atan", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g / (1.0 + x.squared()))), |cx| {
+        unary_float(cx, f64::atan)
+    });
+pub(crate) static SINH: Operator =
+    pointwise("Sinh", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g * function("Cosh", x))), |cx| {
+        unary_float(cx, f64::sinh)
+    });
+pub(crate) static COSH: Operator =
+    pointwise("Cosh", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g * function("Sinh", x))), |cx| {
+        unary_float(cx, f64::cosh)
+    });
+pub(crate) static TANH: Operator = pointwise(
+    "Tanh",
+    Quantize::Elementwise,
+    Gradient::With(|cx| cx.pointwise(|_, y, g| g * (1.0 - y.squared()))),
+    |cx| unary_float(cx, f64::tanh),
+);
+pub(crate) static ASINH: Operator = pointwise(
+    "Asinh",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| g / function("Sqrt", x.squared() + 1.0))),
+    |cx| unary_float(cx, f64::asinh),
+);
+pub(crate) static ACOSH: Operator = pointwise(
+    "Acosh",
+    CURVED,
+    Gradient::With(|cx| cx.pointwise(|x, _, g| g / function("Sqrt", x.squared() - 1.0))),
+    |cx| unary_float(cx, f64::acosh),
+);
+pub(crate) static ATANH: Operator =
+    pointwise("Atanh", CURVED, Gradient::With(|cx| cx.pointwise(|x, _, g| g / (1.0 - x.squared()))), |cx| {
+        unary_float(cx, f64::atanh)
+    });
 
 #[cfg(test)]
 mod tests {

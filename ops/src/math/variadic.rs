@@ -10,6 +10,7 @@ use crate::axes::Axes;
 use crate::elementwise::pointwise;
 use crate::evaluate::elementwise::{binary_tensors, map_floats};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Infer, Operator, Quantize};
@@ -17,15 +18,28 @@ use crate::operator::{Infer, Operator, Quantize};
 const fn sheet(
     name: &'static str,
     infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
+    gradient: Gradient,
     kernel: crate::elementwise::Kernel,
 ) -> Operator {
-    Operator { infer: Infer::With(infer), axes: Axes::With(axes), ..pointwise(name, Quantize::Elementwise, kernel) }
+    Operator {
+        infer: Infer::With(infer),
+        axes: Axes::With(axes),
+        ..pointwise(name, Quantize::Elementwise, gradient, kernel)
+    }
 }
 
-pub(crate) static MAX: Operator = sheet("Max", |cx| infer_with(cx, |a, b| a.max(b)), max);
-pub(crate) static MIN: Operator = sheet("Min", |cx| infer_with(cx, |a, b| a.min(b)), min);
-pub(crate) static SUM: Operator = sheet("Sum", |cx| infer_with(cx, |a, b| a + b), |cx| Ok(vec![sum(cx)?.into()]));
-pub(crate) static MEAN: Operator = sheet("Mean", crate::elementwise::of_their_type, mean);
+pub(crate) static MAX: Operator =
+    sheet("Max", |cx| infer_with(cx, |a, b| a.max(b)), Gradient::With(super::gradient::extremum), max);
+pub(crate) static MIN: Operator =
+    sheet("Min", |cx| infer_with(cx, |a, b| a.min(b)), Gradient::With(super::gradient::extremum), min);
+pub(crate) static SUM: Operator = sheet(
+    "Sum",
+    |cx| infer_with(cx, |a, b| a + b),
+    Gradient::With(super::gradient::sum),
+    |cx| Ok(vec![sum(cx)?.into()]),
+);
+pub(crate) static MEAN: Operator =
+    sheet("Mean", crate::elementwise::of_their_type, Gradient::With(super::gradient::mean), mean);
 
 fn infer_with(cx: &mut InferCx<'_>, f: impl Fn(&Dim, &Dim) -> Dim) -> Result<(), Undecided> {
     let dtype = infer::elementwise(cx, None)?;

@@ -12,6 +12,7 @@ mod zip_map;
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -50,6 +51,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("its parameters are attributes"),
         cost: Cost::None("its weights are attributes"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("its parameters are attributes"),
     }
 }
 

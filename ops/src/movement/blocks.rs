@@ -11,6 +11,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::Walk;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -32,6 +33,7 @@ pub(crate) static DEPTH_TO_SPACE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only moves elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::depth_to_space),
 };
 
 pub(crate) static SPACE_TO_DEPTH: Operator = Operator {
@@ -47,6 +49,7 @@ pub(crate) static SPACE_TO_DEPTH: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only moves elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::space_to_depth),
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation, sized};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static CENTER_CROP_PAD: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only cuts and pads"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("Pad and Slice have one"),
 };
 
 /// The extent that each axis is brought to; `None` where it stays as it is.

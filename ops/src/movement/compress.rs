@@ -8,6 +8,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, around};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation, with_axis};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static COMPRESS: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only leaves elements out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::from_places),
 };
 
 fn axis(p: &dyn Parameters, rank: usize) -> Result<Option<usize>, Undecided> {

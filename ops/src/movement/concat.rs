@@ -9,6 +9,7 @@ use crate::axes::Axes;
 use crate::evaluate::pieces::concat;
 use crate::evaluate::walk::concat_places;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, tracked};
 use crate::letters::{Letters, relation, sized, with_axis};
 use crate::node::{Attrs, NodeCx};
@@ -25,6 +26,7 @@ pub(crate) static CONCAT: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only puts tensors together"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::concat),
 };
 
 fn axis(attrs: &Attrs<'_>, rank: usize) -> Result<usize, Undecided> {

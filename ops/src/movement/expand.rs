@@ -7,6 +7,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::Walk;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::{Parameters, asked_extents};
@@ -23,6 +24,7 @@ pub(crate) static EXPAND: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only repeats elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::unchanged),
 };
 
 fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {

@@ -10,6 +10,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, around};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation, sized, with_axis};
 use crate::node::NodeCx;
@@ -28,6 +29,7 @@ pub(crate) static GATHER: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes entries out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::gather),
 };
 
 fn axis(p: &dyn Parameters, rank: usize) -> Result<usize, Undecided> {

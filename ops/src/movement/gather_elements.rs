@@ -8,6 +8,7 @@ use onnxpress_ir::Shape;
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation, shared};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static GATHER_ELEMENTS: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes elements out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::from_places),
 };
 
 fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {

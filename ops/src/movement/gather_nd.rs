@@ -8,6 +8,7 @@ use onnxpress_ir::tensor::element_count;
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static GATHER_ND: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes slices out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::from_places),
 };
 
 /// How many leading axes are paired, and how many behind them a tuple names.

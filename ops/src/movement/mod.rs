@@ -8,6 +8,7 @@ mod expand;
 mod gather;
 mod gather_elements;
 mod gather_nd;
+pub(crate) mod gradient;
 mod moves;
 mod pad;
 mod reverse_sequence;
@@ -25,6 +26,7 @@ mod where_;
 use crate::operator::Operator;
 
 pub(crate) use concat::shape as concat_shape;
+pub(crate) use gradient::add_up;
 pub(crate) use moves::{Moves, evaluate_regrouped, extents_of_result, infer_regrouped, tracked_extents};
 
 /// The data sheets of this family.

@@ -13,6 +13,7 @@ use crate::axes::Axes;
 use crate::evaluate::pick::zero;
 use crate::evaluate::walk::{Walk, strides};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::letters::{Letters, and_parameters, relation, sized};
 use crate::node::{Attrs, NodeCx};
@@ -31,6 +32,7 @@ pub(crate) static PAD: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only puts elements around others"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::pad),
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use onnxpress_ir::Shape;
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, around, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
@@ -25,6 +26,7 @@ pub(crate) static REVERSE_SEQUENCE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only moves elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::same_again),
 };
 
 /// The axes of batch and time: one is 0, the other 1.

@@ -8,6 +8,7 @@ use super::gather_elements::element_places;
 use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::letters::{Letters, relation, shared};
 use crate::node::NodeCx;
@@ -25,6 +26,7 @@ const fn sheet(name: &'static str, quantize: Quantize) -> Operator {
         quantize,
         cost: Cost::None("only writes elements"),
         effects: Effects::Pure,
+        gradient: Gradient::With(super::gradient::scatter_elements),
     }
 }
 

@@ -10,6 +10,7 @@ use super::gather_nd::tuple_places;
 use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, MAX_ELEMENTS, Undecided};
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static SCATTER_ND: Operator = Operator {
     quantize: Quantize::KeepsFloat("may add or multiply what it writes"),
     cost: Cost::None("only writes slices"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::scatter_nd),
 };
 
 /// How many axes of the data a tuple names.

@@ -14,6 +14,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation, sized};
 use crate::node::NodeCx;
@@ -32,6 +33,7 @@ pub(crate) static SLICE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes a part out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::slice),
 };
 
 /// From here on an index stands for the end of whatever extent: exporters write the largest number of 32 bits for it.

@@ -12,6 +12,7 @@ use crate::axes::Axes;
 use crate::evaluate::pieces::slice;
 use crate::evaluate::walk::slice_places;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, tracked};
 use crate::letters::{Letters, and_parameters, relation, sized, with_axis};
 use crate::node::NodeCx;
@@ -28,6 +29,7 @@ pub(crate) static SPLIT: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes a tensor apart"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::split),
 };
 
 fn axis(p: &dyn Parameters, rank: usize) -> Result<usize, Undecided> {

@@ -7,6 +7,7 @@ use super::scatter::{Reduction, infer_copy, write};
 use crate::axes::Axes;
 use crate::evaluate::walk::strides;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::letters::{Letters, relation, with_axis};
 use crate::node::NodeCx;
@@ -23,6 +24,7 @@ pub(crate) static TENSOR_SCATTER: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only writes elements"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("it writes into a cache"),
 };
 
 fn axis(p: &dyn Parameters, rank: usize) -> Result<usize, Undecided> {

@@ -8,6 +8,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::{Walk, strides};
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, product, relation};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static TILE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only repeats elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::tile),
 };
 
 /// How often the tensor is repeated along each axis.

@@ -7,6 +7,7 @@ use onnxpress_ir::{Dim, Shape};
 use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::walk::Walk;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, relation};
 use crate::node::NodeCx;
@@ -25,6 +26,7 @@ pub(crate) static TRANSPOSE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only orders axes anew"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::transpose),
 };
 
 /// Which axis of the operand each axis of the result is.

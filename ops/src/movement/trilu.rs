@@ -8,6 +8,7 @@ use super::Moves;
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::walk::Walk;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation};
 use crate::node::NodeCx;
@@ -26,6 +27,7 @@ pub(crate) static TRILU: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only leaves elements out"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::same_again),
 };
 
 fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {

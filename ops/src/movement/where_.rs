@@ -12,6 +12,7 @@ use crate::evaluate::elementwise::broadcast_dims;
 use crate::evaluate::pick::pick_among;
 use crate::evaluate::walk::Walk;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided, broadcast, keep_elements, tracked};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static WHERE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("elementwise"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::choice),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

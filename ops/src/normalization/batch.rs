@@ -12,11 +12,13 @@ use super::moments::{expect_list, list, moments, sheet};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::Operator;
 
-pub(crate) static BATCH_NORMALIZATION: Operator = sheet("BatchNormalization", infer, Axes::With(axes), evaluate);
+pub(crate) static BATCH_NORMALIZATION: Operator =
+    sheet("BatchNormalization", infer, Axes::With(axes), Gradient::With(super::gradient::batch), evaluate);
 
 /// Whether parameters are for each element of a sample, not for each channel.
 fn by_element(attrs: &Attrs<'_>, version: i64) -> Result<bool, Undecided> {

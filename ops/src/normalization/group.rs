@@ -11,11 +11,13 @@ use super::moments::{expect_list, list, moments, sheet};
 use crate::axes::Axes;
 use crate::evaluate::lanes::{Lanes, volume};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::{Attrs, NodeCx};
 use crate::operator::Operator;
 
-pub(crate) static GROUP_NORMALIZATION: Operator = sheet("GroupNormalization", infer, Axes::With(axes), evaluate);
+pub(crate) static GROUP_NORMALIZATION: Operator =
+    sheet("GroupNormalization", infer, Axes::With(axes), Gradient::With(super::gradient::group), evaluate);
 
 fn groups(attrs: &Attrs<'_>) -> Result<i64, Undecided> {
     match attrs.int("num_groups")? {

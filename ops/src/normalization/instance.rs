@@ -10,11 +10,17 @@ use super::moments::{expect_list, list, moments, sheet};
 use crate::axes::Axes;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::operator::Operator;
 
-pub(crate) static INSTANCE_NORMALIZATION: Operator =
-    sheet("InstanceNormalization", infer, Axes::Spec("n c s.., c, c -> n c s..; normalized s"), evaluate);
+pub(crate) static INSTANCE_NORMALIZATION: Operator = sheet(
+    "InstanceNormalization",
+    infer,
+    Axes::Spec("n c s.., c, c -> n c s..; normalized s"),
+    Gradient::With(super::gradient::instance),
+    evaluate,
+);
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     infer::same_as_first(cx)?;

@@ -16,14 +16,16 @@ use crate::axes::Axes;
 use crate::evaluate::elementwise::broadcast_to;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::letters::Letters;
 use crate::node::{Attrs, NodeCx};
 use crate::operator::Operator;
 
 pub(crate) static LAYER_NORMALIZATION: Operator =
-    sheet("LayerNormalization", infer_layer, Axes::With(axes), evaluate_layer);
-pub(crate) static RMS_NORMALIZATION: Operator = sheet("RMSNormalization", infer_rms, Axes::With(axes), evaluate_rms);
+    sheet("LayerNormalization", infer_layer, Axes::With(axes), Gradient::With(super::gradient::layer), evaluate_layer);
+pub(crate) static RMS_NORMALIZATION: Operator =
+    sheet("RMSNormalization", infer_rms, Axes::With(axes), Gradient::With(super::gradient::rms), evaluate_rms);
 
 /// The first of the normalized axes.
 fn first_axis(attrs: &Attrs<'_>, rank: usize) -> Result<usize, Undecided> {

@@ -10,12 +10,14 @@ use super::moments::sheet;
 use crate::axes::Axes;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::letters::Letters;
 use crate::node::NodeCx;
 use crate::operator::Operator;
 
-pub(crate) static LP_NORMALIZATION: Operator = sheet("LpNormalization", infer, Axes::With(axes), evaluate);
+pub(crate) static LP_NORMALIZATION: Operator =
+    sheet("LpNormalization", infer, Axes::With(axes), Gradient::With(super::gradient::lp), evaluate);
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     infer::same_as_first(cx)?;

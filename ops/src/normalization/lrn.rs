@@ -12,11 +12,18 @@ use super::moments::sheet;
 use crate::axes::Axes;
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::Operator;
 
-pub(crate) static LRN: Operator = sheet("LRN", infer, Axes::Spec("n c s.. -> n c s..; normalized c"), evaluate);
+pub(crate) static LRN: Operator = sheet(
+    "LRN",
+    infer,
+    Axes::Spec("n c s.. -> n c s..; normalized c"),
+    Gradient::With(super::gradient::local_response),
+    evaluate,
+);
 
 fn size(attrs: &Attrs<'_>) -> Result<usize, Undecided> {
     let size = attrs.int("size")?;

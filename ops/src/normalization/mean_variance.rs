@@ -13,13 +13,19 @@ use super::moments::{moments, sheet};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{self, InferCx, Undecided};
 use crate::letters::Letters;
 use crate::node::{Attrs, NodeCx};
 use crate::operator::Operator;
 
-pub(crate) static MEAN_VARIANCE_NORMALIZATION: Operator =
-    sheet("MeanVarianceNormalization", infer, Axes::With(axes), evaluate);
+pub(crate) static MEAN_VARIANCE_NORMALIZATION: Operator = sheet(
+    "MeanVarianceNormalization",
+    infer,
+    Axes::With(axes),
+    Gradient::With(super::gradient::mean_variance),
+    evaluate,
+);
 
 /// Which axes of a tensor of this rank the statistics are taken over.
 fn taken(attrs: &Attrs<'_>, version: i64, rank: usize) -> Result<Vec<bool>, Undecided> {

@@ -1,6 +1,7 @@
 //! Normalization: elements moved and scaled by statistics, given or taken.
 
 mod batch;
+mod gradient;
 mod group;
 mod instance;
 mod layer;

@@ -5,6 +5,7 @@ use onnxpress_ir::{Dim, Tensor};
 use crate::axes::Axes;
 use crate::elementwise::{Kernel, pointwise};
 use crate::evaluate::EvalError;
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Infer, Linear, Operator, Quantize};
 
@@ -13,6 +14,7 @@ pub(super) const fn sheet(
     name: &'static str,
     infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
     axes: Axes,
+    gradient: Gradient,
     kernel: Kernel,
 ) -> Operator {
     Operator {
@@ -20,7 +22,7 @@ pub(super) const fn sheet(
         axes,
         linear: Linear::None("it scales each element alone"),
         cost: Cost::None("it scales each element alone"),
-        ..pointwise(name, Quantize::KeepsFloat("statistics need the range of floats"), kernel)
+        ..pointwise(name, Quantize::KeepsFloat("statistics need the range of floats"), gradient, kernel)
     }
 }
 

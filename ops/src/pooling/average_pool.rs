@@ -10,6 +10,7 @@ use onnxpress_ir::Tensor;
 use super::windowed::{self, Pooling};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -23,6 +24,7 @@ pub(crate) static AVERAGE_POOL: Operator = Operator {
     quantize: Quantize::Elementwise,
     cost: Cost::None("it has no weight"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::average_pool),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -12,6 +12,7 @@ use crate::axes::Axes;
 use crate::elementwise::{Kernel, pointwise};
 use crate::evaluate::lanes::Lanes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Infer, Linear, Operator, Quantize};
@@ -20,6 +21,7 @@ const fn sheet(
     name: &'static str,
     quantize: Quantize,
     axes: fn(&NodeCx<'_>) -> Result<String, String>,
+    gradient: Gradient,
     kernel: Kernel,
 ) -> Operator {
     Operator {
@@ -27,7 +29,7 @@ const fn sheet(
         axes: Axes::With(axes),
         linear: Linear::None("its weights are fixed"),
         cost: Cost::None("it has no weight"),
-        ..pointwise(name, quantize, kernel)
+        ..pointwise(name, quantize, gradient, kernel)
     }
 }
 
@@ -35,12 +37,14 @@ pub(crate) static GLOBAL_AVERAGE_POOL: Operator = sheet(
     "GlobalAveragePool",
     Quantize::Elementwise,
     |cx| axes(cx, "normalized"),
+    Gradient::With(super::gradient::global_average_pool),
     |cx| evaluate(cx, |lane| lane.iter().sum::<f64>() / lane.len() as f64),
 );
 pub(crate) static GLOBAL_MAX_POOL: Operator = sheet(
     "GlobalMaxPool",
     Quantize::Moves,
     |cx| axes(cx, "chosen"),
+    Gradient::With(super::gradient::global_max_pool),
     |cx| {
         evaluate(cx, |lane| {
             lane.iter().copied().fold(f64::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a })
@@ -51,6 +55,7 @@ pub(crate) static GLOBAL_LP_POOL: Operator = sheet(
     "GlobalLpPool",
     Quantize::KeepsFloat("powers and roots need the range of floats"),
     |cx| axes(cx, "normalized"),
+    Gradient::With(super::gradient::global_lp_pool),
     |cx| {
         let p = exponent(cx)?;
         evaluate(cx, |lane| lane.iter().map(|x| x.abs().powf(p)).sum::<f64>().powf(1.0 / p))

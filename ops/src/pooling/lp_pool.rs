@@ -9,6 +9,7 @@ use onnxpress_ir::Tensor;
 use super::windowed::{self, Pooling};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -22,6 +23,7 @@ pub(crate) static LP_POOL: Operator = Operator {
     quantize: Quantize::KeepsFloat("powers and roots need the range of floats"),
     cost: Cost::None("it has no weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("few models pool by norms"),
 };
 
 /// The exponent of the norm.

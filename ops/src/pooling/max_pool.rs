@@ -12,6 +12,7 @@ use super::windowed::{self, Pooling};
 use crate::axes::Axes;
 use crate::evaluate::lanes::volume;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static MAX_POOL: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("it has no weight"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::max_pool),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -9,6 +9,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -23,6 +24,7 @@ pub(crate) static MAX_ROI_POOL: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("it has no weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("regions are no parameters, and what lies in them is chosen twice"),
 };
 
 fn bins(attrs: &Attrs<'_>) -> Result<[usize; 2], Undecided> {

@@ -11,6 +11,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::linear::Window;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -25,6 +26,7 @@ pub(crate) static MAX_UNPOOL: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("it moves elements"),
     effects: Effects::Pure,
+    gradient: Gradient::With(super::gradient::max_unpool),
 };
 
 /// The extents that a pooling with this window had, to have given these.

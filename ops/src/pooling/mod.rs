@@ -2,6 +2,7 @@
 
 mod average_pool;
 mod global;
+mod gradient;
 mod lp_pool;
 mod max_pool;
 mod max_roi_pool;

@@ -9,6 +9,7 @@ use super::granularity::{Granularity, expect_scales, relation};
 use super::quantize::named_dtype;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -26,6 +27,7 @@ pub(super) const fn sheet(domain: &'static str) -> Operator {
         quantize: Quantize::Quantized,
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient: Gradient::With(super::gradient::dequantize),
     }
 }
 

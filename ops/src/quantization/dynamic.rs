@@ -9,6 +9,7 @@ use onnxpress_ir::{DType, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -22,6 +23,7 @@ pub(crate) static DYNAMIC_QUANTIZE_LINEAR: Operator = Operator {
     quantize: Quantize::Quantized,
     cost: Cost::None("elementwise"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("its range follows what it quantizes"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

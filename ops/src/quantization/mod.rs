@@ -2,6 +2,7 @@
 
 mod dequantize;
 mod dynamic;
+mod gradient;
 mod granularity;
 mod quantize;
 

@@ -13,6 +13,7 @@ use onnxpress_ir::{DType, Tensor};
 use super::granularity::{Granularity, expect_scales, relation};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -31,6 +32,7 @@ pub(super) const fn sheet(domain: &'static str) -> Operator {
         quantize: Quantize::Quantized,
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient: Gradient::With(super::gradient::quantize),
     }
 }
 

@@ -8,6 +8,7 @@ use onnxpress_ir::Tensor;
 
 use crate::elementwise::pointwise;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Effects, Infer, Operator, Quantize};
 
@@ -16,7 +17,12 @@ use super::Generator;
 pub(crate) static BERNOULLI: Operator = Operator {
     infer: Infer::With(infer),
     effects: Effects::Random,
-    ..pointwise("Bernoulli", Quantize::KeepsFloat("draws random numbers"), evaluate)
+    ..pointwise(
+        "Bernoulli",
+        Quantize::KeepsFloat("draws random numbers"),
+        Gradient::NotPossible("draws random numbers"),
+        evaluate,
+    )
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 use crate::axes::Axes;
 use crate::elementwise::{Kernel, pointwise};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Effects, Infer, Linear, Operator, Quantize};
 
@@ -26,7 +27,7 @@ const fn sheet(
         axes,
         effects: Effects::Random,
         linear: Linear::None("draws random numbers"),
-        ..pointwise(name, Quantize::KeepsFloat("draws random numbers"), kernel)
+        ..pointwise(name, Quantize::KeepsFloat("draws random numbers"), Gradient::Zero("reads no element"), kernel)
     }
 }
 

@@ -10,6 +10,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 use crate::axes::Axes;
 use crate::elementwise::pointwise;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Effects, Infer, Operator, Quantize};
 
@@ -19,7 +20,12 @@ pub(crate) static MULTINOMIAL: Operator = Operator {
     infer: Infer::With(infer),
     axes: Axes::Spec("b c -> b _; chosen c"),
     effects: Effects::Random,
-    ..pointwise("Multinomial", Quantize::KeepsFloat("draws random numbers"), evaluate)
+    ..pointwise(
+        "Multinomial",
+        Quantize::KeepsFloat("draws random numbers"),
+        Gradient::Zero("its results are indices"),
+        evaluate,
+    )
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

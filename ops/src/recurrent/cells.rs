@@ -14,6 +14,7 @@ use super::activation::Activation;
 use super::layer::{self, Direction, State};
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -55,6 +56,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("rounding errors of the state add up from step to step"),
         cost: Cost::Macs(layer::macs),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it carries a state from step to step"),
     }
 }
 

@@ -9,13 +9,18 @@ use crate::axes::Axes;
 use crate::evaluate::walk::around;
 use crate::evaluate::whole::{from_wholes, to_wholes};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::same_as_first;
 use crate::letters::{Letters, and_parameters, relation, with_axis};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::{Parameters, axis_of};
 
-const fn sheet(name: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>) -> Operator {
+const fn sheet(
+    name: &'static str,
+    gradient: Gradient,
+    evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>,
+) -> Operator {
     Operator {
         domain: "",
         name,
@@ -26,14 +31,19 @@ const fn sheet(name: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value
         quantize: Quantize::KeepsFloat("errors of rounding would add up along the axis"),
         cost: Cost::None("has no weight"),
         effects: Effects::Pure,
+        gradient,
     }
 }
 
 pub(crate) static CUM_SUM: Operator =
-    sheet("CumSum", |cx| accumulated(cx, 0, i128::wrapping_add, |so_far, x| so_far + x));
+    sheet("CumSum", Gradient::With(crate::movement::gradient::cumulative_sum), |cx| {
+        accumulated(cx, 0, i128::wrapping_add, |so_far, x| so_far + x)
+    });
 
 pub(crate) static CUM_PROD: Operator =
-    sheet("CumProd", |cx| accumulated(cx, 1, i128::wrapping_mul, |so_far, x| so_far * x));
+    sheet("CumProd", Gradient::NotPossible("its quotients by elements that are 0 are not defined"), |cx| {
+        accumulated(cx, 1, i128::wrapping_mul, |so_far, x| so_far * x)
+    });
 
 fn accumulated(
     cx: &EvalCx<'_>,

@@ -1,6 +1,7 @@
 //! Reductions: many elements along some axes become one, or each the sum or product of all up to it.
 
 mod cumulative;
+mod gradient;
 mod reduce;
 mod sheets;
 

@@ -12,12 +12,13 @@ use onnxpress_ir::Dim;
 
 use super::reduce::{Kernel, Reduction, Role};
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
 const GROWS: Quantize = Quantize::KeepsFloat("what it sums up leaves the range of its operand");
 
 macro_rules! reduction {
-    ($sheet:ident, $name:literal, $quantize:expr, $reduction:expr) => {
+    ($sheet:ident, $name:literal, $quantize:expr, $gradient:expr, $reduction:expr) => {
         pub(crate) static $sheet: Operator = {
             const REDUCTION: Reduction = $reduction;
             Operator {
@@ -30,6 +31,7 @@ macro_rules! reduction {
                 quantize: $quantize,
                 cost: Cost::None("has no weight"),
                 effects: Effects::Pure,
+                gradient: $gradient,
             }
         };
     };
@@ -39,6 +41,7 @@ reduction!(
     REDUCE_SUM,
     "ReduceSum",
     GROWS,
+    Gradient::With(super::gradient::sum),
     Reduction {
         operand_since: 13,
         kernel: Kernel::Numbers { whole: |x| Some(sum(x.iter().copied())), float: |x| x.iter().sum() },
@@ -51,6 +54,7 @@ reduction!(
     REDUCE_L1,
     "ReduceL1",
     GROWS,
+    Gradient::With(super::gradient::l1),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers {
@@ -66,6 +70,7 @@ reduction!(
     REDUCE_L2,
     "ReduceL2",
     GROWS,
+    Gradient::With(super::gradient::l2),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers { whole: |x| truncated(root(squares(x) as f64)), float: |x| root(square_sum(x)) },
@@ -78,6 +83,7 @@ reduction!(
     REDUCE_SUM_SQUARE,
     "ReduceSumSquare",
     GROWS,
+    Gradient::With(super::gradient::sum_square),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers { whole: |x| Some(squares(x)), float: square_sum },
@@ -90,6 +96,7 @@ reduction!(
     REDUCE_LOG_SUM,
     "ReduceLogSum",
     GROWS,
+    Gradient::With(super::gradient::log_sum),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers {
@@ -105,6 +112,7 @@ reduction!(
     REDUCE_LOG_SUM_EXP,
     "ReduceLogSumExp",
     GROWS,
+    Gradient::With(super::gradient::log_sum_exp),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers {
@@ -120,6 +128,7 @@ reduction!(
     REDUCE_MEAN,
     "ReduceMean",
     Quantize::KeepsFloat("its average is finer than the steps of its operand"),
+    Gradient::With(super::gradient::mean),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers {
@@ -135,6 +144,7 @@ reduction!(
     REDUCE_PROD,
     "ReduceProd",
     GROWS,
+    Gradient::NotPossible("its quotient by an element that is 0 is not defined"),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Numbers {
@@ -150,6 +160,7 @@ reduction!(
     REDUCE_MAX,
     "ReduceMax",
     Quantize::Moves,
+    Gradient::With(super::gradient::extremum),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Extremum(Ordering::Greater),
@@ -162,6 +173,7 @@ reduction!(
     REDUCE_MIN,
     "ReduceMin",
     Quantize::Moves,
+    Gradient::With(super::gradient::extremum),
     Reduction {
         operand_since: 18,
         kernel: Kernel::Extremum(Ordering::Less),

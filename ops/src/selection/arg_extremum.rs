@@ -12,6 +12,7 @@ use crate::axes::Axes;
 use crate::evaluate::order::Ordered;
 use crate::evaluate::walk::around;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::letters::{Letters, relation, with_axis};
 use crate::movement::extents_of_result;
@@ -30,6 +31,7 @@ const fn sheet(name: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value
         quantize: Quantize::KeepsFloat("only compares, and answers indices"),
         cost: Cost::None("only compares"),
         effects: Effects::Pure,
+        gradient: Gradient::Zero("its results are indices"),
     }
 }
 

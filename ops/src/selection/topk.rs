@@ -11,6 +11,7 @@ use crate::evaluate::order::Ordered;
 use crate::evaluate::pick::pick;
 use crate::evaluate::walk::around;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::letters::{Letters, and_parameters, relation, with_axis};
 use crate::movement::extents_of_result;
@@ -28,6 +29,7 @@ pub(crate) static TOP_K: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only compares"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::chosen),
 };
 
 fn axis(p: &dyn Parameters, rank: usize) -> Result<usize, Undecided> {

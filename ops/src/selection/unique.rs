@@ -12,6 +12,7 @@ use crate::evaluate::order::Ordered;
 use crate::evaluate::pick::pick;
 use crate::evaluate::walk::{Walk, around};
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -27,6 +28,7 @@ pub(crate) static UNIQUE: Operator = Operator {
     quantize: Quantize::KeepsFloat("elements that are made equal by rounding would be one"),
     cost: Cost::None("only compares"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("what it drops depends on the elements"),
 };
 
 fn axis(attrs: &Attrs<'_>, rank: usize) -> Result<Option<usize>, Undecided> {

@@ -8,6 +8,7 @@ use onnxpress_ir::{Fact, Graph, Type};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{BodyInference, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -22,6 +23,7 @@ pub(crate) static SEQUENCE_MAP: Operator = Operator {
     quantize: Quantize::KeepsFloat("only its subgraph computes"),
     cost: Cost::None("only its subgraph computes"),
     effects: Effects::OfBodies,
+    gradient: Gradient::NotPossible("it runs a body"),
 };
 
 fn infer(

@@ -10,6 +10,7 @@ mod split;
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -45,6 +46,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("the tensors of a container share no quantization parameters"),
         cost: Cost::None("moves data"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it hands on containers, which carry no gradient here"),
     }
 }
 

@@ -11,6 +11,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::Attrs;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -27,6 +28,7 @@ pub(crate) static SHAPE: Operator = Operator {
     quantize: Quantize::KeepsFloat(REASON),
     cost: Cost::None(REASON),
     effects: Effects::Pure,
+    gradient: Gradient::Zero(REASON),
 };
 
 pub(crate) static SIZE: Operator = Operator {
@@ -39,6 +41,7 @@ pub(crate) static SIZE: Operator = Operator {
     quantize: Quantize::KeepsFloat(REASON),
     cost: Cost::None(REASON),
     effects: Effects::Pure,
+    gradient: Gradient::Zero(REASON),
 };
 
 /// The axes asked for; both ends are clamped, and a start behind the end asks for none.

@@ -6,6 +6,7 @@
 use onnxpress_ir::Shape;
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, product, relation};
 use crate::movement::{evaluate_regrouped, infer_regrouped};
@@ -23,6 +24,7 @@ pub(crate) static FLATTEN: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only groups axes anew"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::regrouped),
 };
 
 /// How many axes go into the first one.

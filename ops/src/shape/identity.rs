@@ -3,6 +3,7 @@
 //! Source: ONNX operator specification, `Identity`, opsets 1 to 25 (sequences from 14 on, optional values from 16 on).
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::{same_as_first, tracked};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -21,6 +22,7 @@ pub(crate) static IDENTITY: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only hands its operand on"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::unchanged),
 };
 
 #[cfg(test)]

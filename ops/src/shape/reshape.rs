@@ -11,6 +11,7 @@ use onnxpress_ir::{Dim, Shape};
 
 use super::factors::regrouped;
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{and_parameters, relation};
 use crate::movement::{evaluate_regrouped, infer_regrouped};
@@ -28,6 +29,7 @@ pub(crate) static RESHAPE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only groups axes anew"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::regrouped),
 };
 
 fn shape(p: &dyn Parameters) -> Result<Shape, Undecided> {

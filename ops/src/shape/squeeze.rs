@@ -6,6 +6,7 @@
 use onnxpress_ir::{Dim, Shape};
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::Undecided;
 use crate::letters::{Letters, and_parameters, relation};
 use crate::movement::{evaluate_regrouped, infer_regrouped};
@@ -23,6 +24,7 @@ pub(crate) static SQUEEZE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only takes axes away"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::regrouped),
 };
 
 /// Which axes go. Without axes named, whether an extent is 1 must be known of each.

@@ -6,6 +6,7 @@
 use onnxpress_ir::{Dim, Shape};
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::infer::{MAX_ELEMENTS, Undecided};
 use crate::letters::{Letters, and_parameters, relation};
 use crate::movement::{evaluate_regrouped, infer_regrouped};
@@ -23,6 +24,7 @@ pub(crate) static UNSQUEEZE: Operator = Operator {
     quantize: Quantize::Moves,
     cost: Cost::None("only puts axes in"),
     effects: Effects::Pure,
+    gradient: Gradient::With(crate::movement::gradient::regrouped),
 };
 
 fn named(p: &dyn Parameters) -> Result<Vec<Dim>, Undecided> {

@@ -12,6 +12,7 @@ use super::fourier::Fourier;
 use crate::axes::Axes;
 use crate::evaluate::walk::around;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::{Parameters, axis_of};
@@ -35,6 +36,7 @@ pub(crate) static DFT: Operator = Operator {
     quantize: Quantize::KeepsFloat("frequencies need the precision"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("complex numbers are no parameters here"),
 };
 
 /// The axis of the signal.

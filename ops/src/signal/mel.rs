@@ -9,6 +9,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -24,6 +25,7 @@ pub(crate) static MEL_WEIGHT_MATRIX: Operator = Operator {
     quantize: Quantize::KeepsFloat("fixed by its operands"),
     cost: Cost::None("fixed by its operands"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("fixed by its operands, which count"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

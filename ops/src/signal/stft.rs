@@ -11,6 +11,7 @@ use onnxpress_ir::{Dim, Shape, Tensor};
 use super::fourier::Fourier;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 use crate::parameters::Parameters;
@@ -25,6 +26,7 @@ pub(crate) static STFT: Operator = Operator {
     quantize: Quantize::KeepsFloat("frequencies need the precision"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("complex numbers are no parameters here"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -11,6 +11,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -31,6 +32,7 @@ const fn sheet(name: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value
         quantize: Quantize::KeepsFloat("fixed by the size"),
         cost: Cost::None("fixed by the size"),
         effects: Effects::Pure,
+        gradient: Gradient::Zero("fixed by the size"),
     }
 }
 

@@ -11,6 +11,7 @@ use onnxpress_ir::Tensor;
 
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -41,6 +42,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("its operands are strings"),
         cost: Cost::None("its operands are strings"),
         effects: Effects::Pure,
+        gradient: Gradient::Zero("its operands are strings"),
     }
 }
 

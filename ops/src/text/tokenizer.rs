@@ -12,6 +12,7 @@ use onnxpress_ir::{DType, Dim, Shape, Tensor};
 use super::texts;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -25,6 +26,7 @@ pub(crate) static TOKENIZER: Operator = Operator {
     quantize: Quantize::KeepsFloat("its operands are strings"),
     cost: Cost::None("its operands are strings"),
     effects: Effects::Pure,
+    gradient: Gradient::Zero("its operands are strings"),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -5,6 +5,7 @@ mod optimizers;
 use onnxpress_ir::Type;
 
 use crate::axes::Axes;
+use crate::gradient::Gradient;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
 /// The domain.
@@ -34,4 +35,5 @@ static GRADIENT: Operator = Operator {
     quantize: Quantize::KeepsFloat("gradients need the range of floats"),
     cost: Cost::None("it differentiates the graph around it"),
     effects: Effects::Pure,
+    gradient: Gradient::NotPossible("second derivatives are not asked for"),
 };

@@ -15,6 +15,7 @@ use onnxpress_ir::Tensor;
 use super::DOMAIN;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
+use crate::gradient::Gradient;
 use crate::infer::{InferCx, Undecided};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -37,6 +38,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("small steps need the precision"),
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
+        gradient: Gradient::NotPossible("it takes a step, and has no slope"),
     }
 }
 

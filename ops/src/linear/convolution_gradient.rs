@@ -1,0 +1,232 @@
+//! Gradients of windows that slide: of convolutions, of transposed ones, and of what pools by adding up.
+//!
+//! What a window read is written back by a transposed convolution ([`Windows::spread`]). The gradient of the weights is a
+//! convolution again: of the input by the gradient, with samples in the place of channels, strides in the place of dilations and
+//! the other way round ([`Windows::correlate`]).
+
+use onnxpress_ir::{Attr, Dim, Node, Shape, ValueId};
+
+use super::Window;
+use super::conv_transpose::Spread;
+use super::convolution::group;
+use crate::gradient::{GradientCx, GradientError};
+
+type Done = Result<(), GradientError>;
+
+/// How windows slide, and over what.
+pub(crate) struct Windows {
+    pub groups: i64,
+    pub kernel: Vec<i64>,
+    pub strides: Vec<i64>,
+    pub dilations: Vec<i64>,
+    /// Padding before each axis, then after each.
+    pub pads: Vec<i64>,
+}
+
+impl Windows {
+    /// Those of a node whose attributes make this window, over an operand of this shape.
+    ///
+    /// # Errors
+    /// Where the padding depends on extents that are not known.
+    pub(crate) fn over(window: Window, groups: i64, x: &Shape) -> Result<Self, GradientError> {
+        let rank = window.kernel.len();
+        let mut pads = window.pads.clone();
+        if pads.is_empty() {
+            pads = vec![0; 2 * rank];
+            for axis in 0..rank {
+                let extent = x.get(axis + 2).and_then(Dim::as_const);
+                let extent =
+                    extent.ok_or_else(|| GradientError::not_possible("`auto_pad` of extents that are not known"))?;
+                (pads[axis], pads[rank + axis]) = window.padding(axis, extent);
+            }
+        }
+        if pads.iter().any(|&pad| pad < 0) {
+            return Err(GradientError::not_possible("a negative padding"));
+        }
+        Ok(Self { groups, kernel: window.kernel, strides: window.strides, dilations: window.dilations, pads })
+    }
+
+    fn rank(&self) -> usize {
+        self.kernel.len()
+    }
+
+    /// What a window spans along an axis.
+    fn span(&self, axis: usize) -> i64 {
+        (self.kernel[axis] - 1) * self.dilations[axis] + 1
+    }
+
+    fn spatial(&self) -> Vec<usize> {
+        (2..self.rank() + 2).collect()
+    }
+
+    fn transposed(&self) -> Node {
+        Node::new("ConvTranspose", 1)
+            .with(Attr::int("group", self.groups))
+            .with(Attr::ints("strides", self.strides.clone()))
+            .with(Attr::ints("dilations", self.dilations.clone()))
+    }
+
+    /// What the windows read, written back over `x`: the gradient of the input, of that of the output and the weights.
+    ///
+    /// # Errors
+    /// Where a node makes no sense.
+    pub(crate) fn spread(
+        &self,
+        cx: &mut GradientCx<'_, '_>,
+        g: ValueId,
+        weight: ValueId,
+        x: ValueId,
+    ) -> Result<ValueId, GradientError> {
+        let (from, to) = (cx.shape(g)?, cx.shape(x)?);
+        let rank = self.rank();
+        // All that windows cover, less what is wanted and what comes before it: that is padding after, or windows end short.
+        let rest = |axis: usize| {
+            let positions = from.get(axis + 2)?.as_const()?;
+            let covered = (positions - 1).checked_mul(self.strides[axis])?.checked_add(self.span(axis))?;
+            Some(covered - self.pads[axis] - to.get(axis + 2)?.as_const()?)
+        };
+        if let Some(rest) = (0..rank).map(rest).collect::<Option<Vec<i64>>>() {
+            let after = rest.iter().map(|&rest| rest.max(0));
+            let pads: Vec<i64> = self.pads[..rank].iter().copied().chain(after).collect();
+            let short: Vec<i64> = rest.iter().map(|&rest| (-rest).max(0)).collect();
+            let node = self.transposed().with(Attr::ints("pads", pads)).with(Attr::ints("output_padding", short));
+            return cx.add(node, &[g, weight]);
+        }
+        let covered = cx.add(self.transposed(), &[g, weight])?;
+        // Windows end short by less than a stride; where they do not, what is too much is cut off.
+        let mut more = vec![0; 2 * (rank + 2)];
+        for axis in 0..rank {
+            more[rank + 4 + axis] = self.strides[axis] - 1;
+        }
+        let more = cx.ints(more);
+        let covered = cx.apply("Pad", &[covered, more])?;
+        let starts = cx.ints(self.pads[..rank].to_vec());
+        let extents = cx.extents_along(x, &self.spatial())?;
+        let ends = cx.apply("Add", &[starts, extents])?;
+        let axes = cx.ints((2..rank as i64 + 2).collect::<Vec<_>>());
+        cx.apply("Slice", &[covered, starts, ends, axes])
+    }
+
+    /// The value `[n, g·c, s..]` with its channels in front and each group's own samples in the place of channels:
+    /// `[c, g·n, s..]`, or, with `groups_first`, `[g·c, n, s..]`.
+    fn samples_behind(
+        &self,
+        cx: &mut GradientCx<'_, '_>,
+        value: ValueId,
+        channels: i64,
+        groups_first: bool,
+    ) -> Result<ValueId, GradientError> {
+        let rank = self.rank() as i64;
+        let swap = |cx: &mut GradientCx<'_, '_>| cx.transpose(value, [1, 0].into_iter().chain(2..rank + 2).collect());
+        if self.groups == 1 || groups_first {
+            return swap(cx);
+        }
+        let spatial = cx.extents_along(value, &self.spatial())?;
+        let lead = cx.ints([0, self.groups, channels]);
+        let cut = cx.concat(&[lead, spatial])?;
+        let cut = cx.apply("Reshape", &[value, cut])?;
+        let turned = cx.transpose(cut, [2, 1, 0].into_iter().chain(3..rank + 3).collect())?;
+        let lead = cx.ints([channels, -1]);
+        let joined = cx.concat(&[lead, spatial])?;
+        cx.apply("Reshape", &[turned, joined])
+    }
+
+    /// The gradient of weights `[g·o, i, k..]`, of the input `[n, g·i, s..]` and the gradient `[n, g·o, t..]` of the output.
+    ///
+    /// # Errors
+    /// Where a node makes no sense.
+    pub(crate) fn correlate(
+        &self,
+        cx: &mut GradientCx<'_, '_>,
+        x: ValueId,
+        g: ValueId,
+        channels: i64,
+    ) -> Result<ValueId, GradientError> {
+        let rank = self.rank() as i64;
+        let x = self.samples_behind(cx, x, channels, false)?;
+        let g = self.samples_behind(cx, g, channels, true)?;
+        let node = Node::new("Conv", 1)
+            .with(Attr::int("group", self.groups))
+            .with(Attr::ints("strides", self.dilations.clone()))
+            .with(Attr::ints("dilations", self.strides.clone()))
+            .with(Attr::ints("pads", self.pads.clone()));
+        let sums = cx.add(node, &[x, g])?;
+        let mut sums = cx.transpose(sums, [1, 0].into_iter().chain(2..rank + 2).collect())?;
+        if self.strides.iter().any(|&stride| stride > 1) {
+            // Where windows end short of the input, there is room for offsets that the kernel does not have.
+            let operands = [
+                sums,
+                cx.ints(vec![0; self.rank()]),
+                cx.ints(self.kernel.clone()),
+                cx.ints((2..rank + 2).collect::<Vec<_>>()),
+            ];
+            sums = cx.apply("Slice", &operands)?;
+        }
+        Ok(sums)
+    }
+}
+
+/// The extents of a kernel, and how many channels of a group it has along axis 1.
+fn kernel(cx: &GradientCx<'_, '_>) -> Result<(Vec<i64>, i64), GradientError> {
+    let weight = cx.shape(cx.operand(1)?)?;
+    let extents: Option<Vec<i64>> = weight.iter().skip(1).map(Dim::as_const).collect();
+    match extents.as_deref() {
+        Some([channels, kernel @ ..]) => Ok((kernel.to_vec(), *channels)),
+        _ => Err(GradientError::not_possible("a kernel of extents that are not known")),
+    }
+}
+
+/// The gradient of the bias: the sum over all but the channels.
+fn bias(cx: &mut GradientCx<'_, '_>) -> Done {
+    if cx.wants(2) {
+        let g = cx.result()?;
+        let axes = (0..cx.rank(g)? as i64).filter(|&axis| axis != 1).collect();
+        let sum = cx.sum(g, axes, false)?;
+        cx.give(2, sum)?;
+    }
+    Ok(())
+}
+
+pub(super) fn conv(cx: &mut GradientCx<'_, '_>) -> Done {
+    let (x, weight, g) = (cx.operand(0)?, cx.operand(1)?, cx.result()?);
+    let (kernel, channels) = kernel(cx)?;
+    let attrs = cx.node().attrs();
+    let windows = Windows::over(Window::of(&attrs, kernel)?, group(&attrs)?, &cx.shape(x)?)?;
+    if cx.wants(0) {
+        let dx = windows.spread(cx, g, weight, x)?;
+        cx.give(0, dx)?;
+    }
+    if cx.wants(1) {
+        let dw = windows.correlate(cx, x, g, channels)?;
+        cx.give(1, dw)?;
+    }
+    bias(cx)
+}
+
+/// A convolution of the gradient by the same weights; for these, input and gradient change places.
+pub(super) fn conv_transpose(cx: &mut GradientCx<'_, '_>) -> Done {
+    let (x, weight, g) = (cx.operand(0)?, cx.operand(1)?, cx.result()?);
+    let (kernel, channels) = kernel(cx)?;
+    let attrs = cx.node().attrs();
+    let groups = group(&attrs)?;
+    let spread = Spread::of(&attrs, kernel.clone())?;
+    let pads = spread.pads(&cx.shape(x)?).ok_or_else(|| GradientError::not_possible("a padding that is not known"))?;
+    if pads.iter().any(|&pad| pad < 0) || spread.ends_a_stride_later() {
+        return Err(GradientError::not_possible("more room than its windows cover"));
+    }
+    let windows = Windows { groups, kernel, strides: spread.strides, dilations: spread.dilations, pads };
+    if cx.wants(0) {
+        let node = Node::new("Conv", 1)
+            .with(Attr::int("group", groups))
+            .with(Attr::ints("strides", windows.strides.clone()))
+            .with(Attr::ints("dilations", windows.dilations.clone()))
+            .with(Attr::ints("pads", windows.pads.clone()));
+        let dx = cx.add(node, &[g, weight])?;
+        cx.give(0, dx)?;
+    }
+    if cx.wants(1) {
+        let dw = windows.correlate(cx, g, x, channels)?;
+        cx.give(1, dw)?;
+    }
+    bias(cx)
+}
