@@ -1,10 +1,10 @@
-//! What ties a plan to a model: a digest of all that the model computes with, names included.
+//! What ties a plan, or evidence, to a model: a digest of all that the model computes with, names included.
 
 use onnxpress_ir::{AttrValue, ConstantValue, Graph, Model, Vertex};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of the model's graph, functions and weights, as hexadecimal digits. Equal for the same file in every run.
-pub(crate) fn of(model: &Model) -> String {
+pub fn of(model: &Model) -> String {
     let mut hash = Sha256::new();
     graph(&model.graph, &mut hash);
     for function in &model.functions {

@@ -5,6 +5,7 @@
 
 pub mod allocation;
 pub mod convert_float;
+pub mod digest;
 pub mod evidence;
 pub mod factorize;
 pub mod fold_constants;
@@ -23,7 +24,6 @@ pub mod specialize;
 mod builtin;
 mod calls;
 mod dedupe_initializers;
-mod digest;
 mod eliminate_common_subexpressions;
 mod eliminate_dead;
 mod imports;

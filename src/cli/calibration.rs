@@ -1,6 +1,6 @@
 //! The samples that passes calibrate on, as the command line names them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -9,8 +9,9 @@ use super::check::Running;
 use super::failure::Failure;
 use super::progress::patient;
 use crate::data::{DataError, DataOptions, Preprocess};
-use crate::evidence::{Given, Made, Progress, Samples};
+use crate::evidence::{EvidenceFile, Given, Made, Origin, Progress, Recorded, Samples};
 use crate::ir::Model;
+use crate::passes::evidence::EvidenceSource as _;
 
 /// Inputs that are made up where no samples are given.
 const MADE: usize = 8;
@@ -46,6 +47,10 @@ pub(super) struct Calibration {
     /// only one; or a folder of PNG and JPEG files. Without it such passes take random inputs, or say that they need data.
     #[arg(long, value_name = "FILE|FOLDER")]
     calib: Option<PathBuf>,
+    /// Keep what is measured on the samples in this file, and take from it what was measured before: for another run over the same
+    /// model, whose passes want to know the same, --calib can be left out then. docs/evidence.md describes the file.
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
     #[command(flatten)]
     sampling: Sampling,
 }
@@ -56,6 +61,11 @@ impl Calibration {
         self.sampling.options()
     }
 
+    /// The file that evidence is kept in.
+    pub(super) fn evidence(&self) -> Option<&Path> {
+        self.evidence.as_deref()
+    }
+
     /// Opens the samples for a model whose types are inferred.
     pub(super) fn open<'a>(
         &self,
@@ -63,18 +73,48 @@ impl Calibration {
         running: &Running,
         progress: Progress<'a>,
     ) -> Result<Samples<'a>, Failure> {
-        let runner = running.choice()?;
         let options = self.sampling.options()?;
-        let Some(path) = &self.calib else {
-            if options.preprocess.is_some() {
+        let preprocess = options.preprocess.as_ref().map(ToString::to_string);
+        let kept = match &self.evidence {
+            Some(path) => EvidenceFile::open(path, model)?,
+            None => None,
+        };
+        let samples = match (&self.calib, &kept) {
+            (Some(path), _) => {
+                let given = Given::open(path.clone(), options, running.choice()?, model);
+                Samples::from(given.map_err(|error| unsuited(&error))?.with_progress(progress))
+            }
+            (None, _) if preprocess.is_some() => {
                 return Err(Failure::usage("--preprocess, and no samples").with_help("name them with --calib"));
             }
-            return Ok(Samples::Made(
-                Made::new(options.samples.unwrap_or(MADE), Vec::new(), runner).with_progress(progress),
-            ));
+            (None, Some(file)) if !file.origin().synthetic => {
+                if options.samples.is_some_and(|asked| asked != file.origin().samples) {
+                    let text = format!("{}: it holds evidence of {}", file.path().display(), file.origin());
+                    return Err(
+                        Failure::request(text).with_help("leave --samples out, or give the samples with --calib")
+                    );
+                }
+                Samples::from(Recorded::new(file.path().to_owned(), file.origin().clone()))
+            }
+            (None, _) => {
+                let count = options.samples.unwrap_or(MADE);
+                Samples::from(Made::new(count, Vec::new(), running.choice()?).with_progress(progress))
+            }
         };
-        let given = Given::open(path.clone(), options, runner, model).map_err(|error| unsuited(&error))?;
-        Ok(Samples::Given(given.with_progress(progress)))
+        let Some(path) = &self.evidence else { return Ok(samples) };
+        let (source, count, synthetic) = (samples.describe(), samples.samples(), samples.is_synthetic());
+        let origin = Origin { source, samples: count, synthetic, preprocess };
+        let file = match kept {
+            // Nobody gave samples that could be others.
+            Some(file) if self.calib.is_none() && !synthetic => file,
+            Some(file) => {
+                let others = "take another file for these samples, or remove this one";
+                file.check(&origin).map_err(|error| Failure::request(error).with_help(others))?;
+                file
+            }
+            None => EvidenceFile::new(path, model, origin)?,
+        };
+        Ok(samples.with_file(file))
     }
 }
 

@@ -32,12 +32,19 @@ pub(super) struct Eval {
     /// Samples at a time, where the model leaves it open.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=65536))]
     batch: u64,
+    /// The output that has the scores; without it the first.
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// What is added to each label to make it the number of a class, as 1 where the model has a class for the background before all
+    /// others.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    label_offset: i64,
     #[command(flatten)]
     running: Running,
 }
 
 const AFTER_HELP: &str = "\
-The first output is taken for scores: one row a sample, one number a class.
+One output, the first without --output, is taken for scores: one row a sample, one number a class.
 
 Preprocessing, in this order whatever the text's:
   resize=N     the shorter side gets N pixels, the other in proportion
@@ -49,7 +56,7 @@ Preprocessing, in this order whatever the text's:
   layout=nhwc  channels last; nchw if nothing is said
 Presets, to be changed by what follows them: mnist (scale), cifar10 and imagenet (scale, mean, std).
 
-With --json, one object: schema, model, data, preprocess, samples, batch, runner, classes, top1_correct, top1, top5_correct,
+With --json, one object: schema, model, data, preprocess, output, label_offset, samples, batch, runner, classes, top1_correct, top1, top5_correct,
 top5, ms_per_sample, agreement, snr_db, and reference: the same of the other model (runner, classes, top1_correct, top1,
 top5_correct, top5, ms_per_sample). What is not known is null: top1 without labels, top5 up to five classes, the rest without
 --ref. Shares are from 0 to 1, snr_db is the mean over samples, each held to 150; ms_per_sample is a median on this machine.
@@ -65,6 +72,8 @@ struct Measured {
     model: String,
     data: String,
     preprocess: Option<String>,
+    output: Option<String>,
+    label_offset: i64,
     samples: usize,
     batch: usize,
     #[serde(flatten)]
@@ -123,7 +132,8 @@ impl Eval {
             output::say(global, &format!("notice: {} samples, fewer than the {asked} asked for", samples.count()));
         }
         let bar = bar(global, samples.count());
-        let options = EvalOptions { runner: choice, batch: count(self.batch) };
+        let (output, label_offset) = (self.output.clone(), self.label_offset);
+        let options = EvalOptions { runner: choice, batch: count(self.batch), output, label_offset };
         let other = reference.as_ref().map(|reference| &reference.model);
         let evaluated = eval::evaluate(samples, &file.model, other, &options, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
@@ -135,6 +145,10 @@ impl Eval {
             EvalError::Data(error) => unsuited(error),
             EvalError::NothingToHoldAgainst => Failure::request(format!("{}: {error}", self.data.display()))
                 .with_help("put an array `labels` beside the inputs, or name a model with `--ref`"),
+            EvalError::Label { .. } => Failure::request(&error).with_help(
+                "`--label-offset N` adds a number to each label, `--output NAME` takes the scores of another output",
+            ),
+            EvalError::Output { .. } => Failure::request(&error).with_help("`--output NAME` takes another output"),
             error => Failure::request(error),
         })?;
         self.say(global, wanted.preprocess.as_ref(), &found)
@@ -151,6 +165,8 @@ impl Eval {
                 model: self.model.display().to_string(),
                 data: self.data.display().to_string(),
                 preprocess: preprocess.map(Preprocess::to_string),
+                output: self.output.clone(),
+                label_offset: self.label_offset,
                 samples: found.samples,
                 batch: found.batch,
                 worth,

@@ -90,6 +90,10 @@ impl Opt {
             }
         }
 
+        if self.calibration.evidence().is_some_and(|path| path == self.output) {
+            return Err(Failure::usage("--evidence and --output name the same file"));
+        }
+
         let mut file = model::open(&self.input, OpenOptions::default())?;
         let mut notices: Vec<String> = file.notices.iter().map(|notice| notice.0.clone()).collect();
         notices.extend(self.overridable(&file.model).filter(|_| !pipeline.steps.is_empty()));
@@ -110,7 +114,7 @@ impl Opt {
                 request: Request {
                     arrays: Some(&Files),
                     files: Some(&FromDisk),
-                    evidence: Some(samples.source()),
+                    evidence: Some(&samples),
                     plans: self.plan_out.is_some(),
                     ..Request::default()
                 },
@@ -147,6 +151,7 @@ impl Opt {
         if let Some(path) = &self.plan_out {
             plans::write(path, &run)?;
         }
+        notices.extend(samples.save()?);
         notices.extend(saved.notices.iter().map(|notice| notice.0.clone()));
 
         let report = OptReport::new(

@@ -13,6 +13,7 @@ use crate::data::{DataOptions, Samples};
 use crate::eval::{self, EvalOptions};
 use crate::inspect::SCHEMA;
 use crate::onnx::OpenOptions;
+use crate::passes::evidence::EvidenceSource as _;
 use crate::passes::options::Options as _;
 use crate::passes::pass::{PassCx, Request};
 use crate::passes::pipeline::text::{self, Item};
@@ -95,7 +96,7 @@ impl Sensitivity {
             progress_bar.set_position(done as u64);
         };
         let samples = self.calibration.open(&file.model, &self.running, &progress)?;
-        let source = samples.source();
+        let source = &samples;
         let mut cx = PassCx::new(Request { evidence: Some(source), ..Request::default() });
         let planned = pass.plan(&file.model, &mut cx).map_err(Failure::request)?;
         let Some((prepared, plan)) = planned else {
@@ -121,7 +122,9 @@ impl Sensitivity {
         progress_bar.finish_and_clear();
         file.check_unchanged()?;
         let model = self.model.display().to_string();
-        say(global, Found { schema: SCHEMA, model, samples: source.describe(), top1, layers })
+        let found = Found { schema: SCHEMA, model, samples: source.describe(), top1, layers };
+        output::notices(global, samples.save()?.iter());
+        say(global, found)
     }
 
     /// The accuracy of a model on the labelled samples, where there are any.
@@ -130,7 +133,7 @@ impl Sensitivity {
         let preprocess = self.calibration.options()?.preprocess;
         let samples = Samples::open(path, model, &DataOptions { preprocess, samples: None });
         let samples = samples.map_err(|error| unsuited(&error))?;
-        let options = EvalOptions { runner: self.running.choice()?, batch: 32 };
+        let options = EvalOptions::new(self.running.choice()?);
         let found = eval::evaluate(samples, model, None, &options, &|_| ()).map_err(Failure::request)?;
         Ok(found.model.right.map(|right| right.top1 as f64 / right.samples.max(1) as f64))
     }

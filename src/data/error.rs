@@ -87,13 +87,15 @@ pub enum DataError {
         /// Its type.
         found: String,
     },
-    /// A value that is no number.
-    #[error("{}: `{name}` has a NaN in sample {sample}", path.display())]
-    NotANumber {
+    /// A value that is no number, or beyond all.
+    #[error("{}: `{name}` has {what} in sample {sample}", path.display())]
+    NotFinite {
         /// The file.
         path: PathBuf,
         /// The array.
         name: String,
+        /// What it is: a NaN, or an infinity.
+        what: &'static str,
         /// The sample, counted from 0.
         sample: usize,
     },

@@ -13,7 +13,7 @@ pub mod preprocess;
 
 use std::path::{Path, PathBuf};
 
-use onnxpress_ir::{Model, Tensor, Type};
+use onnxpress_ir::{DType, Model, Tensor, Type};
 
 use arrays::Arrays;
 pub use binding::Binding;
@@ -128,7 +128,7 @@ impl Samples {
     /// The next batch, `None` after the last. Each has `size` samples; the last is filled up with its last sample.
     ///
     /// # Errors
-    /// Where they cannot be read, or have a NaN among their numbers.
+    /// Where they cannot be read, or have a NaN or an infinity among their numbers.
     pub fn next_batch(&mut self, size: usize) -> Result<Option<Batch>, DataError> {
         let len = size.min(self.count - self.read);
         if len == 0 {
@@ -140,9 +140,10 @@ impl Samples {
             Source::Folder(folder) => folder.read(len)?,
         };
         for (column, tensor) in self.columns.iter().zip(&tensors) {
-            if let Some(row) = first_nan(tensor) {
+            if let Some((row, what)) = not_finite(tensor) {
                 let sample = self.read + if column.varies { row } else { 0 };
-                return Err(DataError::NotANumber { path: self.path.clone(), name: column.name.clone(), sample });
+                let (path, name) = (self.path.clone(), column.name.clone());
+                return Err(DataError::NotFinite { path, name, what, sample });
             }
         }
         self.read += len;
@@ -151,15 +152,22 @@ impl Samples {
     }
 }
 
-/// The first row with a NaN in it.
-fn first_nan(tensor: &Tensor) -> Option<usize> {
+/// The first row with a NaN or an infinity in it, and which of the two.
+fn not_finite(tensor: &Tensor) -> Option<(usize, &'static str)> {
     if !tensor.dtype().is_float() {
         return None;
     }
+    let first = |place: Option<(usize, bool)>| {
+        let row: usize = tensor.dims().iter().skip(1).product();
+        place.map(|(at, is_nan)| (at / row.max(1), if is_nan { "a NaN" } else { "an infinity" }))
+    };
+    // What is finite as a double may be none as a float.
+    if tensor.dtype() == DType::Double {
+        let values = tensor.to_f64s().ok()?;
+        return first(values.iter().position(|value| !value.is_finite()).map(|at| (at, values[at].is_nan())));
+    }
     let values = tensor.to_f32s().ok()?;
-    let at = values.iter().position(|value| value.is_nan())?;
-    let row: usize = tensor.dims().iter().skip(1).product();
-    Some(at / row.max(1))
+    first(values.iter().position(|value| !value.is_finite()).map(|at| (at, values[at].is_nan())))
 }
 
 /// The tensor with its last row repeated until there are `size`.

@@ -1,6 +1,6 @@
 //! What a model is worth on samples: right answers, agreement with another model, time.
 //!
-//! The first output is taken for scores, one row a sample and one number a class. A model and its reference run batch by batch
+//! One output, the first if none is named, is taken for scores, one row a sample and one number a class. A model and its reference run batch by batch
 //! side by side on the same values, so that memory does not depend on the number of samples. Batches are all of one size (the
 //! last is filled up), since a runner may plan anew for each shape; and the first one is run once more than is measured, to
 //! find who runs the model, and to warm up.
@@ -24,6 +24,17 @@ pub struct EvalOptions {
     pub runner: RunnerChoice,
     /// Samples at a time, where the model leaves a choice.
     pub batch: usize,
+    /// The output that has the scores; the first, where none is named.
+    pub output: Option<String>,
+    /// What is added to each label to make it the number of a class: 1 for a model with a class for the background before all others.
+    pub label_offset: i64,
+}
+
+impl EvalOptions {
+    /// Labels as they are, the first output, 32 samples at a time.
+    pub fn new(runner: RunnerChoice) -> Self {
+        Self { runner, batch: 32, output: None, label_offset: 0 }
+    }
 }
 
 /// Why nothing is known of a model's worth.
@@ -52,7 +63,7 @@ pub enum EvalError {
         /// Of the reference.
         reference: usize,
     },
-    /// The first output has no scores.
+    /// The output has no scores.
     #[error("{which}: output `{output}` is {found}, expected scores, one row for each of {batch} samples")]
     Output {
         /// Which of the two models.
@@ -64,19 +75,26 @@ pub enum EvalError {
         /// Samples of a batch.
         batch: usize,
     },
-    /// The model has no output.
-    #[error("{which}: no output, expected scores")]
+    /// The model has no such output.
+    #[error("{which}: no output{}, expected scores; it has {found}", name.as_ref().map_or_else(String::new, |name| format!(" `{name}`")))]
     NoOutput {
         /// Which of the two models.
         which: &'static str,
+        /// The output that was named.
+        name: Option<String>,
+        /// The outputs that there are.
+        found: String,
     },
     /// No such class.
-    #[error("sample {sample} has label {label}, but output `{output}` has {classes} classes, 0 to {}", classes.saturating_sub(1))]
+    #[error("sample {sample} has label {label}{}, but output `{output}` has {classes} classes, 0 to {}",
+        if *offset == 0 { String::new() } else { format!(" and an offset of {offset}") }, classes.saturating_sub(1))]
     Label {
         /// The sample, counted from 0.
         sample: usize,
         /// What is said to be right for it.
         label: i64,
+        /// What is added to that.
+        offset: i64,
         /// The output.
         output: String,
         /// The numbers of one of its rows.
@@ -134,9 +152,10 @@ pub fn evaluate(
     if !samples.is_labelled() && reference.is_none() {
         return Err(EvalError::NothingToHoldAgainst);
     }
-    let mut contenders = vec![Contender::new("model", model, samples.bind(model)?)];
+    let output = options.output.as_deref();
+    let mut contenders = vec![Contender::new("model", model, samples.bind(model)?, output)?];
     if let Some(reference) = reference {
-        contenders.push(Contender::new("reference", reference, samples.bind(reference)?));
+        contenders.push(Contender::new("reference", reference, samples.bind(reference)?, output)?);
     }
     let wanted: Vec<usize> = contenders.iter().filter_map(|contender| contender.binding.batch()).collect();
     if let [model, reference] = wanted[..]
@@ -154,7 +173,7 @@ pub fn evaluate(
         }
         if let Some(labels) = &batch.labels {
             for (contender, scores) in contenders.iter_mut().zip(&all) {
-                contender.judge(scores, labels, done)?;
+                contender.judge(scores, labels, options.label_offset, done)?;
             }
         }
         if let [model, reference] = &all[..] {
@@ -168,8 +187,8 @@ pub fn evaluate(
         progress(done);
     }
     let mut worths = contenders.into_iter().map(|contender| contender.worth(size));
-    let missing = || EvalError::NoOutput { which: "model" };
-    let model = worths.next().flatten().ok_or_else(missing)?;
+    // The samples are at least one, so both have run.
+    let model = worths.next().flatten().ok_or(EvalError::NothingToHoldAgainst)?;
     let reference = worths.next().flatten().map(|worth| (worth, likeness));
     Ok(Evaluation { samples: done, batch: size, model, reference })
 }
@@ -179,6 +198,8 @@ struct Contender<'m> {
     which: &'static str,
     model: &'m Model,
     binding: Binding,
+    /// Which of the outputs has the scores.
+    scored: usize,
     running: Option<(&'static str, Box<dyn Session + 'm>)>,
     classes: usize,
     right: Option<Right>,
@@ -186,8 +207,19 @@ struct Contender<'m> {
 }
 
 impl<'m> Contender<'m> {
-    fn new(which: &'static str, model: &'m Model, binding: Binding) -> Self {
-        Self { which, model, binding, running: None, classes: 0, right: None, seconds: Vec::new() }
+    fn new(which: &'static str, model: &'m Model, binding: Binding, output: Option<&str>) -> Result<Self, EvalError> {
+        let names: Vec<String> =
+            model.graph.outputs().iter().map(|&id| model.graph.output(id).name.to_string()).collect();
+        let scored = match output {
+            Some(output) => names.iter().position(|name| name == output),
+            None => (!names.is_empty()).then_some(0),
+        };
+        let scored = scored.ok_or_else(|| EvalError::NoOutput {
+            which,
+            name: output.map(ToOwned::to_owned),
+            found: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+        })?;
+        Ok(Self { which, model, binding, scored, running: None, classes: 0, right: None, seconds: Vec::new() })
     }
 
     fn run(&mut self, batch: &Batch, size: usize, choice: &RunnerChoice) -> Result<Scores, EvalError> {
@@ -203,8 +235,9 @@ impl<'m> Contender<'m> {
         let clock = Instant::now();
         let outputs = session.run(&inputs).map_err(failed)?;
         self.seconds.push(clock.elapsed().as_secs_f64());
-        let Some(output) = outputs.into_iter().next() else {
-            return Err(EvalError::NoOutput { which: self.which });
+        let Some(output) = outputs.into_iter().nth(self.scored) else {
+            let (which, name) = (self.which, Some(self.output()));
+            return Err(EvalError::NoOutput { which, name, found: "fewer when it is run".to_owned() });
         };
         let scores = Scores::new(&output, size).ok_or_else(|| EvalError::Output {
             which: self.which,
@@ -218,17 +251,18 @@ impl<'m> Contender<'m> {
 
     fn output(&self) -> String {
         let graph = &self.model.graph;
-        graph.outputs().first().map_or_else(String::new, |&id| graph.output(id).name.to_string())
+        graph.outputs().get(self.scored).map_or_else(String::new, |&id| graph.output(id).name.to_string())
     }
 
     /// Counts right answers; `done` samples came before.
-    fn judge(&mut self, scores: &Scores, labels: &[i64], done: usize) -> Result<(), EvalError> {
+    fn judge(&mut self, scores: &Scores, labels: &[i64], offset: i64, done: usize) -> Result<(), EvalError> {
         let right = self.right.get_or_insert_with(|| Right::of(scores.classes));
         for (row, &label) in labels.iter().enumerate() {
-            let class = usize::try_from(label).ok().filter(|&class| class < scores.classes);
+            let class = label.checked_add(offset).and_then(|class| usize::try_from(class).ok());
+            let class = class.filter(|&class| class < scores.classes);
             let Some(class) = class else {
                 let (output, classes) = (self.output(), scores.classes);
-                return Err(EvalError::Label { sample: done + row, label, output, classes });
+                return Err(EvalError::Label { sample: done + row, label, offset, output, classes });
             };
             right.add(scores.rank(row, class));
         }

@@ -21,7 +21,7 @@ fn samples(model: &Model, labels: Option<Vec<i64>>) -> Samples {
 fn run(text: &str, reference: Option<&str>, labels: Option<Vec<i64>>, batch: usize) -> Result<Evaluation, String> {
     let model = Model::from_text(text).unwrap();
     let reference = reference.map(|text| Model::from_text(text).unwrap());
-    let options = EvalOptions { runner: RunnerChoice::default(), batch };
+    let options = EvalOptions { batch, ..EvalOptions::new(RunnerChoice::default()) };
     let samples = samples(&model, labels);
     evaluate(samples, &model, reference.as_ref(), &options, &|_| ()).map_err(|error| error.to_string())
 }

@@ -1,18 +1,23 @@
 //! Evidence from files: samples that the user gives, or that are made up, and runners to see what models do with them.
 //!
-//! Passes ask an [`EvidenceSource`] for samples and for someone who runs a model; here are the two that there are, [`Given`] and
-//! [`Made`].
+//! Passes ask an [`EvidenceSource`] for samples and for someone who runs a model; here are the three that there are, [`Given`], [`Made`]
+//! and [`Recorded`], and the file that evidence is kept in.
 
+mod file;
 mod given;
 mod made;
+mod record;
+mod recorded;
 
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
-use onnxpress_passes::evidence::{EvidenceError, EvidenceSource, Execute};
+use onnxpress_passes::evidence::{Archive, EvidenceError, EvidenceSource, Execute, Feed};
 
 use crate::runner::{self, RunnerChoice, Session};
+pub use file::{EvidenceFile, EvidenceFileError, Origin};
 pub use given::Given;
 pub use made::Made;
+pub use recorded::Recorded;
 
 /// Is told what is going on and how much of it is done.
 pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);
@@ -42,29 +47,101 @@ impl Execute for Running<'_> {
     }
 }
 
-/// The user's samples if there are any, else made-up ones.
-pub enum Samples<'a> {
-    /// Given.
+/// Where samples come from.
+enum Kind<'a> {
     Given(Given<'a>),
-    /// Made up.
     Made(Made<'a>),
+    Recorded(Recorded),
+}
+
+/// Samples, and the file in which evidence of them is kept, if there is one.
+pub struct Samples<'a> {
+    kind: Kind<'a>,
+    file: Option<EvidenceFile>,
+}
+
+impl<'a> From<Given<'a>> for Samples<'a> {
+    fn from(given: Given<'a>) -> Self {
+        Self { kind: Kind::Given(given), file: None }
+    }
+}
+
+impl<'a> From<Made<'a>> for Samples<'a> {
+    fn from(made: Made<'a>) -> Self {
+        Self { kind: Kind::Made(made), file: None }
+    }
+}
+
+impl From<Recorded> for Samples<'_> {
+    fn from(recorded: Recorded) -> Self {
+        Self { kind: Kind::Recorded(recorded), file: None }
+    }
 }
 
 impl<'a> Samples<'a> {
     /// The samples that the user gave.
     pub fn given(&self) -> Option<&Given<'a>> {
-        match self {
-            Self::Given(given) => Some(given),
-            Self::Made(_) => None,
+        match &self.kind {
+            Kind::Given(given) => Some(given),
+            Kind::Made(_) | Kind::Recorded(_) => None,
         }
     }
 
-    /// Whichever it is.
-    pub fn source(&self) -> &(dyn EvidenceSource + 'a) {
-        match self {
-            Self::Given(given) => given,
-            Self::Made(made) => made,
+    /// Keeps evidence of them in a file.
+    #[must_use]
+    pub fn with_file(self, file: EvidenceFile) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
+    /// Puts what was measured into its file. Answers what reports say of it; `None` where it is not kept.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn save(self) -> Result<Option<String>, EvidenceFileError> {
+        self.file.map(EvidenceFile::save).transpose()
+    }
+
+    fn inner(&self) -> &dyn EvidenceSource {
+        match &self.kind {
+            Kind::Given(given) => given,
+            Kind::Made(made) => made,
+            Kind::Recorded(recorded) => recorded,
         }
+    }
+}
+
+impl EvidenceSource for Samples<'_> {
+    fn describe(&self) -> String {
+        self.inner().describe()
+    }
+
+    fn samples(&self) -> usize {
+        self.inner().samples()
+    }
+
+    fn is_synthetic(&self) -> bool {
+        self.inner().is_synthetic()
+    }
+
+    fn feed(
+        &self,
+        model: &Model,
+        batch: usize,
+        each: &mut dyn FnMut(Feed<'_>) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        self.inner().feed(model, batch, each)
+    }
+
+    fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
+        self.inner().load(model)
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        self.file.as_ref().map(|file| file as &dyn Archive)
+    }
+
+    fn progress(&self, what: &str, done: usize, total: usize) {
+        self.inner().progress(what, done, total);
     }
 }
 

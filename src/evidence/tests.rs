@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use onnxpress_passes::evidence::{Wants, collect};
+use onnxpress_ops::operator::Linear;
+use onnxpress_ops::{node::NodeCx, table};
+use onnxpress_passes::evidence::{Evidence, Wants, collect};
 
 use super::*;
 use crate::data::DataOptions;
@@ -45,4 +47,98 @@ fn made_up_samples_are_the_same_every_time() {
     let evidence = collect(&model, &wants(&model), &made).unwrap();
     assert!(evidence.synthetic && evidence.samples == 4);
     assert_eq!(evidence, collect(&model, &wants(&model), &made).unwrap());
+}
+
+/// The values of the net with one axis of one of them, and its layer.
+fn all(model: &Model) -> Wants {
+    let mut wants = wants(model);
+    let (id, node) = model.graph.nodes().find(|(_, node)| node.is("MatMul")).unwrap();
+    wants.channels(id.port(0), 1);
+    let Linear::Layers(layers) = table::of(node).unwrap().linear else { panic!("a MatMul is a layer") };
+    layers(&NodeCx::new(&model.graph, id).unwrap()).iter().for_each(|layer| {
+        wants.layer(id, layer);
+    });
+    wants
+}
+
+/// Made-up samples whose evidence is kept.
+fn kept<'a>(path: &std::path::Path, model: &Model, count: usize) -> Samples<'a> {
+    let made = Samples::from(Made::new(count, Vec::new(), RunnerChoice::default()));
+    let origin = Origin { source: made.describe(), samples: count, synthetic: true, preprocess: None };
+    let file = EvidenceFile::open(path, model).unwrap();
+    made.with_file(file.unwrap_or_else(|| EvidenceFile::new(path, model, origin).unwrap()))
+}
+
+/// Takes all from the file: nobody is there to run the model.
+fn recalled(path: &std::path::Path, model: &Model, wants: &Wants) -> Result<Evidence, EvidenceError> {
+    let file = EvidenceFile::open(path, model).unwrap().unwrap();
+    let recorded = Samples::from(Recorded::new(path.to_owned(), file.origin().clone())).with_file(file);
+    collect(model, wants, &recorded)
+}
+
+#[test]
+fn evidence_outlives_a_run_to_the_last_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.npz");
+    let model = typed();
+    let samples = kept(&path, &model, 4);
+    let few = collect(&model, &wants(&model), &samples).unwrap();
+    assert_eq!(few, collect(&model, &wants(&model), &samples).unwrap(), "what was kept in this run is found as well");
+    let said = samples.save().unwrap().unwrap();
+    assert!(said.ends_with("e.npz, 1 added") && said.contains("1 statistic(s) found"), "{said}");
+    assert_eq!(few, recalled(&path, &model, &wants(&model)).unwrap());
+    let error = recalled(&path, &model, &all(&model)).unwrap_err().to_string();
+    assert!(error.contains("does not hold what is wanted") && error.ends_with("give 4 random inputs with --calib"));
+
+    // What is missing is measured and added; what is there stays.
+    let samples = kept(&path, &model, 4);
+    let more = collect(&model, &all(&model), &samples).unwrap();
+    assert_eq!((more.values.len(), more.layers.len()), (2, 1));
+    samples.save().unwrap();
+    assert_eq!(more, recalled(&path, &model, &all(&model)).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no copy is left");
+}
+
+#[test]
+fn evidence_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.npz");
+    let model = typed();
+    let samples = kept(&path, &model, 4);
+    collect(&model, &all(&model), &samples).unwrap();
+    samples.save().unwrap();
+    let mut other = Model::from_text(&NET.replace("seed=1", "seed=2")).unwrap();
+    onnxpress_ops::infer::model(&mut other);
+    let error = EvidenceFile::open(&path, &other).unwrap_err().to_string();
+    assert!(error.contains("e.npz: it holds evidence of another model (digest "), "{error}");
+    let file = EvidenceFile::open(&path, &model).unwrap().unwrap();
+    let fewer = Origin { source: "3 random inputs".to_owned(), samples: 3, ..file.origin().clone() };
+    let error = file.check(&fewer).unwrap_err().to_string();
+    assert!(error.ends_with("it holds evidence of 4 random inputs, but given are 3 random inputs"), "{error}");
+    std::fs::write(&path, "no archive").unwrap();
+    assert!(EvidenceFile::open(&path, &model).unwrap_err().to_string().contains("no archive of arrays"));
+    crate::npz::write(&path, [("x".to_owned(), &Value::Tensor(onnxpress_ir::Tensor::scalar(1f32)))]).unwrap();
+    let error = EvidenceFile::open(&path, &model).unwrap_err().to_string();
+    assert!(error.ends_with("e.npz: no file of evidence: it has no array `about`"), "{error}");
+}
+
+#[test]
+fn arrays_that_are_not_what_the_file_says_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.npz");
+    let model = typed();
+    let samples = kept(&path, &model, 4);
+    collect(&model, &all(&model), &samples).unwrap();
+    samples.save().unwrap();
+    let whole = crate::npz::read(&path).unwrap();
+    for damaged in whole.keys().filter(|name| name.contains("value/") || name.contains("layer/")) {
+        let short = onnxpress_ir::Tensor::vector(vec![1f64]);
+        let arrays: Vec<(String, Value)> = whole
+            .iter()
+            .map(|(name, tensor)| (name.clone(), if name == damaged { &short } else { tensor }.clone().into()))
+            .collect();
+        crate::npz::write(&path, arrays.iter().map(|(name, value)| (name.clone(), value))).unwrap();
+        let error = recalled(&path, &model, &all(&model)).unwrap_err().to_string();
+        assert!(error.contains("is missing, or not what the file says of it"), "{damaged}: {error}");
+    }
 }

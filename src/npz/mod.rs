@@ -8,22 +8,23 @@
 //! `name.values`; an optional that is empty not at all. Element types that numpy has not are written as the narrowest one
 //! that holds every value: floats of fewer bits as float32, integers of fewer bits as 8-bit ones.
 
+mod append;
 mod npy;
 mod rows;
 mod values;
 
 use std::collections::BTreeSet;
-use std::io::{Cursor, Read, Seek, Write};
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use onnxpress_ir::Tensor;
+use onnxpress_ir::{Tensor, TensorError};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_proto::{Bytes, Encoded, FileSet, WriteError};
 use zip::result::ZipError;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{ZipArchive, ZipWriter};
 
+pub use append::{Appending, Packing};
 pub use npy::NpyError;
 pub use rows::{ArrayFile, Rows};
 pub(crate) use values::take_value;
@@ -71,6 +72,9 @@ pub enum NpzError {
     /// An archive could not be made in memory.
     #[error("cannot make an archive: {0}")]
     Encode(#[from] ZipError),
+    /// The elements make no array.
+    #[error("cannot make an array: {0}")]
+    Elements(#[from] TensorError),
     /// Bytes could not be added to an archive.
     #[error("cannot make an archive: {0}")]
     Append(#[from] std::io::Error),
@@ -139,19 +143,13 @@ fn read_archive(path: &Path, file: impl Read + Seek) -> Result<Arrays, NpzError>
 /// Where the archive would be larger than the format can say.
 pub fn encode<'v>(values: impl IntoIterator<Item = (String, &'v Value)>) -> Result<Encoded, NpzError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut written = BTreeSet::new();
     for (name, value) in values {
         for (name, tensor) in values::flatten(name, value) {
             if !written.insert(name.clone()) {
                 continue;
             }
-            let array = npy::encode(&tensor);
-            let large = array.iter().map(|part| part.len() as u64).sum::<u64>() >= u64::from(u32::MAX);
-            zip.start_file(name + ".npy", options.large_file(large))?;
-            for part in array {
-                zip.write_all(&part)?;
-            }
+            append::put(&mut zip, &name, &tensor, Packing::Stored)?;
         }
     }
     let mut encoded = Encoded::default();

@@ -74,6 +74,11 @@ impl ArrayFile {
         Ok(Self { path: path.to_owned(), members })
     }
 
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The arrays' names and types, in the order of the file.
     pub fn types(&self) -> impl Iterator<Item = (&str, Type)> {
         let ty = |array: &Described| Type::tensor(array.dtype(), Shape::from_extents(&array.dims));

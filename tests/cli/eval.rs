@@ -131,14 +131,49 @@ fn samples_that_do_not_suit_the_model_are_told_beside_what_it_wants() {
     values[100] = f32::NAN;
     let nan = Tensor::from_values(&[2, 1, 8, 8], values).unwrap();
     assert_snapshot!(refused(&[("image", nan), labels.clone()], &[]), @"error: samples.npz: `image` has a NaN in sample 1");
+    let mut values = vec![0f32; 128];
+    values[3] = f32::INFINITY;
+    let infinite = Tensor::from_values(&[2, 1, 8, 8], values).unwrap();
+    assert_snapshot!(refused(&[("image", infinite), labels.clone()], &[]), @"error: samples.npz: `image` has an infinity in sample 0");
     assert_snapshot!(refused(&[("image", images(3)), labels.clone()], &[]), @"error: samples.npz: `labels` has 2 samples, but `image` has 3");
     assert_snapshot!(refused(&[("image", images(2)), ("labels", Tensor::vector(vec![0.5f32, 1.0]))], &[]), @"error: samples.npz: labels `labels` are float[2], expected one whole number a sample, as int64[N]");
-    assert_snapshot!(refused(&[("image", images(2)), ("labels", Tensor::vector(vec![1i64, 10]))], &[]), @"error: sample 1 has label 10, but output `logits` has 10 classes, 0 to 9");
+    assert_snapshot!(refused(&[("image", images(2)), ("labels", Tensor::vector(vec![1i64, 10]))], &[]), @"
+    error: sample 1 has label 10, but output `logits` has 10 classes, 0 to 9
+      help: `--label-offset N` adds a number to each label, `--output NAME` takes the scores of another output
+    ");
     assert_snapshot!(refused(&[("image", images(2))], &[]), @"
     error: samples.npz: the samples have no labels, and there is no reference model to agree with
       help: put an array `labels` beside the inputs, or name a model with `--ref`
     ");
     assert_snapshot!(refused(&[("image", images(2)), labels], &["--preprocess", "imagenet"]), @"error: samples.npz: 1 channels, but mean has 3 numbers");
+}
+
+/// A network with an output before the scores, and a class for what is none before all others.
+#[test]
+fn the_scores_of_another_output_and_classes_that_begin_with_the_background() {
+    let place = Workplace::new();
+    place.write(
+        "two.txt",
+        b"g (float[N,3] x) => (float[N,2] first, float[N,4] scores) <float[1,1] none = splat(-9.0), int64[4] pads = {0, 1, 0, 0}, float nine = splat(-9.0), int64[2] a = {0, 1}> { first = Gather <axis = 1> (x, a) scores = Pad(x, pads, nine) }",
+    );
+    place.run(["parse", "two.txt", "-o", "two.onnx"]).assert_done();
+    let x = Tensor::from_values(&[2, 3], vec![3f32, 2.0, 1.0, 0.0, 5.0, 9.0]).unwrap();
+    let arrays =
+        [("x".to_owned(), Value::Tensor(x)), ("labels".to_owned(), Value::Tensor(Tensor::vector(vec![0i64, 2])))];
+    npz::write(&place.path("s.npz"), arrays.iter().map(|(name, value)| (name.clone(), value))).unwrap();
+    let args = ["eval", "two.onnx", "--data", "s.npz"];
+    let found = place.run([&args[..], &["--output", "scores", "--label-offset", "1", "--json"]].concat()).json();
+    assert_eq!((&found["top1"], &found["classes"], &found["output"]), (&1.0.into(), &4.into(), &"scores".into()));
+    let refused = |more: &[&str]| place.refused(1, [&args[..], more].concat());
+    assert_snapshot!(refused(&[]), @"
+    error: sample 1 has label 2, but output `first` has 2 classes, 0 to 1
+      help: `--label-offset N` adds a number to each label, `--output NAME` takes the scores of another output
+    ");
+    assert_snapshot!(refused(&["--output", "scores", "--label-offset", "-1"]), @"
+    error: sample 0 has label 0 and an offset of -1, but output `scores` has 4 classes, 0 to 3
+      help: `--label-offset N` adds a number to each label, `--output NAME` takes the scores of another output
+    ");
+    assert_snapshot!(refused(&["--output", "third"]), @"error: model: no output `third`, expected scores; it has first, scores");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod changing_input;
 mod declared_types;
 mod digits;
 mod eval;
+mod evidence;
 mod external_data;
 mod pipes;
 mod proof;

@@ -12,6 +12,7 @@ use super::moments::{Moments, SecondMoment};
 use super::padding::Padding;
 use super::stream::{Batch, stream};
 use super::{EvidenceError, EvidenceSource, Statistics, positions, probe};
+use crate::digest;
 
 /// About how many bytes of inner values each thread holds.
 const HELD: usize = 32 << 20;
@@ -47,6 +48,19 @@ impl Wants {
         self.layers.insert((node, layer.weight), layer.clone());
         self
     }
+
+    /// What is wanted and not known yet.
+    fn without(&self, known: &Evidence) -> Self {
+        let unknown = |value: &ValueId, axis: &Option<usize>| match (known.values.get(value), axis) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(it), Some(axis)) => it.channels.as_ref().is_none_or(|channels| channels.axis != *axis),
+        };
+        let mut missing = self.clone();
+        missing.values.retain(|value, axis| unknown(value, axis));
+        missing.layers.retain(|layer, _| !known.layers.contains_key(layer));
+        missing
+    }
 }
 
 /// What was measured.
@@ -72,11 +86,27 @@ struct Measured {
     moments: Moments,
 }
 
-/// Runs the model over all samples, and measures what is wanted.
+/// What is wanted of a model: what the source's archive knows of it, and the rest from one run over all samples.
 ///
 /// # Errors
-/// Where the samples do not suit the model, it cannot be run, or something that is wanted is not to be seen.
+/// Where the samples do not suit the model, it cannot be run, something that is wanted is not to be seen, or the archive is of no use.
 pub fn collect(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Result<Evidence, EvidenceError> {
+    let Some(archive) = source.archive() else { return measure(model, wants, source) };
+    let digest = digest::of(model);
+    let mut known = archive.recall(&digest, wants)?;
+    let missing = wants.without(&known);
+    if missing.values.is_empty() && missing.layers.is_empty() {
+        return Ok(known);
+    }
+    let measured = measure(model, &missing, source)?;
+    archive.keep(&digest, &model.graph, &measured)?;
+    known.values.extend(measured.values);
+    known.layers.extend(measured.layers);
+    Ok(known)
+}
+
+/// Runs the model over all samples, and measures what is wanted.
+fn measure(model: &Model, wants: &Wants, source: &dyn EvidenceSource) -> Result<Evidence, EvidenceError> {
     let graph = &model.graph;
     let mut seen: Vec<ValueId> = wants.values.keys().copied().collect();
     let mut layers = Vec::new();
@@ -131,21 +161,24 @@ pub(crate) fn rows_of(graph: &Graph, node: NodeId, layer: &LinearLayer) -> Resul
     Ok((rows, input))
 }
 
-/// The elements of each value and its extents, without the samples that only fill up a batch.
-pub(crate) fn numbers(batch: Batch) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
+/// The elements of each value of a batch, and its extents.
+fn numbers(batch: Batch) -> Vec<Option<(Vec<f32>, Vec<usize>)>> {
     let Batch { outputs, len, size, .. } = batch;
-    let one = |value: Value| {
-        let Value::Tensor(tensor) = value else { return None };
-        let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
-        if len < size
-            && let Some(first) = dims.first_mut().filter(|first| **first == size)
-        {
-            values.truncate(values.len() / size * len);
-            *first = len;
-        }
-        Some((values, dims))
-    };
-    outputs.into_par_iter().map(one).collect()
+    outputs.into_par_iter().map(|value| elements(&value, len, size)).collect()
+}
+
+/// The elements of a value and its extents, without what only fills up a batch of `size` in which `len` are samples. `None` where it is
+/// no tensor of numbers.
+pub(crate) fn elements(value: &Value, len: usize, size: usize) -> Option<(Vec<f32>, Vec<usize>)> {
+    let Value::Tensor(tensor) = value else { return None };
+    let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
+    if len < size
+        && let Some(first) = dims.first_mut().filter(|first| **first == size)
+    {
+        values.truncate(values.len() / size * len);
+        *first = len;
+    }
+    Some((values, dims))
 }
 
 /// The rows of an input that count, as numbers among all that it has.

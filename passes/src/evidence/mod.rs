@@ -3,8 +3,9 @@
 //! A pass says what it wants of the model as it is at that point of the pipeline ([`Wants`]), and gets it from one streaming
 //! run over all samples ([`collect`]): range, histogram and moments of values, mean and second moment of the rows that linear
 //! layers multiply. Where samples come from and who runs a model is the business of an [`EvidenceSource`], since this crate
-//! knows neither files nor runtimes. Memory does not depend on how many samples there are.
+//! knows neither files nor runtimes; what was measured outlives the run where the source has an [`Archive`]. Memory does not depend on how many samples there are.
 
+mod archive;
 mod channels;
 mod collect;
 mod histogram;
@@ -16,9 +17,10 @@ mod source;
 mod statistics;
 mod stream;
 
+pub use archive::Archive;
 pub use channels::ChannelStatistics;
 pub use collect::{Evidence, Wants, collect};
-pub(crate) use collect::{chosen as chosen_rows, rows_of};
+pub(crate) use collect::{chosen as chosen_rows, elements, rows_of};
 pub use histogram::Histogram;
 pub use moments::{CrossMoment, Moments, SecondMoment};
 pub(crate) use padding::Padding;

@@ -34,6 +34,13 @@ impl SecondMoment {
         })
     }
 
+    /// `Σ x` and then `Σ x xᵀ` row by row, as [`from_parts`](Self::from_parts) takes them.
+    pub fn sums(&self) -> impl Iterator<Item = f64> + '_ {
+        let columns = self.columns();
+        let entries = (0..columns).flat_map(move |row| (0..columns).map(move |column| self.sum[(row, column)]));
+        self.total.iter().copied().chain(entries)
+    }
+
     /// Entries of a row.
     pub fn columns(&self) -> usize {
         self.total.len()

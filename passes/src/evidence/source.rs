@@ -3,6 +3,8 @@
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
+use super::Archive;
+
 /// Why there is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,9 @@ pub enum EvidenceError {
     /// The model cannot be run, or not with its inner values for outputs.
     #[error("the model cannot be run on the samples: {0}")]
     Run(String),
+    /// What was kept of an earlier run cannot be read, or what was measured cannot be kept.
+    #[error("{0}")]
+    Archive(String),
     /// What is asked for does not exist in the model.
     #[error("{site}: {reason}")]
     Site {
@@ -62,6 +67,11 @@ pub trait EvidenceSource {
     /// # Errors
     /// Where nobody runs it. That may also turn out only when it is run.
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError>;
+
+    /// Where evidence is kept from one run to the next; `None` where it is not.
+    fn archive(&self) -> Option<&dyn Archive> {
+        None
+    }
 
     /// Is told what is going on, and how much of it is done; zero of zero once it is over.
     fn progress(&self, _what: &str, _done: usize, _total: usize) {}

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 use super::walk::Walk;
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, part, rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, part,
+    rows_of,
 };
 
 /// The most bytes of values that are kept between two layers, of both models together.
@@ -205,12 +206,16 @@ impl<'s> Lockstep<'s> {
             for (batch, y) in batches.iter().zip(outputs) {
                 let said = |reason: String| EvidenceError::Site { site: graph.describe(node), reason };
                 let nothing = || said("its input is not a tensor of numbers".to_owned());
-                let (x, dims) = batch.compressed.get(&input).and_then(|x| plain(x, batch)).ok_or_else(nothing)?;
-                let mut y = y?.and_then(|y| plain(&y, batch));
+                let (x, dims) = batch
+                    .compressed
+                    .get(&input)
+                    .and_then(|x| elements(x, batch.len, batch.size))
+                    .ok_or_else(nothing)?;
+                let mut y = y?.and_then(|y| elements(&y, batch.len, batch.size));
                 if let (Some(stream), Some((y, dims))) = (&stream, &mut y) {
                     let is = self.compressed.model.graph.operand(stream.sum, stream.operand);
-                    let is = is.and_then(|is| plain(batch.compressed.get(&is)?, batch));
-                    let was = batch.original.get(&stream.value).and_then(|was| plain(was, batch));
+                    let is = is.and_then(|is| elements(batch.compressed.get(&is)?, batch.len, batch.size));
+                    let was = batch.original.get(&stream.value).and_then(|was| elements(was, batch.len, batch.size));
                     if let (Some((was, a)), Some((is, b))) = (was, is)
                         && a == *dims
                         && b == *dims
@@ -285,19 +290,6 @@ fn residual(graph: &Graph, results: ValueId) -> Option<Stream> {
 enum Side {
     Original,
     Compressed,
-}
-
-/// The elements of a value and its extents, without the samples that only fill up the batch.
-fn plain(value: &Value, batch: &Batch) -> Option<(Vec<f32>, Vec<usize>)> {
-    let Value::Tensor(tensor) = value else { return None };
-    let (mut values, mut dims) = (tensor.to_f32s().ok()?, tensor.dims().to_vec());
-    if batch.len < batch.size
-        && let Some(first) = dims.first_mut().filter(|first| **first == batch.size)
-    {
-        values.truncate(values.len() / batch.size * batch.len);
-        *first = batch.len;
-    }
-    Some((values, dims))
 }
 
 fn sessions<'m>(model: &'m Model, source: &dyn EvidenceSource) -> Result<Vec<Box<dyn Execute + 'm>>, EvidenceError> {
