@@ -14,6 +14,7 @@ use onnxpress_ops::operator::Linear;
 use onnxpress_ops::table;
 
 use super::bias;
+use super::conversions::conversions;
 use super::options::WeightRounding;
 use super::plan::{Numbers, PlannedWeight, QuantizePlan};
 use super::write::{self, WriteError};
@@ -86,7 +87,7 @@ pub(super) fn rounded(
         site.bias = give_bias(&mut original, site.node, &site.linear, site.bias, "quantize");
     }
     let mut on_codes = original.clone();
-    write::values(plan, &mut on_codes, &Numbers::of(&original))?;
+    conversions(plan, &mut on_codes, &Numbers::of(&original))?;
     let mut lockstep = Lockstep::new(&original, source, BATCH)?.against(&on_codes)?;
     let mut rounded = Rounded::default();
     for site in &sites {

@@ -18,14 +18,17 @@ use crate::inline_functions::InlineFunctions;
 use crate::options::Options;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::{Granularity, oldest_opset};
+use crate::rewrite::file_size;
 use crate::specialize::InitializersAsConstants;
 use crate::{digest, upgrade_opset};
 
 impl Pass for Quantize {
     const NAME: &'static str = "quantize";
     const LOSSY: bool = true;
-    // A small model's scales and conversions may take more than its weights save.
-    const MAY_GROW: bool = true;
+
+    fn may_grow(&self) -> bool {
+        self.grow
+    }
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         let Some((prepared, mut plan)) = self.plan(model, cx)? else { return Ok(()) };
@@ -44,7 +47,7 @@ impl Pass for Quantize {
                 return Ok(());
             }
         }
-        put(&plan, prepared, model, cx)
+        put(&plan, self.grow, prepared, model, cx)
     }
 }
 
@@ -113,11 +116,17 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
     let mut prepared = prepare(model, cx).map_err(|error| error.to_string())?;
     upgrade_opset::reach(&mut prepared, plan.opset)
         .map_err(|reason| format!("codes need opset {}: {reason}", plan.opset))?;
-    put(&plan, prepared, model, cx).map_err(|error| error.to_string())
+    put(&plan, true, prepared, model, cx).map_err(|error| error.to_string())
 }
 
-/// Writes a plan into the prepared model, and its witness.
-fn put(plan: &QuantizePlan, prepared: Model, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+/// Writes a plan into the prepared model, and its witness; unless `grow` says so, only where that takes no more bytes than came in.
+fn put(
+    plan: &QuantizePlan,
+    grow: bool,
+    prepared: Model,
+    model: &mut Model,
+    cx: &mut PassCx<'_>,
+) -> Result<(), PassError> {
     let fail = |error: write::WriteError| PassError::Request(error.to_string());
     let rounded = match adapt::is_asked(plan) {
         true => adapt::rounded(plan, &prepared, samples(plan, cx)?)?,
@@ -127,6 +136,13 @@ fn put(plan: &QuantizePlan, prepared: Model, model: &mut Model, cx: &mut PassCx<
     let mut result = prepared;
     write::write(plan, &mut witness, As::Floats, &rounded).map_err(fail)?;
     let layers = write::write(plan, &mut result, As::Codes, &rounded).map_err(fail)?;
+    let (came, takes) = (cx.request.came.unwrap_or(usize::MAX), file_size::named_model(&result));
+    if !grow && takes > came {
+        cx.notice(format!(
+            "codes and conversions would take about {takes} bytes, and the model came with {came}; `grow=true` allows that"
+        ));
+        return Ok(());
+    }
     cx.applied(Quantize::NAME, layers);
     cx.set_witness(witness);
     cx.set_plan(plan);

@@ -7,6 +7,8 @@
 mod adapt;
 mod apply;
 mod bias;
+mod conversions;
+mod hand_on;
 mod mean_shift;
 mod names;
 pub mod options;

@@ -122,6 +122,8 @@ crate::options! {
         /// The most that the outputs may be off on the samples, in percent of their energy (0.1 is 30 dB): the layers that
         /// hurt most stay in float, until it fits.
         budget: Option<f64> = None,
+        /// Whether the result may take more bytes than what came in, as small models do, whose weights save less than conversions take.
+        grow: bool = false,
         /// Layers that stay in float.
         exempt: Vec<Exempt> = Vec::new(),
         /// Only nodes of such a name, or with such a weight, are quantized; all, where none is given.

@@ -122,6 +122,10 @@ pub struct QuantizePlan {
     pub evidence: String,
     /// The operator set that the result needs.
     pub opset: i64,
+    /// Whether elements move as codes, without conversions around each operator that only moves them, and scales of biases are
+    /// written as the products that they are.
+    #[serde(default)]
+    pub compact: bool,
     /// Values.
     pub values: Vec<PlannedValue>,
     /// Linear maps, producers first.

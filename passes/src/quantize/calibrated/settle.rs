@@ -82,6 +82,7 @@ impl Settling<'_> {
             model: digest.to_owned(),
             evidence: self.evidence.source.clone(),
             opset: self.opset,
+            compact: self.options.target.reads_compact(),
             values: self.values(),
             layers: self.placement.layers.iter().map(|layer| self.layer(layer)).collect::<Result<_, _>>()?,
             tables: if self.options.tables { self.tables() } else { Vec::new() },

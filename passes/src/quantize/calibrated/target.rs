@@ -159,6 +159,11 @@ impl Target {
         self == Self::Onnxruntime && op_type == "Gemm"
     }
 
+    /// Whether the runtime moves codes as it moves floats, and folds constants before it fuses what reads them.
+    pub(crate) fn reads_compact(self) -> bool {
+        self == Self::Onnxruntime
+    }
+
     /// Whether biases are whole numbers, of the scale of the products that they are added to.
     pub(crate) fn has_integer_biases(self) -> bool {
         self != Self::Tensorrt

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use onnxpress_ir::{Attr, DType, Edit, EditError, Model, Name, Node, NodeId, Slot, Tensor, Use, ValueId};
+use onnxpress_ir::{Attr, Edit, EditError, Model, Name, Node, NodeId, Tensor, Use, ValueId};
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::Linear;
@@ -14,8 +14,10 @@ use onnxpress_ops::table;
 
 use super::adapt::Rounded;
 use super::bias::{self, IntegerBias};
+use super::conversions::conversions;
+use super::hand_on;
 use super::options::WeightRounding;
-use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedReading, PlannedWeight, QuantizePlan};
+use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedWeight, QuantizePlan};
 use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, Written};
 
 /// Why a plan cannot be written into a model.
@@ -47,6 +49,8 @@ struct Found<'p> {
     weight: Option<(usize, NodeId, &'p PlannedWeight)>,
     /// What the bias is, where it becomes whole numbers or is corrected.
     bias: Option<Bias>,
+    /// The operand of the input.
+    input: usize,
     /// The scale of the input, where it is codes.
     input_scale: Option<f32>,
 }
@@ -71,17 +75,20 @@ pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As, rounded: &
     let quantized = quantized(&found, model, rounded)?;
     let tables = tables(plan, model, &numbers)?;
     // Values first: a lookup of codes takes the place of the node whose number the plan has.
-    values(plan, model, &numbers)?;
+    conversions(plan, model, &numbers)?;
     let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[]);
-    for layer in &found {
-        biases(&mut edit, layer, &quantized, form)?;
-    }
     weights(&mut edit, &found, &quantized, form)?;
+    for layer in &found {
+        biases(&mut edit, layer, &quantized, form, plan.compact)?;
+    }
     for (constant, it) in &tables {
         lookups(&mut edit, *constant, it, form)?;
     }
     edit.commit();
     drop_unread(model, &found, &tables);
+    if form == As::Codes && plan.compact {
+        hand_on::hand_on(&mut model.graph)?;
+    }
     onnxpress_ops::infer::model(model);
     Ok(found.len() + tables.len())
 }
@@ -97,7 +104,7 @@ fn find<'p>(
     let node = numbers.vertex(planned.id, &planned.name)?;
     let cx = NodeCx::new(&model.graph, node).ok_or_else(|| fail("it is no node"))?;
     let Some(weight) = &planned.weight else {
-        return Ok(Found { planned, node, weight: None, bias: None, input_scale: None });
+        return Ok(Found { planned, node, weight: None, bias: None, input: 0, input_scale: None });
     };
     let Some(Linear::Layers(layers)) = table::of(cx.node).map(|sheet| sheet.linear) else {
         return Err(fail("it is no linear map").into());
@@ -127,7 +134,7 @@ fn find<'p>(
             .any(|reader| reader.node == planned.id && reader.operand as usize == linear.input && !reader.inside);
         here.then_some(value.scale)
     });
-    Ok(Found { planned, node, weight: Some((linear.weight, constant, weight)), bias, input_scale })
+    Ok(Found { planned, node, weight: Some((linear.weight, constant, weight)), bias, input: linear.input, input_scale })
 }
 
 /// By constant and axis: what weights become.
@@ -201,8 +208,17 @@ fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(
     plan.tables.iter().map(one).collect()
 }
 
-/// Puts whole numbers in the place of a layer's bias.
-fn biases(edit: &mut Edit<'_>, layer: &Found<'_>, weights: &Weights, form: As) -> Result<(), WriteError> {
+/// From so many channels on the scales of a bias take more bytes than the node that computes them.
+const WORTH_A_NODE: usize = 32;
+
+/// Puts whole numbers in the place of a layer's bias; weights are codes by now.
+fn biases(
+    edit: &mut Edit<'_>,
+    layer: &Found<'_>,
+    weights: &Weights,
+    form: As,
+    compact: bool,
+) -> Result<(), WriteError> {
     let Some(Bias { node, operand, numbers: bias, name }) = &layer.bias else { return Ok(()) };
     let weight = layer.weight.and_then(|(_, constant, planned)| weights.get(&(constant, planned.axis)));
     let integer = match (weight, layer.input_scale) {
@@ -215,13 +231,31 @@ fn biases(edit: &mut Edit<'_>, layer: &Found<'_>, weights: &Weights, form: As) -
         (Some(integer), As::Codes) => {
             let suffixed = |suffix| name.as_ref().map(|name: &Name| name.suffixed(suffix));
             let codes = edit.add_constant(suffixed("_quantized"), integer.codes);
-            let scale = edit.add_constant(suffixed("_scale"), integer.scale);
+            let factors = factors(edit, layer).filter(|_| compact && integer.scale.len() >= WORTH_A_NODE);
+            let scale = match factors {
+                Some(factors) => edit.add(Node::new("Mul", 1), &factors)?,
+                None => edit.add_constant(suffixed("_scale"), integer.scale),
+            };
             let granularity = if integer.per_channel { Granularity::Channel(0) } else { Granularity::Tensor };
-            edit.add(weight::node(granularity), &[codes, scale])?
+            let floats = edit.add(weight::node(granularity), &[codes, scale])?;
+            edit.rename(floats, name.clone());
+            floats
         }
     };
     edit.set_operand(*node, *operand, Some(value));
     Ok(())
+}
+
+/// The scales of a layer's input and weight, whose product is that of its bias.
+fn factors(edit: &Edit<'_>, layer: &Found<'_>) -> Option<[ValueId; 2]> {
+    let graph = edit.graph();
+    let scale = |operand: usize| {
+        let floats = graph.operand(layer.node, operand)?;
+        graph.node(floats.node).filter(|node| node.is("DequantizeLinear"))?;
+        graph.operand(floats.node, 1)
+    };
+    let (weight, ..) = layer.weight?;
+    Some([scale(layer.input)?, scale(weight)?])
 }
 
 /// Puts codes in the place of weights, for all who read them; those with several kinds of scales are there once for each.
@@ -237,7 +271,9 @@ fn weights(edit: &mut Edit<'_>, found: &[Found<'_>], weights: &Weights, form: As
             As::Codes => {
                 let parts = weight::parts(edit, name.as_ref(), it, Written::AsUsual);
                 let operands: Vec<ValueId> = std::iter::once(parts.codes).chain(parts.parameters()).collect();
-                edit.add(weight::node(it.granularity), &operands)?
+                let floats = edit.add(weight::node(it.granularity), &operands)?;
+                edit.rename(floats, name);
+                floats
             }
         };
         made.insert((constant, axis), value);
@@ -293,62 +329,6 @@ fn lookups(edit: &mut Edit<'_>, constant: NodeId, it: &Quantized, form: As) -> R
         edit.remove(reading.node);
     }
     Ok(())
-}
-
-/// Puts conversions behind values.
-///
-/// # Errors
-/// Where the plan does not suit the model.
-pub(super) fn values(plan: &QuantizePlan, model: &mut Model, numbers: &Numbers) -> Result<(), WriteError> {
-    let mut groups: BTreeMap<(usize, DType, u32, i64), (ValueId, ValueId)> = BTreeMap::new();
-    for planned in &plan.values {
-        let dtype = plan::dtype(&planned.dtype, &planned.name)?;
-        let value = numbers.value(model, planned.id, &planned.name)?;
-        let readings = planned.readers.iter().map(|reader| reading(reader, value, model, numbers));
-        let readings = readings.collect::<Result<Vec<Use>, _>>()?;
-        let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[value.node]);
-        let name = edit.graph().port(value).name.clone();
-        let suffixed = |suffix| name.as_ref().map(|name: &Name| name.suffixed(suffix));
-        let key = (planned.group, dtype, planned.scale.to_bits(), planned.zero_point);
-        let (scale, zero) = match groups.get(&key) {
-            Some(&parameters) => parameters,
-            None => {
-                let scale = edit.add_constant(suffixed("_scale"), Tensor::scalar(planned.scale));
-                let zero = Tensor::from_i64s(dtype, &[], &[planned.zero_point])?;
-                let zero = edit.add_constant(suffixed("_zero_point"), zero);
-                groups.insert(key, (scale, zero));
-                (scale, zero)
-            }
-        };
-        let codes = edit.add(Node::new("QuantizeLinear", 1), &[value, scale, zero])?;
-        edit.rename(codes, suffixed("_quantized"));
-        let floats = edit.add(Node::new("DequantizeLinear", 1), &[codes, scale, zero])?;
-        let given_out = readings.iter().any(|reading| edit.graph().node(reading.node).is_none());
-        if given_out {
-            edit.rename(floats, name.clone());
-            edit.rename(value, suffixed("_float"));
-        } else {
-            edit.rename(floats, suffixed("_dequantized"));
-        }
-        for reading in readings {
-            edit.connect(reading, Some(floats));
-        }
-        edit.commit();
-    }
-    Ok(())
-}
-
-fn reading(planned: &PlannedReading, value: ValueId, model: &Model, numbers: &Numbers) -> Result<Use, WriteError> {
-    let node = numbers.vertex(planned.node, &planned.name)?;
-    let slot = if planned.inside { Slot::Capture(planned.operand) } else { Slot::Operand(planned.operand) };
-    let reading = Use { node, slot };
-    let reads = model.graph.readers(value).any(|reader| reader == reading);
-    if reads {
-        Ok(reading)
-    } else {
-        let reason = format!("it does not read `{}` as {slot}", model.graph.label(value));
-        Err(PlanError::Site { name: planned.name.clone(), reason }.into())
-    }
 }
 
 /// Removes constants that nobody reads any more.

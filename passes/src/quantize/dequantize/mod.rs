@@ -8,6 +8,8 @@ mod dynamic;
 mod lower;
 mod pairs;
 
+use std::borrow::Cow;
+
 use onnxpress_ir::{Graph, Model, NodeId, Tensor, ValueId};
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::{infer, table};
@@ -96,12 +98,29 @@ fn list(graph: &Graph, cx: &mut PassCx<'_>) {
 /// The floats that constant codes stand for; `None` where they are no constants or do not fit each other. `axis` is that of
 /// scales that are a list.
 fn floats(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>, how: Granularity) -> Option<Tensor> {
-    let (codes, scale) = (graph.constant(codes)?, graph.constant(scale)?);
+    let (codes, scale) = (graph.constant(codes)?, scales(graph, scale)?);
     let zero_point = match zero {
         Some(zero) => Some(graph.constant(zero)?.clone()),
         None => None,
     };
-    decoded(codes, scale, zero_point, how)
+    decoded(codes, &scale, zero_point, how)
+}
+
+/// Scales that are constants, or the product of a scale and a list of them, as those of biases are.
+fn scales(graph: &Graph, value: ValueId) -> Option<Cow<'_, Tensor>> {
+    if let Some(tensor) = graph.constant(value) {
+        return Some(Cow::Borrowed(tensor));
+    }
+    graph.node(value.node).filter(|node| node.is("Mul"))?;
+    let [one, list] = [0, 1].map(|operand| graph.constant(graph.operand(value.node, operand)?));
+    let (one, list) = match (one?, list?) {
+        (one, list) if one.len() == 1 => (one, list),
+        (list, one) if one.len() == 1 => (one, list),
+        _ => return None,
+    };
+    let by = *one.to_f32s().ok()?.first()?;
+    let products: Vec<f32> = list.to_f32s().ok()?.into_iter().map(|scale| scale * by).collect();
+    Tensor::from_values(list.dims(), products).ok().map(Cow::Owned)
 }
 
 /// The same of tensors at hand.

@@ -104,12 +104,14 @@ fn moved(graph: &mut Graph, id: NodeId, codes: ValueId, how: Granularity) -> Res
     let Some(mover) = NodeCx::new(graph, codes.node) else { return Ok(false) };
     let moves = table::of(mover.node).is_some_and(|sheet| sheet.quantize == Quantize::Moves);
     let dtype = graph.ty(codes).dtype();
-    let others = (1..mover.operand_count()).filter_map(|slot| mover.operand(slot));
+    // A concatenation moves all that it reads.
+    let data = if mover.node.is("Concat") { mover.operand_count() } else { 1 };
+    let others = (data..mover.operand_count()).filter_map(|slot| mover.operand(slot));
     let alone = others.into_iter().all(|value| graph.ty(value).dtype() != dtype);
     if !moves || !alone || mover.node.port_count() != 1 || mover.node.has_subgraphs() {
         return Ok(false);
     }
-    let Some(source) = mover.operand(0) else { return Ok(false) };
+    let Some(source) = mover.operand(0).filter(|_| data == 1 || how == Granularity::Tensor) else { return Ok(false) };
     let rank = graph.ty(source).shape().map(|shape| shape.len());
     // Of several scales those along the last axis stay so where the first is looked up in.
     let axis = match how {
@@ -131,12 +133,13 @@ fn moved(graph: &mut Graph, id: NodeId, codes: ValueId, how: Granularity) -> Res
         decoding.attrs.push(Attr::int("axis", axis as i64));
     }
     let mut operands: Vec<Option<ValueId>> = graph.operands(id).collect();
-    operands[0] = Some(source);
     let mut moving: Vec<Option<ValueId>> = graph.operands(codes.node).collect();
     let mover = mover.node.clone().with_ports([onnxpress_ir::Port::default()]);
     let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[codes.node]);
-    let floats = edit.add_node(decoding, &operands)?.port(0);
-    moving[0] = Some(floats);
+    for codes in moving.iter_mut().take(data) {
+        operands[0] = *codes;
+        *codes = Some(edit.add_node(decoding.clone(), &operands)?.port(0));
+    }
     let moved = edit.add_node(mover, &moving)?.port(0);
     edit.replace(id.port(0), moved)?;
     edit.remove(id);
