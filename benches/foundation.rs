@@ -5,44 +5,16 @@
 
 mod generate;
 mod process;
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use generate::{model, node};
-use onnxpress::proto::schema::TensorProto;
-use onnxpress::proto::{Bytes, write_atomically};
-use process::{RUNS, cp_synced, median, opt, paired, press};
-
-/// 113 weights of 16 MiB: 1.9 GB.
-const WEIGHTS: usize = 113;
-
-/// A chain of matrix products with weights of 16 MiB.
-fn large(path: &Path) {
-    let side = 2048usize;
-    let mut state = 1u32;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    })
-    .take(4 * side * side + WEIGHTS)
-    .collect();
-    let noise = Bytes::from(noise);
-    let weight = |index: usize| TensorProto {
-        name: Some(format!("w{index}").into()),
-        dims: vec![side as i64; 2],
-        data_type: Some(1),
-        // Different weights, so that nothing is stored once for many.
-        raw_data: Some(noise.slice(index..index + 4 * side * side)),
-        ..TensorProto::default()
-    };
-    let nodes =
-        (0..WEIGHTS).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
-    let made = model(nodes, (0..WEIGHTS).map(weight).collect(), side as i64, &format!("v{WEIGHTS}"));
-    write_atomically(path, &made).unwrap();
-}
+use onnxpress::proto::write_atomically;
+use process::{cp_synced, opt, paired, press};
+use weights::{large, memcpy_seconds};
 
 /// A chain of elementwise nodes, every fourth reading two values.
 fn chain(path: &Path, nodes: usize) {
@@ -62,18 +34,6 @@ fn cp(from: &Path, to: &Path) -> Command {
     let mut command = Command::new("cp");
     command.arg(from).arg(to);
     command
-}
-
-fn memcpy_seconds(bytes: usize) -> f64 {
-    let from = vec![1u8; bytes];
-    let mut to = vec![0u8; bytes];
-    let times = (0..RUNS).map(|_| {
-        let clock = Instant::now();
-        to.copy_from_slice(std::hint::black_box(&from));
-        std::hint::black_box(&mut to);
-        clock.elapsed().as_secs_f64()
-    });
-    median(times.collect())
 }
 
 fn main() {

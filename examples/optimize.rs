@@ -41,7 +41,7 @@ fn optimize(input: &Path, output: &Path) -> Result<(), Box<dyn Error>> {
 
     // Weights are read from the file to the last moment, so it must still be what was opened when all is written.
     let unchanged = || file.check_unchanged();
-    let saved = onnx::save(output, file.to_message()?, &DataPlacement::AsBefore, &unchanged)?;
+    let saved = onnx::save(output, file.outgoing()?, &DataPlacement::AsBefore, &unchanged)?;
     println!("{} -> {} bytes", file.bytes, saved.bytes);
     Ok(())
 }

@@ -38,6 +38,6 @@ pub use model::{Function, Header, Model};
 pub use name::Name;
 pub use names::{Assigned, NamePlan, assign_names};
 pub use shape::Shape;
-pub use tensor::{Element, SparseTensor, Tensor, TensorError};
+pub use tensor::{Element, SparseTensor, Tensor, TensorError, Unmade};
 pub use text::TextError;
 pub use types::{TensorType, Type, TypeConflict};

@@ -11,9 +11,11 @@ use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::promise::{Promise, Promises};
+
 /// Fields of this many bytes or more become segments of their own. Below a page, copying is cheaper than
 /// one more slice to keep and to write.
-const KEPT: usize = 4096;
+pub(crate) const KEPT: usize = 4096;
 
 /// Bytes in one call of the system, at offsets that are multiples of it. What `cp` writes at a time too: in
 /// one call for all, the page cache allocates in pieces so large that making room for them costs more than
@@ -32,10 +34,19 @@ pub fn encoded_len(message: &impl Message) -> u64 {
     message.encoded_len() as u64
 }
 
+/// A part of a file's content.
+#[derive(Debug, Clone)]
+enum Segment {
+    /// At hand.
+    Here(Bytes),
+    /// Made when it is written.
+    Promised(Promise),
+}
+
 /// The content of a file, as segments that may share memory with where they came from.
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
-    segments: Vec<Bytes>,
+    segments: Vec<Segment>,
     len: u64,
 }
 
@@ -58,43 +69,73 @@ impl Encoded {
         self.len == 0
     }
 
-    /// The segments in order.
-    pub fn segments(&self) -> &[Bytes] {
-        &self.segments
+    /// The same content, where segments stand for what was promised.
+    #[must_use]
+    pub fn with_promises(mut self, promises: &Promises) -> Encoded {
+        for segment in &mut self.segments {
+            if let Segment::Here(bytes) = segment
+                && let Some(promise) = promises.of(bytes)
+            {
+                debug_assert_eq!(promise.len(), bytes.len());
+                *segment = Segment::Promised(promise.clone());
+            }
+        }
+        self
     }
 
     /// Puts `bytes` at the end, without a copy.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.len += bytes.len() as u64;
-            self.segments.push(bytes);
+            self.segments.push(Segment::Here(bytes));
         }
     }
 
-    /// Writes all segments, many with each call of the system.
+    /// Writes all segments, many with each call of the system. What was promised is made when its turn comes, and goes once it is
+    /// written.
     ///
     /// # Errors
     /// What `to` reports; a call that was interrupted is repeated.
     pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
-        let mut batch = Vec::new();
         let mut room = BATCH;
+        let mut batch = Vec::new();
         for segment in &self.segments {
-            let mut rest = segment.as_ref();
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(room));
-                batch.push(IoSlice::new(now));
-                room -= now.len();
-                rest = later;
-                if room == 0 || batch.len() == SLICES {
+            match segment {
+                Segment::Here(bytes) => gather(bytes, &mut batch, &mut room, to)?,
+                Segment::Promised(promise) => {
                     write_all_vectored(to, &mut batch)?;
                     batch.clear();
-                    room = if room == 0 { BATCH } else { room };
+                    let made = promise.made();
+                    let mut own = Vec::new();
+                    gather(&made, &mut own, &mut room, to)?;
+                    write_all_vectored(to, &mut own)?;
                 }
             }
         }
         write_all_vectored(to, &mut batch)?;
         to.flush()
     }
+}
+
+/// Adds bytes to what the next call of the system writes, and makes that call as often as it is full. `room` is what is left of it.
+fn gather<'b>(
+    mut rest: &'b [u8],
+    batch: &mut Vec<IoSlice<'b>>,
+    room: &mut usize,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rest.len().min(*room));
+        batch.push(IoSlice::new(now));
+        *room -= now.len();
+        rest = later;
+        if *room == 0 || batch.len() == SLICES {
+            write_all_vectored(to, batch)?;
+            batch.clear();
+            *room = if *room == 0 { BATCH } else { *room };
+        }
+    }
+    Ok(())
 }
 
 fn write_all_vectored(to: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
@@ -184,7 +225,7 @@ mod tests {
         let encoded = Encoded::of(&model);
         assert_eq!(written(&encoded), model.encode_to_vec());
         assert_eq!(encoded.len(), encoded_len(&model));
-        assert_eq!(encoded.segments().len(), 2 * 3 + 1, "three kept weights, and what is before each and behind");
+        assert_eq!(encoded.segments.len(), 2 * 3 + 1, "three kept weights, and what is before each and behind");
     }
 
     #[test]
@@ -192,7 +233,36 @@ mod tests {
         let model = model();
         let weight = model.graph.as_ref().unwrap().initializer[7].raw_data.clone().unwrap();
         let encoded = Encoded::of(&model);
-        assert!(encoded.segments().iter().any(|segment| segment.as_ptr() == weight.as_ptr()));
+        let same = |segment: &Segment| matches!(segment, Segment::Here(bytes) if bytes.as_ptr() == weight.as_ptr());
+        assert!(encoded.segments.iter().any(same));
+    }
+
+    #[test]
+    fn what_is_promised_is_made_when_it_is_written_and_only_then() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let mut promises = Promises::default();
+        let mut model = model();
+        let (len, made) = (3 * BATCH + 5, Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&made);
+        let make = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Bytes::from(vec![7; len])
+        };
+        let stand_in = promises.promise(len, make).unwrap();
+        assert_eq!(
+            promises.promise(KEPT - 1, Bytes::new),
+            None,
+            "what is short is copied, and would not be known again"
+        );
+        model.graph.as_mut().unwrap().initializer.insert(1, samples::tensor("later", Vec::new()));
+        model.graph.as_mut().unwrap().initializer[1].raw_data = Some(stand_in);
+        let encoded = Encoded::of(&model).with_promises(&promises);
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        let bytes = written(&encoded);
+        assert_eq!((made.load(Ordering::Relaxed), bytes.len() as u64), (1, encoded.len()));
+        model.graph.as_mut().unwrap().initializer[1].raw_data = Some(Bytes::from(vec![7; len]));
+        assert!(bytes == model.encode_to_vec());
     }
 
     #[test]

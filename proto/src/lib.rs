@@ -4,7 +4,7 @@
 //! * [`ModelFile`] opens a file (mapped) or a stream; [`ModelFile::decode`] checks its bytes with
 //!   [`scan`] and decodes them without copying a weight.
 //! * [`ExternalFiles`] reads weights that are kept beside the model, [`ExternalWriter`] lays them out.
-//! * [`Encoded`] is a message ready to be written, of known length; [`FileSet`] writes files whole or
+//! * [`Encoded`] is a message ready to be written, of known length, of which parts may be made only then ([`Promises`]); [`FileSet`] writes files whole or
 //!   not at all.
 //!
 //! This crate knows no graph: what a model *means* is decided elsewhere. It trusts no byte of a file:
@@ -32,6 +32,7 @@ mod encode;
 mod external;
 mod lookalike;
 mod map;
+mod promise;
 mod read;
 mod scan;
 pub mod schema;
@@ -47,6 +48,7 @@ pub use encode::{Encoded, MESSAGE_LIMIT, encoded_len};
 pub use external::{Alignment, ExternalError, ExternalFiles, ExternalWriter, Location, THRESHOLD, embed};
 pub use lookalike::{Lookalike, lookalike};
 pub use map::Change;
+pub use promise::Promises;
 pub use prost::Message;
 pub use read::{Decoded, ModelFile, ReadError, STREAM_LIMIT};
 pub use scan::{Fault, MAX_DEPTH, Root, Scan, ScanError, UnknownField, scan};

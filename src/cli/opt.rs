@@ -16,7 +16,6 @@ use crate::inspect;
 use crate::onnx::{self, DataPlacement, OnnxFile, OpenOptions};
 use crate::passes::manager::{self, RunOptions};
 use crate::passes::pass::Request;
-use crate::proto::schema::ModelProto;
 use first::{Files, First};
 use plans::FromDisk;
 use report::{Made, OptReport};
@@ -138,13 +137,13 @@ impl Opt {
         let proof = checked.map_err(|failure| self.reproduce(&file, &original, text, failure))?;
         notices.extend(proof.notices.iter().cloned());
 
-        let mut message = file.to_message()?;
+        let mut message = file.outgoing()?;
         let mut after = inspect::size(&file.model);
-        let (came, made) = (file.bytes + file.external_bytes, onnx::size_of(&message));
+        let (came, made) = (file.bytes + file.external_bytes, message.byte_len());
         if run.changed && !run.may_grow && made > came {
             notices
                 .push(format!("the result would be {} bytes larger, so the model is written as it came", made - came));
-            message = onnx::to_message(&original, true)?;
+            message = onnx::Outgoing::of(&original, true)?;
             after = before;
         }
         let saved = self.save(&file, message)?;
@@ -183,7 +182,7 @@ impl Opt {
         })
     }
 
-    fn save(&self, file: &OnnxFile, message: ModelProto) -> Result<onnx::Saved, Failure> {
+    fn save(&self, file: &OnnxFile, message: onnx::Outgoing) -> Result<onnx::Saved, Failure> {
         let placement = match (&self.external_data, self.embed) {
             (Some(name), _) => DataPlacement::External(name.clone()),
             (None, true) => DataPlacement::Embed,

@@ -1,5 +1,6 @@
 //! Graph to messages.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 
 use onnxpress_ir::graph::canonical_domain;
@@ -8,11 +9,11 @@ use onnxpress_ir::{
     Attr, AttrKind, AttrValue, Carried, Constant, ConstantForm, ConstantValue, Cycle, DType, Function, Graph, Input,
     Model, Name, Node, NodeId, Tensor, Type, Vertex,
 };
-use onnxpress_proto::Bytes;
 use onnxpress_proto::schema::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
     TensorProto, ValueInfoProto,
 };
+use onnxpress_proto::{Bytes, Encoded, Promises};
 
 use super::extras::{AttributeExtras, ConstantNodeExtras, GraphExtras, InputExtras, NodeExtras};
 use super::{preamble, tensor, types};
@@ -35,6 +36,52 @@ pub enum ExportError {
 /// # Errors
 /// Where the graph has a cycle, or a value that is read has no name.
 pub fn to_message(model: &Model, untouched: bool) -> Result<ModelProto, ExportError> {
+    message(model, &Writer { untouched, list_initializers: lists_initializers(model), promises: None })
+}
+
+/// A message whose initializers may be made when they are written.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub(super) message: ModelProto,
+    pub(super) promises: Promises,
+}
+
+impl From<ModelProto> for Outgoing {
+    fn from(message: ModelProto) -> Self {
+        Self { message, promises: Promises::default() }
+    }
+}
+
+impl Outgoing {
+    /// The message of a model, as [`to_message`]; large initializers that are still to be made are made one after the other, when they
+    /// are written.
+    ///
+    /// # Errors
+    /// As [`to_message`].
+    pub fn of(model: &Model, untouched: bool) -> Result<Self, ExportError> {
+        let promises = Some(RefCell::default());
+        let writer = Writer { untouched, list_initializers: lists_initializers(model), promises };
+        let message = message(model, &writer)?;
+        Ok(Self { message, promises: writer.promises.map(RefCell::into_inner).unwrap_or_default() })
+    }
+
+    /// The message as it is written.
+    pub fn encode(&self) -> Encoded {
+        Encoded::of(&self.message).with_promises(&self.promises)
+    }
+
+    /// Bytes that the message takes, weights inside.
+    pub fn byte_len(&self) -> u64 {
+        onnxpress_proto::encoded_len(&self.message)
+    }
+}
+
+/// Whether every initializer of the main graph must be an input too: the format's version is older than 4.
+fn lists_initializers(model: &Model) -> bool {
+    model.header.ir_version < 4
+}
+
+fn message(model: &Model, writer: &Writer) -> Result<ModelProto, ExportError> {
     let mut message = preamble::header(model);
     if message.ir_version.unwrap_or_default() != model.header.ir_version {
         message.ir_version = Some(model.header.ir_version);
@@ -51,7 +98,6 @@ pub fn to_message(model: &Model, untouched: bool) -> Result<ModelProto, ExportEr
             .map(|(domain, version)| OperatorSetIdProto { domain: Some(domain.to_bytes()), version: Some(version) })
             .collect();
     }
-    let writer = Writer { untouched, list_initializers: model.header.ir_version < 4 };
     message.graph = Some(writer.graph(&model.graph, true)?);
     message.functions = model.functions.iter().map(|function| writer.function(function)).collect::<Result<_, _>>()?;
     Ok(message)
@@ -61,6 +107,8 @@ struct Writer {
     untouched: bool,
     /// The format's version is older than 4: every initializer of the main graph must be an input too.
     list_initializers: bool,
+    /// Where large initializers that are still to be made are promised; `None` where they are made at once.
+    promises: Option<RefCell<Promises>>,
 }
 
 impl Writer {
@@ -210,7 +258,10 @@ impl Writer {
         for (_, id, value) in all {
             let name = name_of(graph, id, 0)?;
             match value {
-                ConstantValue::Dense(tensor) => message.initializer.push(tensor::to_message(tensor, Some(&name))),
+                ConstantValue::Dense(tensor) => message.initializer.push(match &self.promises {
+                    Some(promises) => tensor::to_promise(tensor, &name, &mut promises.borrow_mut()),
+                    None => tensor::to_message(tensor, Some(&name)),
+                }),
                 ConstantValue::Sparse(tensor) => {
                     message.sparse_initializer.push(tensor::sparse_to_message(tensor, Some(&name)));
                 }

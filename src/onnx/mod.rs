@@ -13,11 +13,11 @@ mod save;
 mod tensor;
 mod types;
 
-pub use export::{ExportError, to_message};
+pub use export::{ExportError, Outgoing, to_message};
 pub use import::{ImportError, from_message};
 pub use open::{Notice, OnnxFile, OpenError, OpenOptions, open, open_stdin};
 pub use preamble::preamble;
 #[cfg(feature = "ort")]
 pub(crate) use save::embed_all;
-pub use save::{DataPlacement, SaveError, Saved, save, save_stdout, size_of};
+pub use save::{DataPlacement, SaveError, Saved, save, save_stdout};
 pub use tensor::TensorFault;

@@ -4,11 +4,10 @@ use std::io::Read;
 use std::path::Path;
 
 use onnxpress_ir::Model;
-use onnxpress_proto::schema::ModelProto;
 use onnxpress_proto::schema::tensor_proto::DataLocation;
 use onnxpress_proto::{ExternalFiles, ModelFile, ReadError, try_for_each_tensor};
 
-use super::export::{self, ExportError};
+use super::export::{ExportError, Outgoing};
 use super::import::{self, ImportError};
 
 /// Why a file could not be opened as a model.
@@ -68,17 +67,17 @@ impl OnnxFile {
         self.model.revision() == self.revision
     }
 
-    /// The message of the model as it is now: as it was read, as long as no pass changed it; else with a name for every value.
+    /// The message of the model as it is now, to be saved: as it was read, as long as no pass changed it; else with a name for every value.
     ///
     /// # Errors
     /// Where the graph has a cycle.
-    pub fn to_message(&self) -> Result<ModelProto, ExportError> {
+    pub fn outgoing(&self) -> Result<Outgoing, ExportError> {
         if self.is_untouched() {
-            return export::to_message(&self.model, true);
+            return Outgoing::of(&self.model, true);
         }
         let mut named = self.model.clone();
         onnxpress_ir::names::assign_names(&mut named);
-        export::to_message(&named, false)
+        Outgoing::of(&named, false)
     }
 
     /// Fails if the file, or one with external data, was cut short or changed since it was opened: weights are read from it

@@ -11,6 +11,7 @@ use onnxpress_proto::{
     try_for_each_tensor, write_stdout,
 };
 
+use super::export::Outgoing;
 use super::open::{Notice, OpenError};
 
 /// Where weights go.
@@ -69,11 +70,6 @@ struct Layout {
     notices: Vec<Notice>,
 }
 
-/// Bytes that a message takes, weights inside.
-pub fn size_of(message: &ModelProto) -> u64 {
-    encoded_len(message)
-}
-
 /// Writes a model to `path`, and its data file, where it has one, beside it. Both appear whole or not at all, and only if
 /// `input`, asked once all is written, still says that what the weights were read from is what it was.
 ///
@@ -81,7 +77,7 @@ pub fn size_of(message: &ModelProto) -> u64 {
 /// Where the file system refuses, the data file cannot be named so, or `input` fails.
 pub fn save(
     path: &Path,
-    message: ModelProto,
+    message: impl Into<Outgoing>,
     placement: &DataPlacement,
     input: &dyn Fn() -> Result<(), OpenError>,
 ) -> Result<Saved, SaveError> {
@@ -90,7 +86,7 @@ pub fn save(
     let is_file = std::fs::metadata(&target).map_or(true, |known| known.is_file());
     let own = target.file_name().filter(|_| is_file).map(|name| format!("{}.data", name.to_string_lossy()));
     let placement = if is_file { placement } else { &DataPlacement::Embed };
-    let layout = lay_out(message, placement, own)?;
+    let layout = lay_out(message.into(), placement, own)?;
     let mut set = FileSet::new();
     let mut saved = Saved { bytes: layout.model.len(), external_bytes: 0, notices: layout.notices };
     if let Some((name, data)) = layout.data {
@@ -107,13 +103,14 @@ pub fn save(
 ///
 /// # Errors
 /// Where the output is closed, or the model is too large for one message.
-pub fn save_stdout(message: ModelProto) -> Result<Saved, SaveError> {
-    let layout = lay_out(message, &DataPlacement::Embed, None)?;
+pub fn save_stdout(message: impl Into<Outgoing>) -> Result<Saved, SaveError> {
+    let layout = lay_out(message.into(), &DataPlacement::Embed, None)?;
     write_stdout(&layout.model)?;
     Ok(Saved { bytes: layout.model.len(), external_bytes: 0, notices: layout.notices })
 }
 
-fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<String>) -> Result<Layout, SaveError> {
+fn lay_out(mut outgoing: Outgoing, placement: &DataPlacement, own: Option<String>) -> Result<Layout, SaveError> {
+    let message = &mut outgoing.message;
     let mut notices = Vec::new();
     let mut location = None;
     let mut all = false;
@@ -126,7 +123,7 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
         DataPlacement::Embed => {}
     }
     // What was external has its data at hand and is marked; its length does not count yet.
-    let whole = encoded_len(&message);
+    let whole = encoded_len(message);
     if whole > MESSAGE_LIMIT && !all && *placement != DataPlacement::Embed {
         let name = own.ok_or(SaveError::TooLarge(whole))?;
         notices
@@ -137,15 +134,15 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
         return Err(SaveError::TooLarge(whole));
     }
     let Some(location) = location else {
-        embed_all(&mut message);
-        return Ok(Layout { model: Encoded::of(&message), data: None, notices });
+        embed_all(message);
+        return Ok(Layout { model: outgoing.encode(), data: None, notices });
     };
     let mut small = ExternalWriter::new(&location)?;
     if !all {
         // What was external stays so, and takes no byte more than it did.
         small = small.with_threshold(0).with_alignment(Alignment::PACKED);
     }
-    let placed: Result<(), Infallible> = try_for_each_tensor(&mut message, |tensor| {
+    let placed: Result<(), Infallible> = try_for_each_tensor(message, |tensor| {
         let external = tensor.data_location == Some(DataLocation::External as i32);
         if (all || external)
             && let Some(data) = tensor.raw_data.take()
@@ -155,9 +152,9 @@ fn lay_out(mut message: ModelProto, placement: &DataPlacement, own: Option<Strin
         Ok(())
     });
     let Ok(()) = placed;
-    let data = small.finish();
+    let data = small.finish().with_promises(&outgoing.promises);
     let data = (!data.is_empty()).then_some((location, data));
-    Ok(Layout { model: Encoded::of(&message), data, notices })
+    Ok(Layout { model: outgoing.encode(), data, notices })
 }
 
 /// Puts the data of tensors that came from a data file into the message.

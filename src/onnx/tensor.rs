@@ -3,7 +3,7 @@
 use onnxpress_ir::{Carried, DType, Element, SparseTensor, Tensor, TensorError};
 use onnxpress_proto::schema::tensor_proto::DataLocation;
 use onnxpress_proto::schema::{SparseTensorProto, TensorProto};
-use onnxpress_proto::{Bytes, ExternalError, ExternalFiles};
+use onnxpress_proto::{Bytes, ExternalError, ExternalFiles, Promises};
 
 use super::extras::{DataField, TensorExtras};
 
@@ -112,9 +112,27 @@ fn narrow<W, N: Element>(wide: Vec<W>, dtype: DType, f: impl Fn(W) -> Option<N>)
     narrow.map(N::encode).ok_or_else(|| out_of_range(dtype))
 }
 
-/// The message of a tensor, data in the field where the reader found them. One that was external is marked so and has its
-/// data at hand, for whoever places them.
-pub(super) fn to_message(tensor: &Tensor, name: Option<&onnxpress_ir::Name>) -> TensorProto {
+/// Bytes from which on data that are still to be made are promised rather than made at once.
+const PROMISED: usize = 1 << 20;
+
+/// The message of a tensor, as [`to_message`]; data that are still to be made, and many, are promised.
+pub(super) fn to_promise(tensor: &Tensor, name: &onnxpress_ir::Name, promises: &mut Promises) -> TensorProto {
+    let is_typed = field(tensor) == DataField::Typed;
+    let unmade = tensor.unmade().filter(|unmade| !is_typed && unmade.byte_len() >= PROMISED);
+    let stand_in = unmade.and_then(|unmade| promises.promise(unmade.byte_len(), move || unmade.make()));
+    match stand_in {
+        Some(bytes) => TensorProto { raw_data: Some(bytes), ..header(tensor, Some(name)) },
+        None => to_message(tensor, Some(name)),
+    }
+}
+
+/// The field for a tensor's data.
+fn field(tensor: &Tensor) -> DataField {
+    tensor.carried().get::<TensorExtras>().map_or(DataField::Raw, |extras| extras.field)
+}
+
+/// The message of a tensor without its data.
+fn header(tensor: &Tensor, name: Option<&onnxpress_ir::Name>) -> TensorProto {
     let extras = tensor.carried().get::<TensorExtras>();
     let mut message = extras.map(|extras| extras.message.clone()).unwrap_or_default();
     message.dims = tensor.dims().iter().map(|&dim| dim as i64).collect();
@@ -122,7 +140,14 @@ pub(super) fn to_message(tensor: &Tensor, name: Option<&onnxpress_ir::Name>) -> 
     if let Some(name) = name {
         message.name = Some(name.to_bytes());
     }
-    match (extras.map_or(DataField::Raw, |extras| extras.field), tensor.bytes()) {
+    message
+}
+
+/// The message of a tensor, data in the field where the reader found them. One that was external is marked so and has its
+/// data at hand, for whoever places them.
+pub(super) fn to_message(tensor: &Tensor, name: Option<&onnxpress_ir::Name>) -> TensorProto {
+    let mut message = header(tensor, name);
+    match (field(tensor), tensor.bytes()) {
         (DataField::Typed, Some(bytes)) => put_typed(&mut message, tensor, bytes),
         (_, Some(bytes)) => message.raw_data = Some(bytes.clone()),
         (_, None) => message.string_data = tensor.strings().unwrap_or_default().to_vec(),

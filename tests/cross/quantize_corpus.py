@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Takes every model through every mode of quantization, and holds what comes out against onnx and onnxruntime.
 
-    quantize_corpus.py BINARY [MODEL ...] [--modes NAME ...] [-v]       BINARY is what `cargo build` made
+    quantize_corpus.py BINARY [MODEL ...] [--modes NAME ...] [--layers] [-v]       BINARY is what `cargo build` made
 
-Models are those of run.py where none are given. A mode either gives a model, which the check of `opt` finds equal to its witness,
+Models are those of run.py where none are given; with --layers, those of layer_models.py: every version of the standard from 7 on, and
+If, Loop, Scan, recurrent layers and local functions. A mode either gives a model, which the check of `opt` finds equal to its witness,
 which onnx.checker takes where it took the original, which is no larger, and which onnxruntime runs where it ran the original, to
 outputs of the same types; or it says why not by exit code 1. What falls short is printed, a line each, and at the end what became
 of the models in each mode. Exit code 0 if nothing fell short, 1 if something did.
@@ -21,6 +22,7 @@ import tempfile
 import numpy as np
 import onnx
 
+from layer_models import made
 from lossy import decibels
 from run import PATIENCE, accepted, feed, models, session, size
 
@@ -30,6 +32,21 @@ MODES = {
     "static-int8-symmetric": "quantize{activations=int8, symmetric=true, granularity=tensor}",
     "static-uint16": "quantize{activations=uint16}",
     "static-percentile": "quantize{calibration=percentile, rounding=nearest, weights=uint8}",
+    "weights-channel": "quantize-weights",
+    "weights-tensor": "quantize-weights{granularity=tensor}",
+    "weights-asymmetric": "quantize-weights{symmetric=false}",
+    "weights-tensor-asymmetric": "quantize-weights{granularity=tensor, symmetric=false}",
+    "weights-mse": "quantize-weights{rounding=mse}",
+    "weights-hqq": "quantize-weights{symmetric=false, rounding=hqq}",
+    "weights-cast": "quantize-weights{form=cast}",
+    "weights-back": "quantize-weights,dequantize",
+    "weights-cast-back": "quantize-weights{form=cast},dequantize",
+    "dynamic": "quantize-dynamic",
+    "dynamic-tensor": "quantize-dynamic{granularity=tensor}",
+    "dynamic-uint8": "quantize-dynamic{weights=uint8}",
+    "dynamic-convolutions": "quantize-dynamic{convolutions=integer}",
+    "dynamic-back": "quantize-dynamic,dequantize",
+    "static-back": "quantize,dequantize",
 }
 # Words of exit code 1 that say what of the model is in the way.
 CHANGED_NOTHING = "nothing in the model was changed"
@@ -92,9 +109,15 @@ def main():
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("models", nargs="*", type=pathlib.Path)
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
+    parser.add_argument("--layers", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
-    chosen = [(path, path.with_suffix(".npz")) for path in arguments.models] or list(models())
+    with tempfile.TemporaryDirectory() as folder:
+        paths = arguments.models + (made(pathlib.Path(folder)) if arguments.layers else [])
+        return held(arguments, [(path, path.with_suffix(".npz")) for path in paths] or list(models()))
+
+
+def held(arguments, chosen):
     jobs = [(arguments.binary, mode, MODES[mode], *model) for mode in arguments.modes for model in chosen]
     ends, short = collections.defaultdict(collections.Counter), 0
     with concurrent.futures.ProcessPoolExecutor(2) as pool:

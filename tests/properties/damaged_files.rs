@@ -64,7 +64,7 @@ fn press(bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     serde_json::to_string(&summary)?;
     let text = file.model.to_text();
     let _ = onnxpress::ir::Model::from_text(&text);
-    file.to_message()?.encode_to_vec();
+    file.outgoing()?.encode().write_to(&mut std::io::sink())?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 pub use convert::range;
+pub use deferred::Unmade;
 pub use element::Element;
 pub use sparse::SparseTensor;
 
@@ -116,6 +117,14 @@ impl Tensor {
         let length = dtype.packed_len(element_count(dims).ok_or_else(too_large)?).ok_or_else(too_large)?;
         let data = Data::Deferred(Arc::new(deferred::Deferred::new(length, Box::new(make))));
         Ok(Self { dtype, dims: dims.into(), data, carried: Carried::none() })
+    }
+
+    /// The data of a tensor that is still to be made; `None` where they are at hand.
+    pub fn unmade(&self) -> Option<Unmade> {
+        match &self.data {
+            Data::Deferred(data) if !data.is_made() => Some(Unmade(Arc::clone(data))),
+            _ => None,
+        }
     }
 
     /// A tensor of strings, in row-major order.
@@ -357,8 +366,13 @@ mod tests {
         .unwrap();
         assert_eq!((tensor.byte_len(), tensor.clone() == tensor), (4, true));
         assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 0);
+        let unmade = tensor.unmade().unwrap();
+        assert_eq!((unmade.byte_len(), unmade.make(), unmade.make().len()), (4, Bytes::from_static(&[1, 0, 2, 0]), 4));
+        assert_eq!(made.swap(0, std::sync::atomic::Ordering::Relaxed), 2, "nothing is kept");
         assert_eq!((tensor.to_i64s().unwrap(), tensor == Tensor::vector(vec![1i16, 2])), (vec![1, 2], true));
         assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert!(tensor.unmade().is_none() && unmade.make().len() == 4);
+        assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 1, "what is there is not made again");
     }
 
     #[test]

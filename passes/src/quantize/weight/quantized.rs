@@ -80,15 +80,7 @@ impl Quantized {
 /// its own.
 pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Scheme) -> Result<Quantized, Refusal> {
     let layout = Layout::of(weight.dims(), granularity)?;
-    let widened;
-    let bytes = match (weight.dtype(), weight.bytes()) {
-        (DType::Float, Some(bytes)) => bytes,
-        (DType::Float16 | DType::Bfloat16, Some(_)) => {
-            widened = Bytes::from_iter(weight.to_f32s()?.iter().flat_map(|value| value.to_le_bytes()));
-            &widened
-        }
-        (other, _) => return Err(Refusal::Weight(other)),
-    };
+    let bytes = floats(weight)?;
     let (elements, _) = bytes.as_chunks::<4>();
     let dtype = weight.dtype();
     let round = |scale: f32| stored(dtype, scale);
@@ -124,11 +116,15 @@ pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Schem
             (0..layout.count()).into_par_iter().map(search).unzip()
         }
     };
-    let values = match scheme.dtype.bits() {
-        16 => packed::<u16>(scheme.dtype, weight.dims(), encoded(elements, &layout, codes, &scales, &zeros))?,
-        8 => packed::<u8>(scheme.dtype, weight.dims(), encoded(elements, &layout, codes, &scales, &zeros))?,
-        _ => Tensor::from_codes(scheme.dtype, weight.dims(), &encoded(elements, &layout, codes, &scales, &zeros))?,
+    let rounding = Rounded {
+        weight: weight.clone(),
+        dtype: scheme.dtype,
+        layout: layout.clone(),
+        codes,
+        scales: scales.clone(),
+        zeros: zeros.clone(),
     };
+    let values = rounding.tensor()?;
     let zero_point = if codes.zero == Some(0) {
         None
     } else {
@@ -136,6 +132,60 @@ pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Schem
         Some(Tensor::from_i64s(scheme.dtype, layout.parameter_dims(), &zeros)?)
     };
     whole(scales, zero_point, values)
+}
+
+/// The elements of a weight of floats as they lie in memory, of sixteen bits widened.
+fn floats(weight: &Tensor) -> Result<Bytes, Refusal> {
+    match (weight.dtype(), weight.bytes()) {
+        (DType::Float, Some(bytes)) => Ok(bytes.clone()),
+        (DType::Float16 | DType::Bfloat16, Some(_)) => {
+            Ok(Bytes::from_iter(weight.to_f32s()?.iter().flat_map(|value| value.to_le_bytes())))
+        }
+        (other, _) => Err(Refusal::Weight(other)),
+    }
+}
+
+/// Codes of so many bytes or more are made when they are looked at: until then, and again once they are written, a large weight takes no
+/// memory but the file's.
+const LATER: usize = 1 << 20;
+
+/// A weight that is to be rounded by scales and zero points that are known.
+struct Rounded {
+    weight: Tensor,
+    dtype: DType,
+    layout: Layout,
+    codes: Codes,
+    scales: Vec<f32>,
+    zeros: Vec<i32>,
+}
+
+impl Rounded {
+    /// Its codes.
+    fn tensor(self) -> Result<Tensor, Refusal> {
+        let (dtype, dims) = (self.dtype, self.weight.dims().to_vec());
+        let later = dtype.packed_len(self.weight.len()).is_some_and(|length| length >= LATER);
+        if later {
+            let made = move || self.coded().ok().and_then(|tensor| tensor.bytes().cloned());
+            let made = move || made().expect("the weight was looked through when its scales were chosen");
+            return Ok(Tensor::deferred(dtype, &dims, made)?);
+        }
+        self.coded()
+    }
+
+    fn coded(&self) -> Result<Tensor, Refusal> {
+        let bytes = floats(&self.weight)?;
+        let (elements, _) = bytes.as_chunks::<4>();
+        let (dtype, dims) = (self.dtype, self.weight.dims());
+        match dtype.bits() {
+            16 => packed::<u16>(dtype, dims, self.encoded(elements)),
+            8 => packed::<u8>(dtype, dims, self.encoded(elements)),
+            _ => Ok(Tensor::from_codes(dtype, dims, &self.encoded(elements))?),
+        }
+    }
+
+    fn encoded<C: Code>(&self, elements: &[Bytes4]) -> Vec<C> {
+        encoded(elements, &self.layout, self.codes, &self.scales, &self.zeros)
+    }
 }
 
 /// A scale as its type holds it.
@@ -154,8 +204,11 @@ fn stored(dtype: DType, scale: f32) -> f32 {
 
 fn packed<C: Code + bytemuck::NoUninit>(dtype: DType, dims: &[usize], codes: Vec<C>) -> Result<Tensor, Refusal> {
     // Codes of eight and sixteen bits are the packed data as they are.
-    let bytes = bytemuck::cast_slice::<C, u8>(&codes);
-    Ok(Tensor::from_bytes(dtype, dims, Bytes::copy_from_slice(bytes))?)
+    let bytes = match bytemuck::try_cast_vec::<C, u8>(codes) {
+        Ok(bytes) => Bytes::from(bytes),
+        Err((_, codes)) => Bytes::copy_from_slice(bytemuck::cast_slice(&codes)),
+    };
+    Ok(Tensor::from_bytes(dtype, dims, bytes)?)
 }
 
 /// The ranges of a tensor, in parts side by side.
