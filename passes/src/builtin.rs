@@ -39,6 +39,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::quantize::Dequantize>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;
     passes.register::<crate::Factorize>()?;
+    passes.register::<crate::Sparsify>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

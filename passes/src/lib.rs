@@ -19,10 +19,12 @@ pub mod quantize;
 pub mod reconstruction;
 pub mod rewrite;
 pub mod simplify;
+pub mod sparsify;
 pub mod specialize;
 
 mod builtin;
 mod calls;
+mod compressed_size;
 mod dedupe_initializers;
 mod eliminate_common_subexpressions;
 mod eliminate_dead;
@@ -42,4 +44,5 @@ pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
 pub use plan::ApplyPlan;
 pub use prune_channels::PruneChannels;
+pub use sparsify::Sparsify;
 pub use upgrade_opset::{Opset, UpgradeOpset};

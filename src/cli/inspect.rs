@@ -1,6 +1,7 @@
 //! `inspect`: what a model is made of.
 
 mod channels;
+mod zeros;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use super::failure::Failure;
 use super::{Global, model, output};
 use crate::inspect::{Summary, human, summary};
 use crate::onnx::OpenOptions;
-use crate::passes::prune_channels::survey;
+use crate::passes::{prune_channels, sparsify};
 
 /// Say what a model is made of: nodes, operators, weights, multiply-accumulates, memory; or draw it.
 #[derive(clap::Args)]
@@ -25,6 +26,9 @@ pub(super) struct Inspect {
     /// a drawing has a colour for each group.
     #[arg(long)]
     channels: bool,
+    /// List the weights of layers, how many of each are zero, and whether they stand in a pattern such as 2:4.
+    #[arg(long, conflicts_with = "channels")]
+    zeros: bool,
     /// Draw the graph into this file: `.svg` for a picture, `.dot` for Graphviz.
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
@@ -34,7 +38,8 @@ impl Inspect {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut file = model::open(&self.model, OpenOptions::default())?;
         let notices = model::prepare(&self.model, &mut file)?;
-        let channels = self.channels.then(|| survey(&file.model)).transpose().map_err(Failure::request)?;
+        let channels =
+            self.channels.then(|| prune_channels::survey(&file.model)).transpose().map_err(Failure::request)?;
         if let Some(path) = &self.graph {
             let title = self.model.file_name().unwrap_or(self.model.as_os_str()).to_string_lossy();
             let drawing = match &channels {
@@ -42,6 +47,14 @@ impl Inspect {
                 None => crate::draw::of_model(&file.model, &title),
             };
             draw(&drawing, path)?;
+        }
+        if self.zeros {
+            let weights = sparsify::survey(&file.model);
+            file.check_unchanged()?;
+            return match global.json {
+                true => output::json(&zeros::Listed::new(&weights)),
+                false => output::text(&zeros::table(&weights)),
+            };
         }
         let summary = summary(&file.model, file.bytes, file.external_bytes);
         file.check_unchanged()?;

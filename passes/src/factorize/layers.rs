@@ -5,7 +5,7 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Cost, Linear, LinearLayer};
 use onnxpress_ops::table;
 
-use crate::reconstruction::{BiasSite, LayerWeight, bias_site};
+use crate::reconstruction::{BiasSite, LayerWeight, Turn, bias_site};
 
 /// How the product is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// The layer as reconstruction takes it.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        let Self { node, layer, weight, matrices, bias, .. } = self;
+        Turn { node: *node, layer, weight: *weight, matrices, bias: *bias }
+    }
+
     /// Weights of the layer.
     pub(super) fn params(&self) -> f64 {
         (self.matrices.groups() * self.matrices.outputs() * self.matrices.columns()) as f64

@@ -4,7 +4,7 @@ use faer::Mat;
 use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Name, Node, Tensor, ValueId};
 use onnxpress_ops::infer::Standard;
 
-use super::compress::Compressed;
+use super::compress::Factors;
 use super::layers::{Kind, Layer};
 
 const NAME: &str = "factorize";
@@ -30,9 +30,9 @@ fn first_is_product(graph: &Graph, layer: &Layer) -> bool {
 }
 
 /// Both factors as the layer's operator takes them: first `V`, then `U`.
-fn factors(graph: &Graph, layer: &Layer, compressed: &Compressed) -> Option<(Tensor, Tensor)> {
+fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tensor)> {
     let like = graph.constant(layer.weight)?;
-    let (u, v): (Vec<_>, Vec<_>) = compressed.factors.iter().map(|(u, v)| (u, v)).unzip();
+    let (u, v): (Vec<_>, Vec<_>) = made.iter().map(|(u, v)| (u, v)).unzip();
     let (outputs, rank) = (u.first()?.nrows(), u.first()?.ncols());
     let columns = v.first()?.ncols();
     let groups = u.len();
@@ -61,8 +61,8 @@ fn factors(graph: &Graph, layer: &Layer, compressed: &Compressed) -> Option<(Ten
 ///
 /// # Errors
 /// Where a node makes no sense in the graph: a defect.
-pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, compressed: &Compressed) -> Result<bool, EditError> {
-    let Some((v, u)) = factors(graph, layer, compressed) else { return Ok(false) };
+pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Result<bool, EditError> {
+    let Some((v, u)) = factors(graph, layer, made) else { return Ok(false) };
     let Some(old) = graph.node(layer.node).cloned() else { return Ok(false) };
     let operands: Vec<Option<ValueId>> = graph.operands(layer.node).collect();
     let Some(input) = operands.get(layer.layer.input).copied().flatten() else { return Ok(false) };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onnxpress_ir::{Edit, Model};
 use onnxpress_ops::infer::{self, Standard};
 
-use super::compress::{self, Compressed};
+use super::compress;
 use super::layers::{Layer, layers};
 use super::options::{Factorize, Ranks};
 use super::plan::{Plan, Planned, SCHEMA};
@@ -16,7 +16,7 @@ use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::plan::{self, LeftAlone};
-use crate::reconstruction::give_bias;
+use crate::reconstruction::{Turned, give_bias};
 
 fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
@@ -135,19 +135,20 @@ fn carry_out(
     let mut witness = whole.clone();
     let mut edit = Edit::new(&mut witness.graph, &Standard, Factorize::NAME, &[]);
     for (layer, compressed) in layers.iter().zip(&made) {
-        if let Some(compressed) = compressed {
-            compress::put(layer, compressed, &whole, |value, tensor| edit.set_constant(value.node, tensor));
+        let Turned { weight, bias } = &compressed.turned;
+        let weight = weight.as_ref().map(|tensor| (layer.weight, tensor));
+        for (value, tensor) in weight.into_iter().chain(bias.as_ref().map(|(value, tensor)| (*value, tensor))) {
+            edit.set_constant(value.node, tensor.clone());
         }
     }
     edit.commit();
     let mut result = witness.clone();
     let mut done = 0;
     for (layer, compressed) in layers.iter().zip(&made) {
-        let Some(compressed) = compressed.as_ref().filter(|compressed: &&Compressed| !compressed.factors.is_empty())
-        else {
+        if compressed.factors.is_empty() {
             continue;
-        };
-        let written = rewrite::rewrite(&mut result.graph, layer, compressed);
+        }
+        let written = rewrite::rewrite(&mut result.graph, layer, &compressed.factors);
         done += usize::from(written.map_err(|error| PassError::Broken(error.to_string()))?);
     }
     if done > 0 {

@@ -6,17 +6,19 @@ use crate::Factorize;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::prune_channels::{self, PruneChannels};
 use crate::quantize::{self, Quantize, QuantizeWeights};
+use crate::sparsify::{self, Sparsify};
 use crate::{factorize, quantize::calibrated};
 
 /// Applies a plan to the model that it was made for; what is wrong with it comes back as messages say it.
 type Applier = fn(serde_json::Value, &mut Model, &mut PassCx<'_>) -> Result<(), String>;
 
 /// The passes that write plans, and what applies them.
-const APPLIERS: [(&str, Applier); 4] = [
+const APPLIERS: [(&str, Applier); 5] = [
     (Factorize::NAME, factorize::apply_plan),
     (PruneChannels::NAME, prune_channels::apply_plan),
     (Quantize::NAME, calibrated::apply_plan),
     (QuantizeWeights::NAME, quantize::apply_plan),
+    (Sparsify::NAME, sparsify::apply_plan),
 ];
 
 crate::options! {
@@ -24,7 +26,8 @@ crate::options! {
     ///
     /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
     /// `layers` says which weights are written in few bits, and how; of `quantize`, `scale` and `zero_point` of a value what its
-    /// codes mean, and layers and values that are taken out stay in float; of `factorize`, `rank` says how much of a layer is kept.
+    /// codes mean, and layers and values that are taken out stay in float; of `factorize`, `rank` says how much of a layer is kept; of
+    /// `sparsify`, `sparsity` how much of a weight goes.
     pub struct ApplyPlan {
         /// The plan, as `--plan-out` wrote it.
         file: String = String::new(),

@@ -15,4 +15,4 @@ pub use range::Calibration;
 pub use scaling::{Equalize, SmoothQuant};
 pub use weight::Rounding;
 pub use weights_only::{Bits, CodeType, Form, Granularity, QuantizeWeights};
-pub(crate) use weights_only::{apply_plan, raise};
+pub(crate) use weights_only::{Weight, Weights, apply_plan, part_mut, raise, tensor};

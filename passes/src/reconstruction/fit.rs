@@ -24,6 +24,17 @@ pub(crate) struct Fit {
     pub(crate) bias: Option<Vec<f64>>,
 }
 
+impl Fit {
+    /// Lets the biases of one group make up for what its outputs lose in the mean where `before` becomes `after`, `mean` being that of
+    /// what they are multiplied with.
+    pub(crate) fn keep_means(bias: &mut [f64], before: &Mat<f64>, after: &Mat<f64>, mean: &[f64]) {
+        for (output, bias) in bias.iter_mut().enumerate() {
+            let lost = mean.iter().enumerate().map(|(k, mean)| (before[(output, k)] - after[(output, k)]) * mean);
+            *bias += lost.sum::<f64>();
+        }
+    }
+}
+
 /// Fits a layer. `uses` says which columns of a group may hold something; `own` has the [numbers](BiasSite::numbers) of the bias, and
 /// `ridge` how strongly weights are pulled to those at hand. Where nothing can be fitted, the layer stays as it is in these columns.
 pub(crate) fn fit(

@@ -7,6 +7,7 @@
 
 mod bias;
 mod fit;
+mod in_turn;
 mod lockstep;
 mod refit;
 mod walk;
@@ -15,6 +16,7 @@ mod weight;
 pub(crate) use bias::give_bias;
 pub use bias::{BiasSite, bias_site};
 pub(crate) use fit::{Fit, fit};
+pub(crate) use in_turn::{Turn, Turned, in_turn};
 pub use lockstep::{Lockstep, Seen};
 pub use refit::{Fitted, refit, ridge};
 pub use weight::LayerWeight;

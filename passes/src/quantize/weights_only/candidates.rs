@@ -14,19 +14,19 @@ const WORTH_A_WORD: usize = 1024;
 
 /// A weight of a model.
 #[derive(Debug, Clone)]
-pub(in crate::quantize) struct Weight {
+pub(crate) struct Weight {
     /// The function in whose body it is; `None` in the main graph.
-    pub(in crate::quantize) function: Option<usize>,
+    pub(crate) function: Option<usize>,
     /// Where, and what it is read as.
-    pub(in crate::quantize) site: Site,
+    pub(crate) site: Site,
 }
 
 /// All weights of a model, in its order.
 #[derive(Debug, Clone, Default)]
-pub(in crate::quantize) struct Weights {
-    pub(in crate::quantize) list: Vec<Weight>,
+pub(crate) struct Weights {
+    pub(crate) list: Vec<Weight>,
     /// Constants of some size that are no weights: their names and why.
-    pub(in crate::quantize) others: Vec<(String, String)>,
+    pub(crate) others: Vec<(String, String)>,
 }
 
 /// The main graph, or the body of a function.
@@ -38,7 +38,7 @@ pub(in crate::quantize) fn part(model: &Model, function: Option<usize>) -> &Grap
 }
 
 /// The same, to be changed.
-pub(in crate::quantize) fn part_mut(model: &mut Model, function: Option<usize>) -> &mut Graph {
+pub(crate) fn part_mut(model: &mut Model, function: Option<usize>) -> &mut Graph {
     match function {
         None => &mut model.graph,
         Some(place) => &mut model.functions[place].body,
@@ -51,7 +51,7 @@ pub(in crate::quantize) fn inside<'g>(graph: &'g Graph, path: &Path) -> Option<&
 }
 
 /// The tensor of a weight, and its name.
-pub(in crate::quantize) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tensor, Option<&'m Name>)> {
+pub(crate) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Option<(&'m Tensor, Option<&'m Name>)> {
     let graph = inside(part(model, weight.function), &weight.site.path)?;
     let constant = weight.site.constant.port(0);
     Some((graph.constant(constant)?, graph.port(constant).name.as_ref()))
@@ -59,7 +59,7 @@ pub(in crate::quantize) fn tensor<'m>(model: &'m Model, weight: &Weight) -> Opti
 
 impl Weights {
     /// Of a model whose types are inferred.
-    pub(in crate::quantize) fn of(model: &Model) -> Self {
+    pub(crate) fn of(model: &Model) -> Self {
         let functions = Callables::of(&model.functions);
         let mut weights = Self::default();
         for function in std::iter::once(None).chain((0..model.functions.len()).map(Some)) {
@@ -88,7 +88,7 @@ impl Weights {
     ///
     /// # Errors
     /// Where a pattern matches nothing.
-    pub(in crate::quantize) fn wanted(
+    pub(crate) fn wanted(
         &self,
         keep: &[Pattern],
         only: &[Pattern],
@@ -130,7 +130,7 @@ fn unread_as_weight(graph: &Graph, constant: NodeId) -> String {
 
 impl Weight {
     /// How messages call it.
-    pub(in crate::quantize) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.site.names.first().cloned().unwrap_or_default()
     }
 

@@ -14,6 +14,7 @@ mod put;
 
 pub(crate) use apply::apply_plan;
 pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
-pub(super) use candidates::{Weights, inside, part, part_mut, tensor};
+pub(crate) use candidates::{Weight, Weights, part_mut, tensor};
+pub(super) use candidates::{inside, part};
 pub(crate) use opset::raise;
 pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights};
