@@ -40,6 +40,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::convert_float::ConvertFloat>()?;
     passes.register::<crate::Factorize>()?;
     passes.register::<crate::Sparsify>()?;
+    passes.register::<crate::Differentiate>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

@@ -5,6 +5,7 @@
 
 pub mod allocation;
 pub mod convert_float;
+pub mod differentiate;
 pub mod digest;
 pub mod evidence;
 pub mod factorize;
@@ -37,6 +38,7 @@ mod upgrade_opset;
 
 pub use builtin::builtin;
 pub use dedupe_initializers::DedupeInitializers;
+pub use differentiate::Differentiate;
 pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
 pub use factorize::{Factorize, Save};

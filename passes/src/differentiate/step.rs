@@ -1,0 +1,219 @@
+//! The training step as a model of its own.
+
+use std::collections::BTreeMap;
+
+use onnxpress_ir::{
+    Carried, ConstantValue, DType, Dim, Edit, EditError, Graph, Input, Model, Name, NodeId, Port, Shape, Type, ValueId,
+};
+use onnxpress_ops::gradient::SINCE;
+use onnxpress_ops::infer::{self, Standard};
+
+use super::loss::{self, Compared};
+use super::parameters::choose;
+use super::reverse::{Walked, walk};
+use super::{Differentiate, Loss};
+use crate::pass::{Pass, PassCx, PassError, Request};
+use crate::{EliminateCommonSubexpressions, EliminateDead, InlineFunctions, Opset, UpgradeOpset};
+
+/// A constant of the model that is an input of its training step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// The constant in the model that was differentiated, once its functions are inlined.
+    pub constant: NodeId,
+    /// Its name.
+    pub name: String,
+}
+
+/// A training step, and where its inputs and outputs belong.
+#[derive(Debug)]
+pub struct Step {
+    /// Inputs: those of the model, what is wanted of each compared output, the parameters. Outputs: the loss, the parameters'
+    /// gradients.
+    pub model: Model,
+    /// The parameters, in the order of inputs and outputs.
+    pub parameters: Vec<Parameter>,
+    /// The numbers of the model's outputs that are compared, in the order of inputs.
+    pub compared: Vec<usize>,
+    /// Constants that could be parameters and are none, with the reason.
+    pub frozen: Vec<(String, String)>,
+}
+
+fn broken(error: EditError) -> PassError {
+    PassError::Broken(error.to_string())
+}
+
+/// A name that nothing in the graph has.
+fn unused(graph: &Graph, wanted: &str) -> Name {
+    let taken = |name: &str| {
+        let ports = graph.vertices().flat_map(|(_, vertex)| vertex.ports());
+        ports.into_iter().any(|port| port.name.as_ref().is_some_and(|own| *own == *name))
+            || graph.outputs().iter().any(|&id| graph.output(id).name == *name)
+    };
+    let mut name = wanted.to_owned();
+    while taken(&name) {
+        name.push('_');
+    }
+    Name::from(name)
+}
+
+/// The model without functions and in a version that gradients can be written in. Constants of the main graph keep their ids.
+fn ready(model: &Model) -> Result<Model, PassError> {
+    let mut model = model.clone();
+    let mut quiet = PassCx::new(Request::default());
+    InlineFunctions::default().run(&mut model, &mut quiet)?;
+    let version = model.graph.opsets.version(b"").unwrap_or(1);
+    if version < SINCE {
+        let mut cx = PassCx::new(Request::default());
+        UpgradeOpset { to: Opset::of(SINCE) }.run(&mut model, &mut cx)?;
+        if model.graph.opsets.version(b"").unwrap_or(1) < SINCE {
+            let why = cx.declines().first().map_or_else(String::new, |decline| format!(": {}", decline.reason));
+            return Err(PassError::Request(format!(
+                "gradients need version {SINCE} of the operators, and the model cannot be brought there from {version}{why}"
+            )));
+        }
+    }
+    infer::model(&mut model);
+    Ok(model)
+}
+
+/// The outputs that are compared: their numbers and values.
+fn compared(model: &Model, options: &Differentiate) -> Result<Vec<(usize, ValueId)>, PassError> {
+    let graph = &model.graph;
+    let outputs = graph.outputs().iter().enumerate();
+    let named = outputs.filter(|&(_, &id)| {
+        let name = graph.output(id).name.to_str();
+        options.outputs.iter().any(|pattern| pattern.matches(&name))
+    });
+    let values = named.filter_map(|(index, &id)| Some((index, graph.operand(id, 0)?)));
+    let floats: Vec<_> =
+        values.filter(|&(_, value)| graph.ty(value).dtype().is_some_and(|dtype| dtype.is_float())).collect();
+    match floats.len() {
+        0 => Err(PassError::Request("no output of floats is named, so there is nothing to compare".to_owned())),
+        _ => Ok(floats),
+    }
+}
+
+/// The type of what is wanted of an output.
+fn wanted_type(graph: &Graph, output: ValueId, loss: Loss, axis: i64) -> Type {
+    let ty = graph.ty(output).clone();
+    if loss != Loss::CrossEntropy {
+        return ty;
+    }
+    let rows = ty.shape().map(|shape| {
+        let axis = onnxpress_ir::shape::normalize_axis(axis, shape.len()).unwrap_or(0);
+        let rows: Vec<Dim> =
+            shape.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, dim)| dim.clone()).collect();
+        Shape::from(rows)
+    });
+    Type::tensor(DType::Int64, rows)
+}
+
+fn add_input(graph: &mut Graph, name: Name, ty: Type, default: Option<ConstantValue>) -> ValueId {
+    let port = Port::new(name, ty.clone());
+    graph.add_input(Input { port, default, declared: ty, carried: Carried::none() })
+}
+
+/// Writes the losses of all compared outputs, added up. Answers what is wanted of each, and the loss.
+fn add_loss(
+    graph: &mut Graph,
+    outputs: &[(usize, ValueId)],
+    options: &Differentiate,
+) -> Result<(Vec<ValueId>, ValueId), PassError> {
+    let base = if options.loss == Loss::CrossEntropy { "labels" } else { "teacher" };
+    let mut wanted = Vec::new();
+    for &(index, value) in outputs {
+        let axis = Compared::of(&Edit::new(graph, &Standard, super::NAME, &[]), value).axis;
+        let own = graph.output(graph.outputs()[index]).name.to_str().into_owned();
+        let name = if outputs.len() == 1 { base.to_owned() } else { format!("{base}/{own}") };
+        let (name, ty) = (unused(graph, &name), wanted_type(graph, value, options.loss, axis));
+        wanted.push(add_input(graph, name, ty, None));
+    }
+    let last: Vec<NodeId> = outputs.iter().map(|(_, value)| value.node).collect();
+    let mut edit = Edit::new(graph, &Standard, super::NAME, &last);
+    let mut losses = Vec::new();
+    for (&(_, value), &wanted) in outputs.iter().zip(&wanted) {
+        let dtype = edit.graph().ty(value).dtype().unwrap_or(DType::Float);
+        losses.push(loss::write(&mut edit, options.loss, options.temperature, value, wanted, dtype).map_err(broken)?);
+    }
+    let total = match losses.as_slice() {
+        [one] => *one,
+        many => edit.add(onnxpress_ir::Node::new("Sum", 1), many).map_err(broken)?,
+    };
+    edit.commit();
+    Ok((wanted, total))
+}
+
+/// The training step of a model whose types are inferred.
+///
+/// # Errors
+/// Where there is nothing to compare or nothing to train.
+pub fn step(model: &Model, options: &Differentiate) -> Result<Step, PassError> {
+    if !(options.temperature.is_finite() && options.temperature > 0.0) {
+        return Err(PassError::Request(format!("`temperature` is {}, expected a number above 0", options.temperature)));
+    }
+    let mut plain = ready(model)?;
+    let outputs = compared(&plain, options)?;
+    let (_, loss) = add_loss(&mut plain.graph, &outputs, options)?;
+    let (mut chosen, mut frozen) = choose(&plain.graph, options);
+    let (mut made, gradients) = loop {
+        if chosen.is_empty() {
+            let why = frozen.first().map_or_else(String::new, |(name, reason)| format!(" (`{name}`: {reason})"));
+            return Err(PassError::Request(format!("the model has nothing to train{why}")));
+        }
+        let mut attempt = plain.clone();
+        let parameters: Vec<ValueId> = chosen.iter().map(|id| id.port(0)).collect();
+        match walk(&mut attempt.graph, loss, &parameters).map_err(broken)? {
+            Walked::Gradients(gradients) => break (attempt, gradients),
+            Walked::Frozen(reasons) => {
+                chosen.retain(|id| !reasons.contains_key(&id.port(0)));
+                frozen.extend(reasons.into_iter().map(|(value, reason)| (plain.graph.label(value), reason)));
+            }
+        }
+    };
+    let parameters = finish(&mut made, loss, &chosen, &gradients)?;
+    let compared = outputs.into_iter().map(|(index, _)| index).collect();
+    Ok(Step { model: made, parameters, compared, frozen })
+}
+
+/// Makes inputs of the parameters and outputs of loss and gradients, and drops what nothing needs any more.
+fn finish(
+    model: &mut Model,
+    loss: ValueId,
+    chosen: &[NodeId],
+    gradients: &BTreeMap<ValueId, ValueId>,
+) -> Result<Vec<Parameter>, PassError> {
+    let graph = &mut model.graph;
+    let old: Vec<NodeId> = graph.outputs().to_vec();
+    let name = unused(graph, "loss");
+    graph.add_output(name, graph.ty(loss).clone(), Carried::none(), loss);
+    let trained: Vec<NodeId> = chosen.iter().copied().filter(|id| gradients.contains_key(&id.port(0))).collect();
+    let mut parameters = Vec::new();
+    for &id in &trained {
+        let label = graph.label(id.port(0));
+        let gradient = gradients[&id.port(0)];
+        let name = unused(graph, &format!("gradient/{label}"));
+        graph.add_output(name, graph.ty(gradient).clone(), Carried::none(), gradient);
+        parameters.push(Parameter { constant: id, name: label });
+    }
+    let mut edit = Edit::new(graph, &Standard, super::NAME, &[]);
+    old.into_iter().for_each(|id| edit.remove(id));
+    edit.commit();
+    for &id in &trained {
+        let tensor = graph.constant(id.port(0)).cloned();
+        let ty = graph.ty(id.port(0)).clone();
+        let name = graph.port(id.port(0)).name.clone();
+        let name = name.unwrap_or_else(|| unused(graph, "parameter"));
+        graph.set_name(id.port(0), None);
+        let input = add_input(graph, name, ty, tensor.map(ConstantValue::Dense));
+        let mut edit = Edit::new(graph, &Standard, super::NAME, &[]);
+        edit.replace(id.port(0), input).map_err(broken)?;
+        edit.remove(id);
+        edit.commit();
+    }
+    graph.declared.clear();
+    let mut quiet = PassCx::new(Request::default());
+    EliminateDead.run(model, &mut quiet)?;
+    EliminateCommonSubexpressions.run(model, &mut quiet)?;
+    infer::model(model);
+    Ok(parameters)
+}
