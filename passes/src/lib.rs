@@ -26,6 +26,7 @@ pub mod specialize;
 mod builtin;
 mod calls;
 mod compressed_size;
+mod correct_bias;
 mod dedupe_initializers;
 mod eliminate_common_subexpressions;
 mod eliminate_dead;
@@ -37,6 +38,7 @@ mod transplant;
 mod upgrade_opset;
 
 pub use builtin::builtin;
+pub use correct_bias::{CorrectBias, Source};
 pub use dedupe_initializers::DedupeInitializers;
 pub use differentiate::Differentiate;
 pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;

@@ -133,6 +133,10 @@ struct Run<'a> {
     expected: Option<(Model, bool)>,
     /// The model as it is, where the last pass left it as it was.
     copy: Option<Model>,
+    /// The model as it came, where a pass looks back.
+    original: Option<&'a Model>,
+    /// The model before the first lossy pass that changed it, where a pass looks back.
+    before_loss: Option<Model>,
     since: Vec<&'static str>,
     stopped: bool,
 }
@@ -148,8 +152,18 @@ pub fn run(
 ) -> Result<Report, RunError> {
     options.request.came = Some(file_size::model(model));
     let report = Report { pipeline: pipeline.to_string(), ..Report::default() };
-    let mut run = Run { options, report, expected: None, copy: None, since: Vec::new(), stopped: false };
     let notices = prepare(model)?;
+    let original = looks_back(&pipeline.steps).then(|| model.clone());
+    let mut run = Run {
+        options,
+        report,
+        expected: None,
+        copy: None,
+        original: original.as_ref(),
+        before_loss: None,
+        since: Vec::new(),
+        stopped: false,
+    };
     run.report.notices.extend(notices);
     run.steps(pipeline, model)?;
     let findings = errors(model);
@@ -178,6 +192,14 @@ pub fn prepare(model: &mut Model) -> Result<Vec<String>, RunError> {
         notices.extend(inferred.contradicted);
     }
     if fatal.is_empty() { Ok(notices) } else { Err(RunError::Invalid(fatal)) }
+}
+
+/// Whether a pass of these steps wants to see the model as it was.
+fn looks_back(steps: &[Step<Arc<dyn AnyPass>>]) -> bool {
+    steps.iter().any(|step| match step {
+        Step::Pass(step) => step.pass.looks_back(),
+        Step::Fixpoint(inner) => looks_back(&inner.steps),
+    })
 }
 
 /// What the structural verifier finds and, in a model whose structure holds, what operators' schemas say of their nodes.
@@ -229,7 +251,9 @@ impl Run<'_> {
         let (revision, nodes) = (model.revision(), model.node_count());
         let copy = self.copy.take();
         let before = (self.expected.is_none() || step.pass.is_lossy()).then(|| copy.unwrap_or_else(|| model.clone()));
-        let mut cx = PassCx::new(self.options.request);
+        let request =
+            Request { original: self.original, before_loss: self.before_loss.as_ref(), ..self.options.request };
+        let mut cx = PassCx::new(request);
         if let Some(observer) = self.options.observer {
             observer.before(&text);
         }
@@ -265,6 +289,9 @@ impl Run<'_> {
             }
             if step.pass.is_lossy() {
                 self.report.lossy = true;
+                if self.original.is_some() && self.before_loss.is_none() {
+                    self.before_loss.clone_from(&before);
+                }
                 // What exact passes did up to here is one thing to prove, what this one did another.
                 if let Some(before) = before.filter(|_| !self.since.is_empty()) {
                     self.checkpoint(&before);

@@ -30,6 +30,8 @@ pub trait Pass: Options + Send + Sync {
     const LOSSY: bool = false;
     /// Whether the result may be larger than what came in, because that is what the pass is for.
     const MAY_GROW: bool = false;
+    /// Whether it wants to see [what came in](Request::original) and [what was there before anything was lost](Request::before_loss).
+    const LOOKS_BACK: bool = false;
     /// The rules that it applies, for documentation; none where it does not work by rules.
     const RULES: &'static [&'static dyn AnyRule] = &[];
 
@@ -53,6 +55,8 @@ pub trait AnyPass: Send + Sync {
     fn is_lossy(&self) -> bool;
     /// Whether the result may be larger than what came in.
     fn may_grow(&self) -> bool;
+    /// Whether it wants to see the model as it was.
+    fn looks_back(&self) -> bool;
     /// Rewrites the model.
     ///
     /// # Errors
@@ -69,6 +73,9 @@ impl<T: Pass> AnyPass for T {
     }
     fn may_grow(&self) -> bool {
         Pass::may_grow(self)
+    }
+    fn looks_back(&self) -> bool {
+        T::LOOKS_BACK
     }
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         Pass::run(self, model, cx)
@@ -137,6 +144,10 @@ pub struct Request<'a> {
     pub dims: &'a [(String, i64)],
     /// About how many bytes the model took when the run began; `None` where no run is going on. The manager counts it.
     pub came: Option<usize>,
+    /// The model as it came, with types, where a pass of the pipeline [looks back](Pass::LOOKS_BACK).
+    pub original: Option<&'a Model>,
+    /// The model before the first lossy pass that changed it, where there was one and a pass of the pipeline looks back.
+    pub before_loss: Option<&'a Model>,
     /// Where arrays come from that a pass is asked to read; `None` where there are none to be had.
     pub arrays: Option<&'a dyn ArraySource>,
     /// Whether somebody wants to see what passes decide. Without, a pass need not tie it to the model, which takes a reading of

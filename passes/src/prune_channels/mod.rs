@@ -12,6 +12,7 @@ mod cost;
 pub(crate) mod cut;
 mod data;
 mod expect;
+pub(crate) use expect::Expected;
 mod mask;
 mod members;
 mod options;

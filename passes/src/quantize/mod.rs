@@ -10,6 +10,7 @@ mod weights_only;
 
 pub use calibrated::Quantize;
 pub use dequantize::Dequantize;
+pub(crate) use dequantize::{decoded_constant, scales as stored_scales};
 pub use dynamic::{Convolutions, QuantizeDynamic};
 pub use range::Calibration;
 pub use scaling::{Equalize, SmoothQuant};

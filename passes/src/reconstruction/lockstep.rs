@@ -11,6 +11,7 @@ use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
+use super::compare::{Compared, Comparison};
 use super::walk::Walk;
 use crate::evidence::{
     CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, part,
@@ -233,6 +234,47 @@ impl<'s> Lockstep<'s> {
             results.clear();
         }
         Ok(Seen { rows, results })
+    }
+}
+
+impl Lockstep<'_> {
+    /// How far a value of the compressed model is from one of the original, along an axis; `None` where the two cannot be computed of
+    /// what is at hand, or are no tensors of numbers of the same extents.
+    ///
+    /// # Errors
+    /// Where the models cannot be run.
+    pub(crate) fn compare(
+        &self,
+        original: ValueId,
+        compressed: ValueId,
+        axis: usize,
+    ) -> Result<Option<Compared>, EvidenceError> {
+        let sides = [(&self.original, original), (&self.compressed, compressed)];
+        let mut slices = Vec::new();
+        for (walk, value) in sides {
+            let given: Vec<ValueId> = walk.live().into_iter().collect();
+            // What is behind and no longer kept cannot be had.
+            let Ok(slice) = part(&walk.model, &given, &[value]) else { return Ok(None) };
+            slices.push((slice, given));
+        }
+        let mut sessions = Vec::new();
+        for (slice, _) in &slices {
+            sessions.push(self.source.load(slice)?);
+        }
+        let mut whole = Comparison::default();
+        for batch in &self.batches {
+            let mut run = |side: usize, values: &HashMap<ValueId, Value>| {
+                let inputs: Vec<_> = slices[side].1.iter().map(|value| values.get(value).cloned()).collect();
+                let outputs = sessions[side].run(&inputs)?;
+                Ok::<_, EvidenceError>(outputs.first().and_then(|value| elements(value, batch.len, batch.size)))
+            };
+            let (was, is) = (run(0, &batch.original)?, run(1, &batch.compressed)?);
+            let (Some((was, dims)), Some((is, other))) = (was, is) else { return Ok(None) };
+            if dims != other || whole.add(&was, &is, &dims, axis).is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(whole.compared()))
     }
 }
 

@@ -6,9 +6,11 @@
 //! differ only in what they remove.
 
 mod bias;
+mod compare;
 mod fit;
 mod in_turn;
 mod lockstep;
+pub(crate) mod mean_shift;
 mod refit;
 mod walk;
 mod weight;

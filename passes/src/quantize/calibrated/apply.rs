@@ -1,18 +1,20 @@
 //! The run: from a request to a plan, from a plan to a model and its witness.
 
-use onnxpress_ir::{DType, Model, NodeId};
+use onnxpress_ir::{DType, EditError, Model, NodeId};
+use onnxpress_ops::infer;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Linear, Quantize as Facet};
 use onnxpress_ops::table;
 
-use super::adapt;
 use super::names::Selection;
-use super::options::{Activations, Quantize, Scales};
+use super::options::{Activations, Quantize, Relief, Scales, Written};
 use super::placement;
 use super::plan::{LeftInFloat, QuantizePlan};
 use super::sensitivity::{Trial, TrialError};
 use super::settle::{self, Settling};
 use super::write::{self, As};
+use super::{adapt, hand_on, operators, sensitivity};
+use crate::eliminate_dead::EliminateDead;
 use crate::evidence::EvidenceSource;
 use crate::inline_functions::InlineFunctions;
 use crate::options::Options;
@@ -21,6 +23,10 @@ use crate::quantize::weight::{Granularity, oldest_opset};
 use crate::rewrite::file_size;
 use crate::specialize::InitializersAsConstants;
 use crate::{digest, upgrade_opset};
+
+/// How far operators on codes may be off the same between conversions, as a share of an output's peak: a code comes out one off
+/// here and there, and layers behind it go on with that.
+const ONE_OFF: f64 = 0.05;
 
 impl Pass for Quantize {
     const NAME: &'static str = "quantize";
@@ -31,18 +37,9 @@ impl Pass for Quantize {
     }
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
-        let Some((prepared, mut plan)) = self.plan(model, cx)? else { return Ok(()) };
+        let Some((mut prepared, mut plan)) = self.plan(model, cx)? else { return Ok(()) };
         if let Some(percent) = self.budget {
-            let fail = |error: TrialError| PassError::Request(error.to_string());
-            let trial = Trial::of(&prepared, cx.samples()?).map_err(fail)?;
-            let (fitting, gone) = trial.within(&plan, percent / 100.0).map_err(fail)?;
-            let reason = format!("it is among the layers that hurt most, and the budget is {percent} %");
-            let names: Vec<String> = gone.iter().map(|&layer| plan.layers[layer].name.clone()).collect();
-            plan = fitting;
-            for name in names {
-                cx.declined(Self::NAME, name.clone(), reason.clone());
-                plan.left.push(LeftInFloat { name, reason: reason.clone() });
-            }
+            (prepared, plan) = self.fitting((prepared, plan), percent, model, cx)?;
             if plan.layers.is_empty() && plan.tables.is_empty() {
                 return Ok(());
             }
@@ -52,12 +49,63 @@ impl Pass for Quantize {
 }
 
 impl Quantize {
+    /// The plan with as many of the layers that hurt most relieved as the budget takes.
+    fn fitting(
+        &self,
+        (mut prepared, mut plan): (Model, QuantizePlan),
+        percent: f64,
+        model: &Model,
+        cx: &mut PassCx<'_>,
+    ) -> Result<(Model, QuantizePlan), PassError> {
+        let fail = |error: TrialError| PassError::Request(error.to_string());
+        let budget = percent / 100.0;
+        let samples = cx.samples()?;
+        if self.relief == Relief::Sixteen {
+            let trial = Trial::of(&prepared, samples).map_err(fail)?;
+            let fits = trial.loss(&sensitivity::faked(&plan, &prepared).map_err(fail)?).map_err(fail)? <= budget;
+            if !fits {
+                // Only now is the newer version of the standard needed.
+                cx.take_back_declines();
+                let wider = Self { activations: self.activations.wide(), ..self.clone() };
+                let Some((newer, _)) = wider.plan(model, cx)? else { return Ok((prepared, plan)) };
+                cx.take_back_declines();
+                let opset = newer.graph.opsets.standard();
+                let Some((_, again)) = self.plan_at(model, opset, cx)? else { return Ok((prepared, plan)) };
+                (prepared, plan) = (newer, again);
+            }
+        }
+        let trial = Trial::of(&prepared, samples).map_err(fail)?;
+        let found = trial.within(&plan, budget, self.relief).map_err(fail)?;
+        let reason = format!("it is among the layers that hurt most, and the budget is {percent} %");
+        for &layer in &found.gone {
+            let name = plan.layers[layer].name.clone();
+            cx.declined(Self::NAME, name.clone(), reason.clone());
+            plan.left.push(LeftInFloat { name, reason: reason.clone() });
+        }
+        if !found.wide.is_empty() {
+            let names: Vec<&str> = found.wide.iter().map(|&layer| plan.layers[layer].name.as_str()).collect();
+            cx.notice(format!("for the budget of {percent} % these read 16 bits: {}", names.join(", ")));
+        }
+        let left = plan.left;
+        Ok((prepared, QuantizePlan { left, ..found.plan }))
+    }
+
     /// Decides what of a model becomes codes: the model as it has to be for the plan (functions put where they are called, in
     /// a version of the standard that has the codes), and the plan. `None` where there is nothing to quantize.
     ///
     /// # Errors
     /// Where the request makes no sense, or the model cannot be run on the samples.
     pub fn plan(&self, model: &Model, cx: &mut PassCx<'_>) -> Result<Option<(Model, QuantizePlan)>, PassError> {
+        self.plan_at(model, 0, cx)
+    }
+
+    /// The same in a version of the standard that is no older than this.
+    fn plan_at(
+        &self,
+        model: &Model,
+        opset: i64,
+        cx: &mut PassCx<'_>,
+    ) -> Result<Option<(Model, QuantizePlan)>, PassError> {
         if let Some(found) = already_quantized(model) {
             cx.notice(format!("the model is quantized already ({found}), and left alone"));
             return Ok(None);
@@ -65,7 +113,7 @@ impl Quantize {
         let digest = digest::of(model);
         let text = format!("{}{{{}}}", Self::NAME, self.to_text());
         let mut prepared = prepare(model, cx)?;
-        let needed = self.opset(&prepared);
+        let needed = self.opset(&prepared).max(opset);
         let reached = upgrade_opset::reach(&mut prepared, needed)
             .map_err(|reason| PassError::Request(format!("codes need opset {needed}: {reason}")))?;
         let graph = &prepared.graph;
@@ -136,6 +184,16 @@ fn put(
     let mut result = prepared;
     write::write(plan, &mut witness, As::Floats, &rounded).map_err(fail)?;
     let layers = write::write(plan, &mut result, As::Codes, &rounded).map_err(fail)?;
+    if plan.form == Written::Qoperator.text() {
+        let broken = |error: EditError| PassError::Broken(error.to_string());
+        for (site, reason) in operators::put(&mut result.graph).map_err(broken)? {
+            cx.declined(Quantize::NAME, site, format!("it stays between conversions: {reason}"));
+        }
+        hand_on::hand_on(&mut result.graph).map_err(broken)?;
+        infer::model(&mut result);
+        EliminateDead.run(&mut result, &mut PassCx::new(cx.request))?;
+        cx.set_tolerance(ONE_OFF);
+    }
     let (came, takes) = (cx.request.came.unwrap_or(usize::MAX), file_size::named_model(&result));
     if !grow && takes > came {
         cx.notice(format!(

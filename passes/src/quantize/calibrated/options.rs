@@ -23,6 +23,14 @@ crate::option_enum! {
 }
 
 impl Activations {
+    /// The same in 16 bits.
+    pub(crate) fn wide(self) -> Self {
+        match self {
+            Self::Uint8 | Self::Uint16 => Self::Uint16,
+            Self::Int8 | Self::Int16 => Self::Int16,
+        }
+    }
+
     /// The type itself.
     pub(crate) fn dtype(self) -> DType {
         match self {
@@ -78,6 +86,26 @@ impl WeightRounding {
 }
 
 crate::option_enum! {
+    /// How computing on codes is written.
+    pub enum Written {
+        /// Operators on floats between QuantizeLinear and DequantizeLinear, which runtimes fuse.
+        Qdq,
+        /// QLinearConv and QLinearMatMul, where all that is around them is codes of eight bits; as before elsewhere.
+        Qoperator,
+    }
+}
+
+crate::option_enum! {
+    /// What becomes of the layers that hurt most.
+    pub enum Relief {
+        /// They stay in float.
+        Float,
+        /// They read values in codes of 16 bits, and stay in float where that is not enough; needs opset 21.
+        Sixteen = "16bit",
+    }
+}
+
+crate::option_enum! {
     /// Layers that stay in float.
     pub enum Exempt {
         /// Those that no other layer comes before.
@@ -111,6 +139,8 @@ crate::options! {
         reduce_range: bool = false,
         /// Whether values have zero in the middle of their codes.
         symmetric: bool = false,
+        /// How computing on codes is written.
+        form: Written = Written::Qdq,
         /// What runs the result.
         target: Target = Target::Onnxruntime,
         /// Whether tables of which rows are looked up are written as codes.
@@ -120,8 +150,10 @@ crate::options! {
         /// Whether the mean of what rounding the weights does to each channel is taken off its bias.
         correct_bias: bool = true,
         /// The most that the outputs may be off on the samples, in percent of their energy (0.1 is 30 dB): the layers that
-        /// hurt most stay in float, until it fits.
+        /// hurt most stay in float, or read 16 bits, until it fits.
         budget: Option<f64> = None,
+        /// What becomes of the layers that hurt most, until the budget fits.
+        relief: Relief = Relief::Float,
         /// Whether the result may take more bytes than what came in, as small models do, whose weights save less than conversions take.
         grow: bool = false,
         /// Layers that stay in float.

@@ -6,6 +6,8 @@
 use onnxpress_ir::{DType, Model, NodeId, ValueId};
 use serde::{Deserialize, Serialize};
 
+use super::options::Written;
+
 use crate::plan::{self, Misfit};
 
 /// The number of the format.
@@ -122,6 +124,9 @@ pub struct QuantizePlan {
     pub evidence: String,
     /// The operator set that the result needs.
     pub opset: i64,
+    /// How computing on codes is written: `qdq` or `qoperator`.
+    #[serde(default = "qdq")]
+    pub form: String,
     /// Whether elements move as codes, without conversions around each operator that only moves them, and scales of biases are
     /// written as the products that they are.
     #[serde(default)]
@@ -135,6 +140,10 @@ pub struct QuantizePlan {
     /// What stays as it is.
     #[serde(default)]
     pub left: Vec<LeftInFloat>,
+}
+
+fn qdq() -> String {
+    Written::Qdq.text().to_owned()
 }
 
 /// Why a plan cannot be applied.
@@ -155,6 +164,10 @@ impl QuantizePlan {
     pub(crate) fn check(&self, digest: &str) -> Result<(), PlanError> {
         plan::of_format(self.schema, SCHEMA)?;
         plan::for_digest(&self.model, digest)?;
+        if !Written::ALL.into_iter().any(|form| form.text() == self.form) {
+            let (name, words) = ("form".to_owned(), Written::ALL.map(Written::text).join(" or "));
+            return Err(PlanError::Site { name, reason: format!("found `{}`, expected {words}", self.form) });
+        }
         for value in &self.values {
             let fail = |reason: String| Err(PlanError::Site { name: value.name.clone(), reason });
             let dtype = dtype(&value.dtype, &value.name)?;

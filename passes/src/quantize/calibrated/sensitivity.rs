@@ -5,13 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use onnxpress_ir::Model;
+use onnxpress_ir::{DType, Model};
 use onnxpress_ops::evaluate::Value;
 
 use super::adapt::Rounded;
-use super::plan::QuantizePlan;
+use super::options::Relief;
+use super::plan::{PlannedValue, QuantizePlan};
+use super::settle::parameters;
 use super::write::{self, As, WriteError};
 use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::quantize::range::Range;
 
 /// The most samples that are run for each layer: a mean over outputs needs fewer than a range does.
 const SAMPLES: usize = 32;
@@ -118,28 +121,54 @@ impl<'a> Trial<'a> {
         losses
     }
 
-    /// The plan without the layers that hurt most, as many as have to stay in float for the loss of the rest to be at most
-    /// `budget`, and who they are.
+    /// The plan with the layers that hurt most relieved, as many as it takes for the loss to be at most `budget`.
     ///
     /// # Errors
     /// Where the plan does not suit the model, or it cannot be run.
-    pub fn within(&self, plan: &QuantizePlan, budget: f64) -> Result<(QuantizePlan, Vec<usize>), TrialError> {
-        let of = |left: &[usize]| self.loss(&faked(&plan.without(left), self.model)?);
-        if of(&[])? <= budget {
-            return Ok((plan.clone(), Vec::new()));
+    pub fn within(&self, plan: &QuantizePlan, budget: f64, relief: Relief) -> Result<Relieved, TrialError> {
+        let fits = |plan: &QuantizePlan| Ok::<_, TrialError>(self.loss(&faked(plan, self.model)?)? <= budget);
+        if fits(plan)? {
+            return Ok(Relieved { plan: plan.clone(), wide: Vec::new(), gone: Vec::new() });
         }
         let losses = self.losses(plan)?;
         let mut worst: Vec<usize> = (0..losses.len()).collect();
         worst.sort_by(|&a, &b| losses[b].total_cmp(&losses[a]).then(a.cmp(&b)));
-        // With nothing quantized nothing is lost; in between the loss falls with each layer that is left out.
-        let (mut too_few, mut enough) = (0, worst.len());
-        while enough - too_few > 1 {
-            let middle = too_few.midpoint(enough);
-            if of(&worst[..middle])? <= budget { enough = middle } else { too_few = middle }
+        let widened = |count: usize| plan.widened(&worst[..count]);
+        let mut wide = 0;
+        if relief == Relief::Sixteen {
+            wide = worst.len();
+            if fits(&widened(wide))? {
+                wide = fewest(wide, |count| fits(&widened(count)))?;
+                return Ok(Relieved { plan: widened(wide), wide: worst[..wide].to_vec(), gone: Vec::new() });
+            }
         }
-        worst.truncate(enough);
-        Ok((plan.without(&worst), worst))
+        // With nothing quantized nothing is lost.
+        let all = widened(wide);
+        let gone = fewest(worst.len(), |count| fits(&all.without(&worst[..count])))?;
+        let wide = worst[..wide].iter().skip(gone).copied().collect();
+        Ok(Relieved { plan: all.without(&worst[..gone]), wide, gone: worst[..gone].to_vec() })
     }
+}
+
+/// A plan with some layers relieved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relieved {
+    /// The plan.
+    pub plan: QuantizePlan,
+    /// Layers that read 16 bits, by number.
+    pub wide: Vec<usize>,
+    /// Layers that stay in float, by number.
+    pub gone: Vec<usize>,
+}
+
+/// The fewest layers, at least one and at most `all`, that are enough, as long as the loss falls with each.
+fn fewest(all: usize, enough: impl Fn(usize) -> Result<bool, TrialError>) -> Result<usize, TrialError> {
+    let (mut too_few, mut found) = (0, all);
+    while found - too_few > 1 {
+        let middle = too_few.midpoint(found);
+        if enough(middle)? { found = middle } else { too_few = middle }
+    }
+    Ok(found)
 }
 
 /// The elements of a value without the samples that only fill up its batch; none where it is no tensor of numbers.
@@ -175,6 +204,28 @@ impl QuantizePlan {
         let id = plan.layers.first().map(|layer| layer.id);
         plan.values.iter_mut().for_each(|value| value.readers.retain(|reader| Some(reader.node) == id));
         plan.values.retain(|value| !value.readers.is_empty());
+        plan
+    }
+
+    /// The plan with values in 16 bits where some layers read them, and whatever shares parameters with these. They reach over all that
+    /// was seen: steps are so fine that there is nothing to gain by clipping.
+    #[must_use]
+    pub fn widened(&self, layers: &[usize]) -> Self {
+        let mut plan = self.clone();
+        let wide: BTreeSet<usize> = layers.iter().filter_map(|&layer| Some(self.layers.get(layer)?.id)).collect();
+        let read = |value: &&PlannedValue| value.readers.iter().any(|reader| wide.contains(&reader.node));
+        let groups: BTreeSet<usize> = self.values.iter().filter(read).map(|value| value.group).collect();
+        for value in plan.values.iter_mut().filter(|value| groups.contains(&value.group)) {
+            let dtype = match value.dtype.as_str() {
+                "uint8" => DType::Uint16,
+                "int8" => DType::Int16,
+                _ => continue,
+            };
+            let middle = value.dtype == "int8" && value.zero_point == 0;
+            let range = Range::new(f64::from(value.seen.0), f64::from(value.seen.1));
+            (value.scale, value.zero_point) = parameters(range, onnxpress_ir::tensor::range(dtype), middle);
+            value.dtype = dtype.to_string();
+        }
         plan
     }
 

@@ -12,11 +12,12 @@ use super::placement::{Coded, Layer, Placement};
 use super::plan::{
     LeftInFloat, PlannedLayer, PlannedReading, PlannedTable, PlannedValue, PlannedWeight, QuantizePlan, SCHEMA,
 };
-use super::{bias, mean_shift, write};
+use super::{bias, write};
 use crate::evidence::{Evidence, Statistics, Wants};
 use crate::pass::PassError;
 use crate::quantize::range::Range;
 use crate::quantize::weight::{self, Role, channel_axis};
+use crate::reconstruction::mean_shift;
 
 /// What has to be measured for a placement.
 pub(crate) fn wants(placement: &Placement, graph: &Graph) -> Wants {
@@ -82,6 +83,7 @@ impl Settling<'_> {
             model: digest.to_owned(),
             evidence: self.evidence.source.clone(),
             opset: self.opset,
+            form: self.options.form.text().to_owned(),
             compact: self.options.target.reads_compact(),
             values: self.values(),
             layers: self.placement.layers.iter().map(|layer| self.layer(layer)).collect::<Result<_, _>>()?,

@@ -107,7 +107,7 @@ fn floats(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>, 
 }
 
 /// Scales that are constants, or the product of a scale and a list of them, as those of biases are.
-fn scales(graph: &Graph, value: ValueId) -> Option<Cow<'_, Tensor>> {
+pub(crate) fn scales(graph: &Graph, value: ValueId) -> Option<Cow<'_, Tensor>> {
     if let Some(tensor) = graph.constant(value) {
         return Some(Cow::Borrowed(tensor));
     }
@@ -121,6 +121,12 @@ fn scales(graph: &Graph, value: ValueId) -> Option<Cow<'_, Tensor>> {
     let by = *one.to_f32s().ok()?.first()?;
     let products: Vec<f32> = list.to_f32s().ok()?.into_iter().map(|scale| scale * by).collect();
     Tensor::from_values(list.dims(), products).ok().map(Cow::Owned)
+}
+
+/// The floats that a `DequantizeLinear` makes of constants.
+pub(crate) fn decoded_constant(graph: &Graph, id: NodeId) -> Option<Tensor> {
+    let cx = onnxpress_ops::node::NodeCx::new(graph, id)?;
+    floats(graph, cx.operand(0)?, cx.operand(1)?, cx.operand(2), pairs::granularity(&cx)?)
 }
 
 /// The same of tensors at hand.

@@ -24,7 +24,7 @@ pub(super) fn all(graph: &mut Graph) -> Result<usize, PassError> {
 }
 
 /// How scales lie; `None` where the attributes are a function's or there is no such axis.
-fn granularity(cx: &NodeCx<'_>) -> Option<Granularity> {
+pub(super) fn granularity(cx: &NodeCx<'_>) -> Option<Granularity> {
     let (axis, block) = (cx.attrs().int_or("axis", 1).ok()?, cx.attrs().int_or("block_size", 0).ok()?);
     if cx.shape(1)?.is_empty() {
         return Some(Granularity::Tensor);

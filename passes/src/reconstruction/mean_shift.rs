@@ -6,7 +6,7 @@ use onnxpress_ops::operator::{LinearLayer, Rows};
 /// weight's axes are none that this is known for.
 ///
 /// For a convolution the mean of a channel stands for every place below the kernel: zeros of the padding are not told apart.
-pub(super) fn of(difference: &[f32], dims: &[usize], layer: &LinearLayer, means: &[f64]) -> Option<Vec<f64>> {
+pub(crate) fn of(difference: &[f32], dims: &[usize], layer: &LinearLayer, means: &[f64]) -> Option<Vec<f64>> {
     if !layer.batch_axes.is_empty() || difference.len() != dims.iter().product::<usize>() {
         return None;
     }
