@@ -5,8 +5,11 @@ mod cross_entropy;
 mod embed_layer_normalization;
 mod fused_gemm;
 mod fused_mat_mul;
+mod gather_block_quantized;
 mod gelu;
 mod gradients;
+mod mat_mul_nbits;
+mod packed_blocks;
 mod qlinear;
 mod qlinear_concat;
 mod qlinear_pool;
@@ -26,6 +29,7 @@ pub(crate) const OPERATORS: &[&Operator] = &[
     &embed_layer_normalization::EMBED_LAYER_NORMALIZATION,
     &fused_gemm::FUSED_GEMM,
     &fused_mat_mul::FUSED_MAT_MUL,
+    &gather_block_quantized::GATHER_BLOCK_QUANTIZED,
     &gelu::BIAS_GELU,
     &gelu::FAST_GELU,
     &gelu::GELU,
@@ -33,6 +37,7 @@ pub(crate) const OPERATORS: &[&Operator] = &[
     &gradients::LAYER_NORMALIZATION_GRAD,
     &gradients::SLICE_GRAD,
     &gradients::SOFTMAX_GRAD,
+    &mat_mul_nbits::MAT_MUL_NBITS,
     &qlinear::QLINEAR_ADD,
     &qlinear::QLINEAR_CONV,
     &qlinear::QLINEAR_LEAKY_RELU,

@@ -5,16 +5,17 @@ use onnxpress_ir::Model;
 use crate::Factorize;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::prune_channels::{self, PruneChannels};
-use crate::quantize::{self, Quantize, QuantizeWeights};
+use crate::quantize::{self, Palettize, Quantize, QuantizeWeights};
 use crate::sparsify::{self, Sparsify};
-use crate::{factorize, quantize::calibrated};
+use crate::{factorize, quantize::calibrated, quantize::palettize};
 
 /// Applies a plan to the model that it was made for; what is wrong with it comes back as messages say it.
 type Applier = fn(serde_json::Value, &mut Model, &mut PassCx<'_>) -> Result<(), String>;
 
 /// The passes that write plans, and what applies them.
-const APPLIERS: [(&str, Applier); 5] = [
+const APPLIERS: [(&str, Applier); 6] = [
     (Factorize::NAME, factorize::apply_plan),
+    (Palettize::NAME, palettize::apply_plan),
     (PruneChannels::NAME, prune_channels::apply_plan),
     (Quantize::NAME, calibrated::apply_plan),
     (QuantizeWeights::NAME, quantize::apply_plan),
@@ -27,7 +28,8 @@ crate::options! {
     /// The plan may have been edited: of `prune-channels`, `kept` of a group says which channels stay; of `quantize-weights`,
     /// `layers` says which weights are written in few bits, and how; of `quantize`, `scale` and `zero_point` of a value what its
     /// codes mean, and layers and values that are taken out stay in float; of `factorize`, `rank` says how much of a layer is kept; of
-    /// `sparsify`, `sparsity` how much of a weight goes.
+    /// `sparsify`, `sparsity` how much of a weight goes; of `palettize`, `bits`, `codes`, `group` and `scale` of a layer what its table
+    /// is like.
     pub struct ApplyPlan {
         /// The plan, as `--plan-out` wrote it.
         file: String = String::new(),

@@ -83,6 +83,9 @@ impl Pass for QuantizeDynamic {
                 "weights of integer products have no zero points for `rounding=hqq`".to_owned(),
             ));
         }
+        if self.rounding.needs_data() {
+            return Err(PassError::Request(format!("`rounding={}` is for `quantize-weights`", self.rounding)));
+        }
         run::run(self, model, cx)
     }
 }

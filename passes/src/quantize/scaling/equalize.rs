@@ -89,7 +89,7 @@ impl Pass for Equalize {
 }
 
 /// The layer that alone reads what another makes, through operators that scale with it.
-fn follower(graph: &Graph, layer: NodeId, numbers: &BTreeMap<NodeId, usize>) -> Result<usize, String> {
+pub(super) fn follower(graph: &Graph, layer: NodeId, numbers: &BTreeMap<NodeId, usize>) -> Result<usize, String> {
     let mut value = layer.port(0);
     loop {
         let reading = graph.sole_reader(value).ok_or("what it makes has several readers, or none")?;

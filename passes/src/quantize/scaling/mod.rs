@@ -5,10 +5,12 @@
 //! in between scales with it. Numbers are powers of two, so that not one bit of any result changes (short of the ends of the
 //! range of floats).
 
+mod activation_aware;
 mod equalize;
 mod smooth;
 mod weight;
 
+pub(in crate::quantize) use activation_aware::protect;
 pub use equalize::Equalize;
 pub use smooth::SmoothQuant;
 

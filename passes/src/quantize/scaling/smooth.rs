@@ -29,12 +29,12 @@ crate::options! {
 }
 
 /// A normalization and the layers that read it.
-struct Site {
+pub(super) struct Site {
     value: ValueId,
     axis: usize,
     /// The constants of its scale and bias.
-    made: Vec<NodeId>,
-    readers: Vec<Scaled>,
+    pub(super) made: Vec<NodeId>,
+    pub(super) readers: Vec<Scaled>,
 }
 
 impl Pass for SmoothQuant {
@@ -102,7 +102,7 @@ impl Pass for SmoothQuant {
 }
 
 /// The node as a normalization whose channels can be scaled; `None` where it is none.
-fn site(graph: &Graph, id: NodeId) -> Result<Option<Site>, String> {
+pub(super) fn site(graph: &Graph, id: NodeId) -> Result<Option<Site>, String> {
     let Some(cx) = NodeCx::new(graph, id).filter(|cx| cx.node.is("LayerNormalization")) else { return Ok(None) };
     let value = id.port(0);
     let mut made = Vec::new();

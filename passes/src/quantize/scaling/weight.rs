@@ -77,6 +77,11 @@ impl Scaled {
         place / inner % self.dims[axis]
     }
 
+    /// How many elements the weight has.
+    pub(super) fn elements(&self) -> usize {
+        self.dims.iter().product()
+    }
+
     /// How many channels come out.
     pub(super) fn outputs(&self) -> usize {
         self.dims[self.linear.output_axes[0]]

@@ -47,23 +47,34 @@ pub(super) fn group(elements: &[Bytes4], layout: &Layout, scale: usize) -> Vec<f
     layout.group(scale).places().map(|place| f32::from_le_bytes(elements[place])).collect()
 }
 
-/// The parameter of a group that loses least, its range being given; ties go to the widest.
+/// The numbers of the elements that share a scale, of one for each element.
+pub(super) fn of_group(numbers: &[f32], layout: &Layout, scale: usize) -> Vec<f32> {
+    layout.group(scale).places().map(|place| numbers[place]).collect()
+}
+
+/// The parameter of a group that loses least, its range being given; ties go to the widest. With `importance`, one number an
+/// element, errors count by it.
 ///
 /// Tried are ranges that are clipped more and more, then, of the best, the scale that fits its codes best in the sense of least
 /// squares, as long as that is better.
 pub(super) fn least_lost(
     group: &[f32],
+    importance: Option<&[f32]>,
     (low, high): (f32, f32),
     codes: Codes,
     round: &impl Fn(f32) -> f32,
 ) -> Parameter {
+    let errors = |candidates: &[Parameter], sums: &mut [f64]| match importance {
+        None => kernel::errors(group, candidates, (codes.low, codes.high), sums),
+        Some(importance) => kernel::weighted_errors(group, importance, candidates, (codes.low, codes.high), sums),
+    };
     let clipped = |step: usize| {
         let share = 1.0 - STEP * step as f32;
         reaching(low * share, high * share, codes, round)
     };
     let candidates: Vec<Parameter> = (0..TRIED).map(clipped).collect();
     let mut sums = vec![0.0; TRIED];
-    kernel::errors(group, &candidates, (codes.low, codes.high), &mut sums);
+    errors(&candidates, &mut sums);
     let (mut best, mut lost) = (candidates[0], sums[0]);
     for (&candidate, &sum) in candidates.iter().zip(&sums) {
         if sum < lost {
@@ -71,9 +82,9 @@ pub(super) fn least_lost(
         }
     }
     for _ in 0..4 {
-        let fitted = (usable(round(fitted(group, best, codes))), best.1);
+        let fitted = (usable(round(fitted(group, importance, best, codes))), best.1);
         let mut sum = [0.0];
-        kernel::errors(group, &[fitted], (codes.low, codes.high), &mut sum);
+        errors(&[fitted], &mut sum);
         if sum[0] >= lost {
             break;
         }
@@ -124,13 +135,14 @@ pub(super) fn half_quadratic(group: &[f32], (scale, zero): Parameter, codes: Cod
 }
 
 /// The scale that fits best, by least squares, the codes that elements have with this one.
-fn fitted(group: &[f32], (scale, zero): Parameter, codes: Codes) -> f32 {
+fn fitted(group: &[f32], importance: Option<&[f32]>, (scale, zero): Parameter, codes: Codes) -> f32 {
     let (low, high) = ((codes.low - zero) as f32, (codes.high - zero) as f32);
     let (mut product, mut square) = (0f64, 0f64);
-    for &value in group {
+    for (place, &value) in group.iter().enumerate() {
         let code = f64::from((value / scale).clamp(low, high).round_ties_even());
-        product += f64::from(value) * code;
-        square += code * code;
+        let weight = importance.map_or(1.0, |all| f64::from(all[place]));
+        product += weight * f64::from(value) * code;
+        square += weight * code * code;
     }
     if square > 0.0 && product > 0.0 { (product / square) as f32 } else { scale }
 }
@@ -157,9 +169,16 @@ mod tests {
         let mut values = [1.0f32, -1.0, 0.5, -0.5].repeat(64);
         values.push(2.0);
         let four = Codes { low: -8, high: 7, zero: Some(0) };
-        let (scale, zero) = least_lost(&values, (-1.0, 2.0), four, &|scale| scale);
+        let (scale, zero) = least_lost(&values, None, (-1.0, 2.0), four, &|scale| scale);
         let mut sums = [0.0; 2];
         kernel::errors(&values, &[(scale, zero), reaching(-1.0, 2.0, four, &|scale| scale)], (-8, 7), &mut sums);
         assert!(sums[0] < sums[1], "{scale}: {sums:?}");
+        // Where it alone counts, it is held.
+        let mut importance = vec![0.0; values.len()];
+        importance[values.len() - 1] = 1.0;
+        let (scale, zero) = least_lost(&values, Some(&importance), (-1.0, 2.0), four, &|scale| scale);
+        assert!(
+            (2.0 - (2.0 / scale).clamp((-8 - zero) as f32, (7 - zero) as f32).round_ties_even() * scale).abs() < 1e-6
+        );
     }
 }

@@ -238,6 +238,42 @@ fn errors_body(elements: &[f32], candidates: &[(f32, i32)], codes: (i32, i32), s
     }
 }
 
+dispatched! {
+    /// As [`errors`], each element's square by its importance.
+    weighted_errors, weighted_errors_body(elements: &[f32], importance: &[f32], candidates: &[(f32, i32)], codes: (i32, i32), sums: &mut [f64])
+}
+
+#[inline(always)]
+fn weighted_errors_body(
+    elements: &[f32],
+    importance: &[f32],
+    candidates: &[(f32, i32)],
+    codes: (i32, i32),
+    sums: &mut [f64],
+) {
+    for (&(scale, zero), sum) in candidates.iter().zip(sums) {
+        let (low, high) = ((codes.0 - zero) as f32, (codes.1 - zero) as f32);
+        let mut total = 0f64;
+        for (part, weights) in elements.chunks(1 << 10).zip(importance.chunks(1 << 10)) {
+            let mut lanes = [0f32; LANES];
+            let ((chunks, rest), (weight_chunks, rest_weights)) =
+                (part.as_chunks::<LANES>(), weights.as_chunks::<LANES>());
+            for (chunk, weights) in chunks.iter().zip(weight_chunks) {
+                for lane in 0..LANES {
+                    let lost = lost(chunk[lane], scale, low, high);
+                    lanes[lane] += weights[lane] * lost * lost;
+                }
+            }
+            for (lane, (&value, weight)) in rest.iter().zip(rest_weights).enumerate() {
+                let lost = lost(value, scale, low, high);
+                lanes[lane] += weight * lost * lost;
+            }
+            total += lanes.into_iter().map(f64::from).sum::<f64>();
+        }
+        *sum = total;
+    }
+}
+
 /// What rounding loses of an element.
 #[inline(always)]
 fn lost(value: f32, scale: f32, low: f32, high: f32) -> f32 {
@@ -288,5 +324,7 @@ mod tests {
         let mut sums = [0.0; 2];
         errors(&[0.25, -1.0, 9.0], &[(1.0, 0), (0.25, 0)], (-8, 7), &mut sums);
         assert_eq!(sums, [0.0625 + 4.0, 7.25 * 7.25]);
+        weighted_errors(&[0.25, -1.0, 9.0], &[2.0, 1.0, 0.5], &[(1.0, 0), (0.25, 0)], (-8, 7), &mut sums);
+        assert_eq!(sums, [0.125 + 2.0, 7.25 * 7.25 / 2.0]);
     }
 }

@@ -111,6 +111,16 @@ impl Layout {
         self.outer * self.extent * self.inner
     }
 
+    /// The number of the scale that the element at a place has.
+    pub(super) fn scale_at(&self, place: usize) -> usize {
+        let Some(size) = self.size else { return 0 };
+        let (outer, index, within) = (place / self.row(), place / self.inner % self.extent, place % self.inner);
+        match self.across {
+            true => index,
+            false => (outer * self.extent.div_ceil(size) + index / size) * self.inner + within,
+        }
+    }
+
     /// The elements of a row, that is, of what lies at one place of the outer axes.
     fn row(&self) -> usize {
         self.extent * self.inner
@@ -219,6 +229,7 @@ mod tests {
         let mut scales = vec![usize::MAX; layout.elements()];
         for segment in (0..layout.segment_count()).map(|number| layout.segment(number)) {
             (segment.start..segment.start + segment.length).for_each(|place| scales[place] = segment.scale_of(place));
+            assert_eq!(scales[segment.start], layout.scale_at(segment.start), "{dims:?}");
         }
         for scale in 0..layout.count() {
             layout.group(scale).places().for_each(|place| assert_eq!(scales[place], scale, "{dims:?}"));

@@ -2,7 +2,7 @@
 //!
 //! Which constants are weights, and along which axis their output channels run, [`sites`] reads off the data sheets. A
 //! [`Scheme`] says in what type and how to round, a [`Granularity`] how many scales there are; [`quantize`] chooses scales and
-//! zero points and makes the codes. [`parts`] puts them into a graph, under
+//! zero points and makes the codes, or a [`Grid`] has whoever chooses codes by more than the nearest, such as [`Feedback`]. [`parts`] puts them into a graph, under
 //! names that derive from the weight's, for [`node`] to read.
 //!
 //! The loops over elements are in [`kernel`], over segments that [`layout`] cuts; everything else is bookkeeping. Results do
@@ -10,6 +10,9 @@
 
 pub(crate) mod adaptive;
 mod choose;
+mod coded;
+mod feedback;
+mod grid;
 mod kernel;
 mod layout;
 mod place;
@@ -18,6 +21,8 @@ mod scheme;
 mod sites;
 mod table;
 
+pub(crate) use feedback::Feedback;
+pub(crate) use grid::Grid;
 pub(crate) use layout::Granularity;
 pub(crate) use place::{Parts, Written, node, oldest_opset, parts};
 pub(crate) use quantized::{Quantized, quantize};

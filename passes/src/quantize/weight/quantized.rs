@@ -1,17 +1,11 @@
 //! A weight and its codes.
 
-use bytes::Bytes;
 use onnxpress_ir::{DType, Tensor};
-use rayon::prelude::*;
 
-use super::choose;
-use super::kernel::{self, Bytes4, Code, Parameters, Ranges};
+use super::grid::Grid;
 use super::layout::{Granularity, Layout};
-use super::scheme::{Codes, Meaning, Refusal, Rounding, Scheme};
-use super::table::{NF4, Table};
-
-/// Elements that one thread works on at least.
-const GRAIN: usize = 1 << 18;
+use super::scheme::{Meaning, Refusal, Scheme};
+use super::table::NF4;
 
 /// A weight in few bits: what `DequantizeLinear` reads, and how it is to read it.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,174 +73,7 @@ impl Quantized {
 /// Where the weight is of no type that can be scaled, has no elements, or holds what is no number; where the axis is none of
 /// its own.
 pub(crate) fn quantize(weight: &Tensor, granularity: Granularity, scheme: &Scheme) -> Result<Quantized, Refusal> {
-    let layout = Layout::of(weight.dims(), granularity)?;
-    let bytes = floats(weight)?;
-    let (elements, _) = bytes.as_chunks::<4>();
-    let dtype = weight.dtype();
-    let round = |scale: f32| stored(dtype, scale);
-    let ranges = ranges(elements, &layout);
-    let whole = |scales: Vec<f32>, zero_point: Option<Tensor>, codes: Tensor| {
-        let dims = layout.parameter_dims();
-        let scale = match dtype {
-            DType::Float => Tensor::from_values(dims, scales)?,
-            _ => Tensor::from_f64s(dtype, dims, &scales.into_iter().map(f64::from).collect::<Vec<_>>())?,
-        };
-        Ok(Quantized { codes, scale, zero_point, granularity, meaning: scheme.meaning })
-    };
-    if !ranges.is_finite() {
-        return Err(Refusal::NotFinite);
-    }
-    if scheme.meaning == Meaning::Nf4 || scheme.dtype.is_float() {
-        let table = match scheme.meaning {
-            Meaning::Nf4 => Table::of_values(&NF4),
-            Meaning::Number => Table::of_floats(scheme.dtype)?,
-        };
-        let (scales, codes) = table.quantize(elements, &layout, scheme.rounding, &round);
-        return whole(scales, None, Tensor::from_codes(scheme.dtype, weight.dims(), &codes)?);
-    }
-    let codes = scheme.codes()?;
-    let (scales, zeros) = match scheme.rounding {
-        Rounding::Nearest => choose::nearest(&ranges, codes, &round),
-        Rounding::Mse | Rounding::Hqq => {
-            let search = |scale: usize| {
-                let group = choose::group(elements, &layout, scale);
-                let found = choose::least_lost(&group, (ranges.low[scale], ranges.high[scale]), codes, &round);
-                if scheme.rounding == Rounding::Hqq { choose::half_quadratic(&group, found, codes) } else { found }
-            };
-            (0..layout.count()).into_par_iter().map(search).unzip()
-        }
-    };
-    let rounding = Rounded {
-        weight: weight.clone(),
-        dtype: scheme.dtype,
-        layout: layout.clone(),
-        codes,
-        scales: scales.clone(),
-        zeros: zeros.clone(),
-    };
-    let values = rounding.tensor()?;
-    let zero_point = if codes.zero == Some(0) {
-        None
-    } else {
-        let zeros: Vec<i64> = zeros.iter().map(|&zero| i64::from(zero)).collect();
-        Some(Tensor::from_i64s(scheme.dtype, layout.parameter_dims(), &zeros)?)
-    };
-    whole(scales, zero_point, values)
-}
-
-/// The elements of a weight of floats as they lie in memory, of sixteen bits widened.
-fn floats(weight: &Tensor) -> Result<Bytes, Refusal> {
-    match (weight.dtype(), weight.bytes()) {
-        (DType::Float, Some(bytes)) => Ok(bytes.clone()),
-        (DType::Float16 | DType::Bfloat16, Some(_)) => {
-            Ok(Bytes::from_iter(weight.to_f32s()?.iter().flat_map(|value| value.to_le_bytes())))
-        }
-        (other, _) => Err(Refusal::Weight(other)),
-    }
-}
-
-/// Codes of so many bytes or more are made when they are looked at: until then, and again once they are written, a large weight takes no
-/// memory but the file's.
-const LATER: usize = 1 << 20;
-
-/// A weight that is to be rounded by scales and zero points that are known.
-struct Rounded {
-    weight: Tensor,
-    dtype: DType,
-    layout: Layout,
-    codes: Codes,
-    scales: Vec<f32>,
-    zeros: Vec<i32>,
-}
-
-impl Rounded {
-    /// Its codes.
-    fn tensor(self) -> Result<Tensor, Refusal> {
-        let (dtype, dims) = (self.dtype, self.weight.dims().to_vec());
-        let later = dtype.packed_len(self.weight.len()).is_some_and(|length| length >= LATER);
-        if later {
-            let made = move || self.coded().ok().and_then(|tensor| tensor.bytes().cloned());
-            let made = move || made().expect("the weight was looked through when its scales were chosen");
-            return Ok(Tensor::deferred(dtype, &dims, made)?);
-        }
-        self.coded()
-    }
-
-    fn coded(&self) -> Result<Tensor, Refusal> {
-        let bytes = floats(&self.weight)?;
-        let (elements, _) = bytes.as_chunks::<4>();
-        let (dtype, dims) = (self.dtype, self.weight.dims());
-        match dtype.bits() {
-            16 => packed::<u16>(dtype, dims, self.encoded(elements)),
-            8 => packed::<u8>(dtype, dims, self.encoded(elements)),
-            _ => Ok(Tensor::from_codes(dtype, dims, &self.encoded(elements))?),
-        }
-    }
-
-    fn encoded<C: Code>(&self, elements: &[Bytes4]) -> Vec<C> {
-        encoded(elements, &self.layout, self.codes, &self.scales, &self.zeros)
-    }
-}
-
-/// A scale as its type holds it.
-fn stored(dtype: DType, scale: f32) -> f32 {
-    if dtype == DType::Float {
-        return scale;
-    }
-    let stored = Tensor::from_f64s(dtype, &[], &[f64::from(scale)]).and_then(|tensor| tensor.to_f32s());
-    match stored.ok().and_then(|values| values.first().copied()) {
-        // What the type cannot tell from zero is as good as its least scale that can divide.
-        Some(stored) if stored > 0.0 && stored.is_finite() => stored,
-        Some(stored) if stored > 0.0 => 65504.0,
-        _ => f32::from_bits(0x3380_0000),
-    }
-}
-
-fn packed<C: Code + bytemuck::NoUninit>(dtype: DType, dims: &[usize], codes: Vec<C>) -> Result<Tensor, Refusal> {
-    // Codes of eight and sixteen bits are the packed data as they are.
-    let bytes = match bytemuck::try_cast_vec::<C, u8>(codes) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err((_, codes)) => Bytes::copy_from_slice(bytemuck::cast_slice(&codes)),
-    };
-    Ok(Tensor::from_bytes(dtype, dims, bytes)?)
-}
-
-/// The ranges of a tensor, in parts side by side.
-fn ranges(elements: &[Bytes4], layout: &Layout) -> Ranges {
-    // A part whose ranges are as many as its elements would gain nothing.
-    layout
-        .parts(GRAIN.max(layout.count()))
-        .into_par_iter()
-        .map(|part| {
-            let (places, mut ranges) = (layout.places(&part), Ranges::new(layout.count()));
-            let mut segments = part.map(|number| layout.segment(number));
-            kernel::widen(&elements[places.clone()], places.start, &mut segments, &mut ranges);
-            ranges
-        })
-        .reduce_with(|mut ranges, other| {
-            ranges.merge(&other);
-            ranges
-        })
-        .unwrap_or_else(|| Ranges::new(layout.count()))
-}
-
-/// The codes of a tensor, one a place.
-fn encoded<C: Code>(elements: &[Bytes4], layout: &Layout, codes: Codes, scales: &[f32], zeros: &[i32]) -> Vec<C> {
-    let mut written = vec![C::default(); elements.len()];
-    let parameters = Parameters { scales, zeros, low: codes.low, high: codes.high };
-    let mut rest = &mut *written;
-    let mut parts = Vec::new();
-    for part in layout.parts(GRAIN) {
-        let places = layout.places(&part);
-        let (own, others) = rest.split_at_mut(places.len());
-        parts.push((part, places, own));
-        rest = others;
-    }
-    parts.into_par_iter().for_each(|(part, places, written)| {
-        let mut segments = part.map(|number| layout.segment(number));
-        kernel::encode(&elements[places.clone()], places.start, &mut segments, parameters, written);
-    });
-    written
+    Grid::of(weight, granularity, scheme, None)?.encoded(weight)
 }
 
 #[cfg(test)]
@@ -254,6 +81,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use proptest::prelude::*;
 
+    use super::super::scheme::Rounding;
     use super::*;
 
     fn scheme(dtype: DType, symmetric: bool, rounding: Rounding) -> Scheme {

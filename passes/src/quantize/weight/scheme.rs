@@ -12,6 +12,19 @@ crate::option_enum! {
         Mse,
         /// As before, and a zero point that makes the error sparse: half-quadratic quantization (Badri and Shaji 2023).
         Hqq,
+        /// With samples: the scale with the least error as the layer's inputs weigh it, and codes chosen column by column, each making
+        /// up for what those before it lost (GPTQ, Frantar et al. 2022).
+        Gptq,
+        /// With samples: scales of channels moved into what comes before, where that changes nothing, so that channels that matter are
+        /// rounded more finely; then the scale with the least error (AWQ, Lin et al. 2023).
+        Awq,
+    }
+}
+
+impl Rounding {
+    /// Whether it takes samples.
+    pub(crate) fn needs_data(self) -> bool {
+        matches!(self, Self::Gptq | Self::Awq)
     }
 }
 

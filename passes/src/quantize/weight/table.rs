@@ -7,6 +7,7 @@ use onnxpress_ir::DType;
 use onnxpress_ir::tensor::minifloat;
 use rayon::prelude::*;
 
+use super::choose;
 use super::kernel::Bytes4;
 use super::layout::Layout;
 use super::scheme::{Refusal, Rounding};
@@ -86,14 +87,22 @@ impl Table {
         self.borders.partition_point(|&border| border < quotient)
     }
 
+    /// The value nearest to a quotient.
+    pub(super) fn nearest(&self, quotient: f32) -> f32 {
+        self.values[self.place(quotient)]
+    }
+
     /// What is lost of a group with a scale.
-    fn lost(&self, group: &[f32], scale: f32) -> f64 {
-        let one = |&value: &f32| f64::from(value - self.values[self.place(value / scale)] * scale).powi(2);
-        group.iter().map(one).sum()
+    fn lost(&self, group: &[f32], importance: Option<&[f32]>, scale: f32) -> f64 {
+        let one = |(place, &value): (usize, &f32)| {
+            let weight = importance.map_or(1.0, |all| f64::from(all[place]));
+            weight * f64::from(value - self.nearest(value / scale) * scale).powi(2)
+        };
+        group.iter().enumerate().map(one).sum()
     }
 
     /// The scale of a group.
-    fn scale(&self, group: &[f32], rounding: Rounding, round: &impl Fn(f32) -> f32) -> f32 {
+    fn scale(&self, group: &[f32], importance: Option<&[f32]>, rounding: Rounding, round: &impl Fn(f32) -> f32) -> f32 {
         let peak = group.iter().fold(0f32, |peak, value| peak.max(value.abs()));
         let widest = (peak / self.reach()).clamp(f32::MIN_POSITIVE, f32::MAX);
         if peak == 0.0 {
@@ -104,7 +113,7 @@ impl Table {
             (0..steps).map(|step| round(widest * (1.0 - STEP * step as f32)).clamp(f32::MIN_POSITIVE, f32::MAX));
         let mut best = (f64::INFINITY, widest);
         for scale in candidates {
-            let lost = if steps == 1 { 0.0 } else { self.lost(group, scale) };
+            let lost = if steps == 1 { 0.0 } else { self.lost(group, importance, scale) };
             if lost < best.0 {
                 best = (lost, scale);
             }
@@ -112,27 +121,32 @@ impl Table {
         best.1
     }
 
-    /// Scales and codes of a tensor.
-    pub(super) fn quantize(
+    /// The scales of a tensor; with `importance`, one number an element, errors count by it.
+    pub(super) fn scales(
         &self,
         elements: &[Bytes4],
+        importance: Option<&[f32]>,
         layout: &Layout,
         rounding: Rounding,
         round: &(impl Fn(f32) -> f32 + Sync),
-    ) -> (Vec<f32>, Vec<u8>) {
-        let value = |place: usize| f32::from_le_bytes(elements[place]);
+    ) -> Vec<f32> {
         let of_group = |scale: usize| {
-            let group: Vec<f32> = layout.group(scale).places().map(value).collect();
-            self.scale(&group, rounding, round)
+            let importance = importance.map(|all| choose::of_group(all, layout, scale));
+            self.scale(&choose::group(elements, layout, scale), importance.as_deref(), rounding, round)
         };
-        let scales: Vec<f32> = (0..layout.count()).into_par_iter().map(of_group).collect();
+        (0..layout.count()).into_par_iter().map(of_group).collect()
+    }
+
+    /// The codes of a tensor, one a place.
+    pub(super) fn encoded(&self, elements: &[Bytes4], layout: &Layout, scales: &[f32]) -> Vec<u8> {
         let segments = (0..layout.segment_count()).into_par_iter().map(|number| layout.segment(number));
         let codes = segments.flat_map_iter(|segment| {
-            let scales = &scales;
-            (segment.start..segment.start + segment.length)
-                .map(move |place| self.codes[self.place(value(place) / scales[segment.scale_of(place)])])
+            (segment.start..segment.start + segment.length).map(move |place| {
+                let value = f32::from_le_bytes(elements[place]);
+                self.codes[self.place(value / scales[segment.scale_of(place)])]
+            })
         });
-        (scales.clone(), codes.collect())
+        codes.collect()
     }
 }
 

@@ -9,16 +9,21 @@ use rayon::prelude::*;
 use super::candidates::{Weight, Weights, bytes_of_codes, part_mut, tensor};
 use super::options::{Form, Granularity as Asked, QuantizeWeights};
 use super::plan::{Plan, PlanError, Planned, SCHEMA, axis_and_block};
-use super::{decode, opset, put};
+use super::{decode, fitted, opset, put};
 use crate::calls::each_node;
 use crate::digest;
+use crate::evidence::EvidenceSource;
 use crate::pass::{Pass, PassCx, PassError};
-use crate::plan::LeftAlone;
+use crate::plan::{LeftAlone, same_samples};
+use crate::quantize::sequential;
 use crate::quantize::weight::{self, Granularity, Meaning, Quantized, Refusal, Scheme, oldest_opset};
 use crate::reading_across::graph_at;
 use crate::rewrite::file_size;
 
 const NAME: &str = QuantizeWeights::NAME;
+
+/// The share of the mean diagonal that moments are damped by, unless something else is said.
+pub(super) const DAMPING: f64 = 0.01;
 
 /// A weight that is to be quantized, by its place in the list, and how.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +45,14 @@ pub(super) fn run(
     model: &mut Model,
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
+    let digest = if cx.request.plans { digest::of(model) } else { String::new() };
+    let source = match options.rounding.needs_data() {
+        true => Some(cx.data(&format!("`rounding={}`", options.rounding))?),
+        false => None,
+    };
+    let whole = sequential::inlined(model, source, cx)?;
+    let out = model;
+    let model = &whole;
     let weights = Weights::of(model);
     let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
     let mut orders = orders(options, (options.granularity, options.block), model, &weights, &wanted, cx);
@@ -64,13 +77,14 @@ pub(super) fn run(
         cx.declined(NAME, name.clone(), reason.clone());
     }
     let mut witness = model.clone();
-    let taken = carry_out(&orders, &weights, (model, &mut result, &mut witness), NAME, cx)?;
-    let digest = if cx.request.plans { digest::of(model) } else { String::new() };
+    let models = (model, &mut result, &mut witness);
+    let taken = done(&orders, &weights, models, options.damping, source, cx)?;
     if cx.request.plans {
         let layers = taken.iter().map(|order| planned(model, &weights, order)).collect();
         let declined = cx.declines().iter().filter(|decline| decline.rule == NAME);
         let left = declined.map(|one| LeftAlone { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
-        cx.set_plan(&Plan { schema: SCHEMA, pass: text.to_owned(), model: digest, layers, left });
+        let (damping, data) = (source.map(|_| options.damping), source.map(EvidenceSource::describe));
+        cx.set_plan(&Plan { schema: SCHEMA, pass: text.to_owned(), model: digest, data, damping, layers, left });
     }
     if taken.is_empty() {
         notice_quantized(model, cx);
@@ -79,7 +93,7 @@ pub(super) fn run(
     if from < to {
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
-    finish(model, result, witness, taken.len(), cx);
+    finish(out, result, witness, taken.len(), cx);
     Ok(())
 }
 
@@ -96,8 +110,13 @@ fn finish(model: &mut Model, mut result: Model, witness: Model, taken: usize, cx
 /// Where the plan is none for this model, or says what cannot be.
 pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), String> {
     let plan: Plan = serde_json::from_value(plan).map_err(|error| error.to_string())?;
+    let source = same_samples(plan.data.as_deref(), cx).map_err(|error| error.to_string())?;
+    let digest = digest::of(model);
+    let whole = sequential::inlined(model, source, cx).map_err(|error| error.to_string())?;
+    let out = model;
+    let model = &whole;
     let weights = Weights::of(model);
-    let orders = ordered(&plan, &digest::of(model), model, &weights).map_err(|error| error.to_string())?;
+    let orders = ordered(&plan, &digest, model, &weights).map_err(|error| error.to_string())?;
     let (mut result, from, to) = raised(model, &orders, &weights, cx).map_err(|error| error.to_string())?;
     for order in &orders {
         let label = weights.list[order.weight].label();
@@ -108,7 +127,8 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
     }
     let declined = cx.declines().len();
     let mut witness = model.clone();
-    let taken = carry_out(&orders, &weights, (model, &mut result, &mut witness), NAME, cx);
+    let damping = plan.damping.unwrap_or(DAMPING);
+    let taken = done(&orders, &weights, (model, &mut result, &mut witness), damping, source, cx);
     let taken = taken.map_err(|error| error.to_string())?;
     if let Some(decline) = cx.declines().get(declined) {
         return Err(format!("weight `{}`: {}", decline.site, decline.reason));
@@ -120,8 +140,23 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
     cx.set_plan(&plan);
-    finish(model, result, witness, taken.len(), cx);
+    finish(out, result, witness, taken.len(), cx);
     Ok(())
+}
+
+/// Carries orders out, with samples where there are such.
+fn done(
+    orders: &[Order],
+    weights: &Weights,
+    (model, result, witness): (&Model, &mut Model, &mut Model),
+    damping: f64,
+    source: Option<&dyn EvidenceSource>,
+    cx: &mut PassCx<'_>,
+) -> Result<Vec<Order>, PassError> {
+    match source {
+        Some(source) => fitted::carry_out(orders, weights, (result, witness), (NAME, damping), source, cx),
+        None => carry_out(orders, weights, (model, result, witness), NAME, cx),
+    }
 }
 
 fn ordered(plan: &Plan, digest: &str, model: &Model, weights: &Weights) -> Result<Vec<Order>, PlanError> {
@@ -141,7 +176,15 @@ fn ordered(plan: &Plan, digest: &str, model: &Model, weights: &Weights) -> Resul
         if !seen.insert(id) {
             return Err(PlanError::Twice { id, tensor });
         }
-        Ok(Order { weight: id, scheme: planned.scheme()?, granularity: planned.granularity(), form: planned.form()? })
+        let scheme = planned.scheme()?;
+        if scheme.rounding.needs_data() && plan.data.is_none() {
+            return Err(PlanError::Word {
+                tensor,
+                what: "way to round without samples",
+                found: planned.rounding.clone(),
+            });
+        }
+        Ok(Order { weight: id, scheme, granularity: planned.granularity(), form: planned.form()? })
     };
     plan.layers.iter().map(one).collect()
 }
@@ -271,7 +314,7 @@ pub(in crate::quantize) fn carry_out(
 }
 
 /// The graph that a weight is in.
-fn graph_of<'m>(model: &'m mut Model, weight: &Weight) -> &'m mut Graph {
+pub(super) fn graph_of<'m>(model: &'m mut Model, weight: &Weight) -> &'m mut Graph {
     graph_at(part_mut(model, weight.function), &weight.site.path)
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Axes {
 }
 
 /// The oldest version of the standard in which `Cast` makes floats of this type of codes.
-pub(super) fn oldest_opset(codes: DType, floats: DType) -> Option<i64> {
+pub(in crate::quantize) fn oldest_opset(codes: DType, floats: DType) -> Option<i64> {
     let casts = |schema: &&schema::OpSchema| {
         let takes = |formal: Option<&schema::Formal>, dtype: DType| {
             let constraint = formal.and_then(|formal| schema.constraint(formal));

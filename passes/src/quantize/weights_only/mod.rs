@@ -2,11 +2,13 @@
 //!
 //! Activations stay what they are, so no data is needed, and the file shrinks by as much as the weights do. What is a weight,
 //! and how it is written in few bits, is [`super::weight`]'s business. Here the weights are chosen (`candidates`), the model is
-//! brought to a version of the standard that can say it (`opset`), what is decided is written down (`plan`), and done (`apply`, `put`).
+//! brought to a version of the standard that can say it (`opset`), what is decided is written down (`plan`), and done (`apply`, `put`; with
+//! samples `fitted`).
 
 mod apply;
 mod candidates;
 mod decode;
+mod fitted;
 mod opset;
 mod options;
 mod plan;
@@ -16,5 +18,10 @@ pub(crate) use apply::apply_plan;
 pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
 pub(crate) use candidates::{Weight, Weights, part_mut, tensor};
 pub(super) use candidates::{inside, part};
+pub(super) use decode::oldest_opset as oldest_cast;
+pub(super) use fitted::notice_unseen;
 pub(crate) use opset::raise;
 pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights};
+
+#[cfg(test)]
+mod tests;

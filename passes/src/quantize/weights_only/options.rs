@@ -98,6 +98,8 @@ crate::options! {
         symmetric: bool = true,
         /// How a scale is found.
         rounding: Rounding = Rounding::Nearest,
+        /// With `rounding=gptq` the share of the mean of a second moment's diagonal that is added to all of it.
+        damping: f64 = apply::DAMPING,
         /// What makes floats of codes.
         form: Form = Form::Dequantize,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
@@ -148,6 +150,9 @@ impl QuantizeWeights {
     pub(super) fn validated(&self) -> Result<(), PassError> {
         if self.block.is_some_and(|block| block < 2) {
             return Err(PassError::Request("`block` is a number of at least 2".to_owned()));
+        }
+        if !(self.damping > 0.0 && self.damping.is_finite()) {
+            return Err(PassError::Request(format!("`damping` is {}, expected more than 0", self.damping)));
         }
         let (dtype, meaning) = self.codes();
         let whole = meaning == Meaning::Number && !dtype.is_float();

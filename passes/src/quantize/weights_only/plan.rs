@@ -58,6 +58,12 @@ pub(super) struct Plan {
     pub(super) pass: String,
     /// The digest of the model that it is for.
     pub(super) model: String,
+    /// The samples that it was made with; to apply it takes the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<String>,
+    /// The share of the mean diagonal that second moments are damped by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) damping: Option<f64>,
     /// The weights that are quantized.
     pub(super) layers: Vec<Planned>,
     /// Those that stay.
