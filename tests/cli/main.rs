@@ -11,6 +11,7 @@ mod bad_external_data;
 mod bad_graphs;
 mod bad_requests;
 mod changing_input;
+mod compress;
 mod declared_types;
 mod digits;
 mod eval;

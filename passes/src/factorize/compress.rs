@@ -21,8 +21,15 @@ pub(super) struct Compressed {
     pub(super) turned: Turned,
 }
 
-fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> Option<Offer> {
-    let (mut losses, mut energy) = (vec![0.0; layer.full_rank() + 1], 0.0);
+/// What a layer offers, and what that was read off, one a group: what plain factors are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) offer: Offer,
+    pub(super) spectra: Vec<Spectrum>,
+}
+
+fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> Option<Known> {
+    let (mut losses, mut energy, mut spectra) = (vec![0.0; layer.full_rank() + 1], 0.0, Vec::new());
     for (group, weight) in weights.iter().enumerate() {
         // The mean is the bias's to hold, where there is one.
         let moment = rows.map(|rows| {
@@ -45,35 +52,36 @@ fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> 
             }
             None => spectrum.values.iter().sum::<f64>(),
         };
+        spectra.push(spectrum);
     }
-    Some(Offer { losses, energy })
+    Some(Known { offer: Offer { losses, energy }, spectra })
 }
 
-/// What each layer offers; `None` for one whose numbers are beyond computing with.
+/// What each layer offers; `None` for one whose numbers are beyond computing with. Spectra are kept where `keep` says so.
 pub(super) fn offers(
     model: &Model,
     layers: &[Layer],
     source: Option<&dyn EvidenceSource>,
-) -> Result<Vec<Option<Offer>>, EvidenceError> {
-    let Some(source) = source else {
-        let one = |layer: &Layer| offer(layer, &layer.turn().weights(&model.graph)?, None);
-        return Ok(layers.iter().map(one).collect());
+    keep: bool,
+) -> Result<Vec<Option<Known>>, EvidenceError> {
+    let one = |layer: &Layer, rows: Option<&[SecondMoment]>| {
+        let mut known = offer(layer, &layer.turn().weights(&model.graph)?, rows)?;
+        known.spectra.truncate(if keep { known.spectra.len() } else { 0 });
+        Some(known)
     };
+    let Some(source) = source else { return Ok(layers.iter().map(|layer| one(layer, None)).collect()) };
     let wanted: Vec<_> = layers.iter().map(|layer| (layer.node, &layer.layer)).collect();
     let mut offers = vec![None; layers.len()];
-    in_parts(model, &wanted, source, &mut |at, moments| {
-        let layer = &layers[at];
-        offers[at] =
-            layer.turn().weights(&model.graph).and_then(|weights| offer(layer, &weights, Some(&moments.groups)));
-    })?;
+    in_parts(model, &wanted, source, &mut |at, moments| offers[at] = one(&layers[at], Some(&moments.groups)))?;
     Ok(offers)
 }
 
-/// The factors of each layer that has a rank, of the weights as they are.
+/// The factors of each layer that has a rank, of the weights as they are; `spectra` are those that are known, by the layer's place.
 pub(super) fn plain(
     model: &Model,
     layers: &[Layer],
     ranks: &[Option<usize>],
+    spectra: &[Vec<Spectrum>],
     source: Option<&dyn EvidenceSource>,
 ) -> Result<Vec<Compressed>, EvidenceError> {
     let mut made = vec![Compressed::default(); layers.len()];
@@ -82,7 +90,7 @@ pub(super) fn plain(
         let turn = layers[at].turn();
         let found = turn.weights(&model.graph).zip(model.graph.constant(turn.weight)).and_then(|(weight, like)| {
             let whole = Fit { weight, bias: turn.bias.numbers(&model.graph).filter(|_| moments.is_some()) };
-            factors(like, whole, moments, rank)
+            factors(like, whole, moments, rank, spectra.get(at).map_or(&[], |known| &known[..]))
         });
         if let Some((factors, fit)) = found {
             made[at] = Compressed { factors, turned: turn.stored(&fit, &model.graph) };
@@ -99,11 +107,23 @@ pub(super) fn plain(
 }
 
 /// Truncates weights in the metric of their rows; the mean of what is lost goes into the bias, if there is one.
-fn factors(like: &Tensor, whole: Fit, rows: Option<&[SecondMoment]>, rank: usize) -> Option<(Factors, Fit)> {
+fn factors(
+    like: &Tensor,
+    whole: Fit,
+    rows: Option<&[SecondMoment]>,
+    rank: usize,
+    known: &[Spectrum],
+) -> Option<(Factors, Fit)> {
     let (mut made, mut products, mut bias) = (Vec::new(), Vec::new(), whole.bias);
     for (group, weight) in whole.weight.iter().enumerate() {
-        let moment = rows.map(|rows| if bias.is_some() { rows[group].covariance() } else { rows[group].second() });
-        let (u, v) = Spectrum::of(weight, moment.as_ref())?.factors(weight, rank);
+        let (u, v) = match known.get(group) {
+            Some(known) => known.factors(weight, rank),
+            None => {
+                let moment =
+                    rows.map(|rows| if bias.is_some() { rows[group].covariance() } else { rows[group].second() });
+                Spectrum::of(weight, moment.as_ref())?.factors(weight, rank)
+            }
+        };
         let (u, v) = (as_stored(&u, like)?, as_stored(&v, like)?);
         let product = &u * &v;
         if let (Some(rows), Some(bias)) = (rows, &mut bias) {
@@ -139,7 +159,7 @@ pub(super) fn reconstructed(
     let turned = in_turn(model, &turns, ridge, source, &mut |place, seen, fit| {
         let Some(rank) = ranks[first + place] else { return Some(fit) };
         let like = model.graph.constant(layers[first + place].weight)?;
-        let (factors, fit) = factors(like, fit, Some(&seen.rows), rank)?;
+        let (factors, fit) = factors(like, fit, Some(&seen.rows), rank, &[])?;
         made[first + place].factors = factors;
         Some(fit)
     })?;

@@ -19,4 +19,6 @@ pub use options::{Factorize, Save};
 pub use run::apply_plan;
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

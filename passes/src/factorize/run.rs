@@ -9,6 +9,7 @@ use super::compress;
 use super::layers::{Layer, layers};
 use super::options::{Factorize, Ranks};
 use super::plan::{Plan, Planned, SCHEMA};
+use super::spectrum::Spectrum;
 use super::{choose, rewrite};
 use crate::InlineFunctions;
 use crate::digest;
@@ -39,13 +40,15 @@ pub(super) fn run(
     InlineFunctions::default().run(&mut whole, cx)?;
     let (found, mut left) = layers(&whole.graph);
     let found = wanted(options, found, &mut left)?;
-    let offers = compress::offers(&whole, &found, source).map_err(failed)?;
-    let (mut kept, mut known) = (Vec::new(), Vec::new());
+    let offers =
+        compress::offers(&whole, &found, source, !(options.reconstruct && source.is_some())).map_err(failed)?;
+    let (mut kept, mut known, mut spectra) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, offer) in found.into_iter().zip(offers) {
         match offer {
-            Some(offer) => {
+            Some(found) => {
                 kept.push(layer);
-                known.push(offer);
+                known.push(found.offer);
+                spectra.push(found.spectra);
             }
             None => left.push((layer.name, "its weights or inputs are not finite".to_owned())),
         }
@@ -79,7 +82,7 @@ pub(super) fn run(
         layers: planned,
         left: left.into_iter().map(|(tensor, reason)| LeftAlone { tensor, reason }).collect(),
     };
-    carry_out(&plan, &kept, whole, model, source, cx)
+    carry_out(&plan, (&kept, &spectra), whole, model, source, cx)
 }
 
 /// Does what a plan says, to the model that it is for.
@@ -103,12 +106,12 @@ pub fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut PassCx
             return Err(format!("`{name}` has rank {rank}, expected 1 to {full}"));
         }
     }
-    carry_out(&plan, &found, whole, model, source, cx).map_err(|error| error.to_string())
+    carry_out(&plan, (&found, &[]), whole, model, source, cx).map_err(|error| error.to_string())
 }
 
 fn carry_out(
     plan: &Plan,
-    layers: &[Layer],
+    (layers, spectra): (&[Layer], &[Vec<Spectrum>]),
     mut whole: Model,
     model: &mut Model,
     source: Option<&dyn EvidenceSource>,
@@ -129,7 +132,7 @@ fn carry_out(
     let ranks: Vec<Option<usize>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
     let made = match source.filter(|_| plan.reconstruct) {
         Some(source) => compress::reconstructed(&whole, &layers, &ranks, plan.ridge, source),
-        None => compress::plain(&whole, &layers, &ranks, source),
+        None => compress::plain(&whole, &layers, &ranks, spectra, source),
     };
     let made = made.map_err(failed)?;
     let mut witness = whole.clone();

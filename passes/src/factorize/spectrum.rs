@@ -7,6 +7,9 @@
 
 use faer::{Mat, Side};
 
+/// From so many weights on the product of a weight with itself is computed in single precision, which takes half as long.
+const LARGE: usize = 1 << 22;
+
 /// The eigenvalues of one group's output, and their vectors.
 #[derive(Debug, Clone)]
 pub(super) struct Spectrum {
@@ -33,6 +36,7 @@ impl Spectrum {
         }
         let covariance = match rows {
             Some(rows) => weight * (rows * weight.transpose()),
+            None if outputs * columns > LARGE => in_singles(weight),
             None => weight * weight.transpose(),
         };
         let (mut values, basis) = eigen(&covariance)?;
@@ -57,6 +61,14 @@ impl Spectrum {
         let v = u.transpose() * weight;
         (u, v)
     }
+}
+
+/// `W Wᵀ`, multiplied in single precision. Its eigenvectors are as orthogonal as any, so the full rank is as exact as otherwise; which
+/// of those go whose values are below a millionth of the largest is of no weight.
+fn in_singles(weight: &Mat<f64>) -> Mat<f64> {
+    let single = Mat::from_fn(weight.nrows(), weight.ncols(), |row, column| weight[(row, column)] as f32);
+    let product = &single * single.transpose();
+    Mat::from_fn(product.nrows(), product.ncols(), |row, column| f64::from(product[(row, column)]))
 }
 
 /// Eigenvalues, the largest first, and their vectors.

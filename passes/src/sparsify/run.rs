@@ -10,6 +10,7 @@ use super::layers::{self, Layer};
 use super::options::{Amount, Criterion, Scope, Sparsify};
 use super::plan::{Plan, Planned, SCHEMA};
 use super::score::Scoring;
+use super::structure::Structure;
 use super::{share, store};
 use crate::InlineFunctions;
 use crate::digest;
@@ -20,7 +21,6 @@ use crate::pipeline::text::{Item, parse};
 use crate::plan::{self, LeftAlone};
 use crate::quantize::{Weights, part_mut, tensor};
 use crate::reading_across::graph_at;
-use crate::reconstruction::give_bias;
 
 const NAME: &str = Sparsify::NAME;
 
@@ -91,8 +91,18 @@ pub(super) fn run(
             *share = own.value.get();
         }
     }
-    let planned = found.iter().zip(shares).filter(|(_, share)| *share > 0.0 || amount == Amount::Pattern);
-    let planned = planned.map(|(layer, sparsity)| Planned {
+    let mut gets_zeros = |(layer, share): &(&Layer, f64)| match way.structure {
+        Structure::Neighbours { kept, .. } if layer.run <= kept => {
+            let reason =
+                format!("no more than {} weights are neighbours along the axis that is summed over", layer.run);
+            cx.declined(NAME, layer.name.clone(), reason);
+            false
+        }
+        Structure::Neighbours { .. } => true,
+        Structure::Single | Structure::Blocks { .. } => *share > 0.0,
+    };
+    let planned: Vec<_> = found.iter().zip(shares).filter(|pair| gets_zeros(pair)).collect();
+    let planned = planned.into_iter().map(|(layer, sparsity)| Planned {
         id: layer.id,
         tensor: layer.name.clone(),
         reader: layer.weight.site.reader.clone(),
@@ -167,22 +177,15 @@ fn carry_out(
     plan: &mut Plan,
     layers: &[Layer],
     way: &Way,
-    mut whole: Model,
+    whole: Model,
     model: &mut Model,
     source: Option<&dyn EvidenceSource>,
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
     let shares: BTreeMap<usize, f64> = plan.layers.iter().map(|layer| (layer.id, layer.sparsity)).collect();
-    let mut chosen: Vec<(Layer, f64)> =
-        layers.iter().filter_map(|layer| Some((layer.clone(), *shares.get(&layer.id)?))).collect();
+    // A bias that is not there stays away: zeros are to make the file smaller.
+    let pairs: Vec<(&Layer, f64)> = layers.iter().filter_map(|layer| Some((layer, *shares.get(&layer.id)?))).collect();
     let rebuilds = way.scoring.criterion == Criterion::Obs;
-    if rebuilds {
-        for visible in chosen.iter_mut().filter_map(|(layer, _)| layer.visible.as_mut().ok()) {
-            visible.bias = give_bias(&mut whole, visible.node, &visible.layer, visible.bias, NAME);
-        }
-        infer::model(&mut whole);
-    }
-    let pairs: Vec<(&Layer, f64)> = chosen.iter().map(|(layer, share)| (layer, *share)).collect();
     let made = match source.filter(|_| rebuilds) {
         Some(source) => way.rebuild(&whole, &pairs, source),
         None => way.mask(&whole, &pairs, source),
