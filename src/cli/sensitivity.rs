@@ -1,4 +1,4 @@
-//! `sensitivity`: which layers bear to be quantized, and which do not.
+//! `sensitivity`: which layers bear to be quantized, or which groups of channels to be pruned, and which do not.
 
 use std::path::PathBuf;
 
@@ -12,15 +12,17 @@ use super::{Global, model, output};
 use crate::data::{DataOptions, Samples};
 use crate::eval::{self, EvalOptions};
 use crate::inspect::SCHEMA;
+use crate::ir::Model;
 use crate::onnx::OpenOptions;
-use crate::passes::evidence::EvidenceSource as _;
-use crate::passes::options::Options as _;
-use crate::passes::pass::{PassCx, Request};
+use crate::passes::evidence::EvidenceSource;
+use crate::passes::options::Options;
+use crate::passes::pass::{Pass as _, PassCx, Request};
 use crate::passes::pipeline::text::{self, Item};
+use crate::passes::prune_channels::{PruneChannels, alone};
 use crate::passes::quantize::Quantize;
 use crate::passes::quantize::calibrated::sensitivity::{Trial, faked};
 
-/// Quantize each layer alone and see what that does to the outputs, worst first.
+/// Quantize each layer, or prune each group of channels, alone and see what that does to the outputs, worst first.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Sensitivity {
@@ -29,6 +31,9 @@ pub(super) struct Sensitivity {
     /// How layers are quantized: options of the pass `quantize`, as in `calibration=minmax, activations=int8`.
     #[arg(long, value_name = "OPTIONS", default_value = "")]
     quantize: String,
+    /// Prune each group of channels in the place of quantizing layers: options of the pass `prune-channels`, as in `ratio=0.3`.
+    #[arg(long, value_name = "OPTIONS", num_args = 0..=1, default_missing_value = "", conflicts_with = "quantize")]
+    prune: Option<String>,
     #[command(flatten)]
     calibration: Calibration,
     /// Labelled samples, prepared as those of --calib, on which the accuracy with each layer quantized is measured too.
@@ -43,11 +48,13 @@ The signal-to-noise ratio is that of all outputs on up to 32 of the samples; the
 have together, each taken alone.
 
 With --json, one object: schema, model, samples (what they are), top1 (of the model as it is) and layers, worst first: name,
-snr_db, share (of the sum of all losses) and top1. top1 is from 0 to 1, and null without --data.
+snr_db, share (of the sum of all losses) and top1. top1 is from 0 to 1, and null without --data. With --prune, layers are groups of
+channels, by the name of a weight, and how many of how many channels are gone.
 
 Examples:
   onnxpress sensitivity model.onnx --calib train.npz --samples 100
-  onnxpress sensitivity model.onnx --calib train.npz --data test.npz --quantize calibration=minmax --json";
+  onnxpress sensitivity model.onnx --calib train.npz --data test.npz --quantize calibration=minmax --json
+  onnxpress sensitivity model.onnx --calib train.npz --prune ratio=0.3";
 
 #[derive(Serialize)]
 struct Found {
@@ -71,22 +78,36 @@ const CEILING: f64 = 150.0;
 /// Characters of the longest bar.
 const BAR: f64 = 30.0;
 
-/// The pass as its options say.
-fn pass(options: &str) -> Result<Quantize, Failure> {
-    let text = format!("quantize{{{options}}}");
+/// A pass as its options say.
+fn pass<T: Options>(name: &str, options: &str) -> Result<T, Failure> {
+    let text = format!("{name}{{{options}}}");
     let usage = |error: crate::passes::pipeline::PipelineError| {
-        Failure::usage(error.render(&text, false).trim_end().to_owned())
+        let rendered = error.render(&text, false);
+        Failure::usage(rendered.trim_end().trim_start_matches("error: ").to_owned())
     };
     let parsed = text::parse(&text).map_err(usage)?;
     match parsed.items.first().map(|item| &item.it) {
-        Some(Item::Pass(call)) if parsed.items.len() == 1 => Quantize::from_options(&call.options).map_err(usage),
+        Some(Item::Pass(call)) if parsed.items.len() == 1 => T::from_options(&call.options).map_err(usage),
         _ => Err(Failure::usage(format!("`{options}` is more than the options of a pass"))),
     }
 }
 
+/// What is done to a model, one thing at a time.
+enum Measured {
+    Layers(Quantize),
+    Groups(PruneChannels),
+}
+
+fn decibels(loss: f64) -> f64 {
+    (-10.0 * loss.log10()).min(CEILING)
+}
+
 impl Sensitivity {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
-        let pass = pass(&self.quantize)?;
+        let measured = match &self.prune {
+            Some(options) => Measured::Groups(pass(PruneChannels::NAME, options)?),
+            None => Measured::Layers(pass(Quantize::NAME, &self.quantize)?),
+        };
         let mut file = model::open(&self.model, OpenOptions::default())?;
         model::prepare(&self.model, &mut file)?;
         let progress_bar = bar(global, 0);
@@ -97,27 +118,13 @@ impl Sensitivity {
         };
         let samples = self.calibration.open(&file.model, &self.running, &progress)?;
         let source = &samples;
-        let mut cx = PassCx::new(Request { evidence: Some(source), ..Request::default() });
-        let planned = pass.plan(&file.model, &mut cx).map_err(Failure::request)?;
-        let Some((prepared, plan)) = planned else {
-            let reasons = cx.declines().iter().map(|decline| format!("{}: {}", decline.site, decline.reason));
-            let reasons: Vec<String> = reasons.take(3).collect();
-            return Err(Failure::request(format!("no layer can be quantized: {}", reasons.join("; "))));
+        let request = Request { evidence: Some(source), ..Request::default() };
+        let (top1, mut layers) = match measured {
+            Measured::Layers(pass) => self.layers(&pass, &file.model, source, request)?,
+            Measured::Groups(pass) => self.groups(&pass, &file.model, source, request)?,
         };
-        let trial = Trial::of(&prepared, source).map_err(Failure::request)?;
-        let losses = trial.losses(&plan).map_err(Failure::request)?;
-        let sum: f64 = losses.iter().sum();
-        let top1 = self.top1(&prepared)?;
-        let mut layers = Vec::new();
-        for (number, (layer, &loss)) in plan.layers.iter().zip(&losses).enumerate() {
-            let snr_db = (-10.0 * loss.log10()).min(CEILING);
-            let share = if sum > 0.0 { loss / sum } else { 0.0 };
-            let top1 = match top1 {
-                Some(_) => self.top1(&faked(&plan.alone(number), &prepared).map_err(Failure::request)?)?,
-                None => None,
-            };
-            layers.push(Layer { name: layer.name.clone(), snr_db, share, top1 });
-        }
+        let sum: f64 = layers.iter().map(|layer| layer.share).sum();
+        layers.iter_mut().for_each(|layer| layer.share = if sum > 0.0 { layer.share / sum } else { 0.0 });
         layers.sort_by(|a, b| b.share.total_cmp(&a.share));
         progress_bar.finish_and_clear();
         file.check_unchanged()?;
@@ -127,8 +134,63 @@ impl Sensitivity {
         say(global, found)
     }
 
+    /// The accuracy of the model, and each layer quantized alone; shares are losses yet.
+    fn layers(
+        &self,
+        pass: &Quantize,
+        model: &Model,
+        source: &dyn EvidenceSource,
+        request: Request<'_>,
+    ) -> Result<(Option<f64>, Vec<Layer>), Failure> {
+        let mut cx = PassCx::new(request);
+        let planned = pass.plan(model, &mut cx).map_err(Failure::request)?;
+        let Some((prepared, plan)) = planned else {
+            let reasons = cx.declines().iter().map(|decline| format!("{}: {}", decline.site, decline.reason));
+            let reasons: Vec<String> = reasons.take(3).collect();
+            return Err(Failure::request(format!("no layer can be quantized: {}", reasons.join("; "))));
+        };
+        let trial = Trial::of(&prepared, source).map_err(Failure::request)?;
+        let losses = trial.losses(&plan).map_err(Failure::request)?;
+        let top1 = self.top1(&prepared)?;
+        let mut layers = Vec::new();
+        for (number, (layer, &loss)) in plan.layers.iter().zip(&losses).enumerate() {
+            let top1 = match top1 {
+                Some(_) => self.top1(&faked(&plan.alone(number), &prepared).map_err(Failure::request)?)?,
+                None => None,
+            };
+            layers.push(Layer { name: layer.name.clone(), snr_db: decibels(loss), share: loss, top1 });
+        }
+        Ok((top1, layers))
+    }
+
+    /// The accuracy of the model, and each group of channels pruned alone; shares are losses yet.
+    fn groups(
+        &self,
+        pass: &PruneChannels,
+        model: &Model,
+        source: &dyn EvidenceSource,
+        request: Request<'_>,
+    ) -> Result<(Option<f64>, Vec<Layer>), Failure> {
+        let pruned = alone(pass, model, request).map_err(Failure::request)?;
+        if pruned.is_empty() {
+            return Err(Failure::request("no group of channels can be pruned").with_help("inspect --channels says why"));
+        }
+        let trial = Trial::of(model, source).map_err(Failure::request)?;
+        let top1 = self.top1(model)?;
+        let mut layers = Vec::new();
+        for (number, one) in pruned.iter().enumerate() {
+            source.progress("measure groups", number + 1, pruned.len());
+            let loss = trial.loss(&one.model).map_err(Failure::request)?;
+            let top1 = if top1.is_some() { self.top1(&one.model)? } else { None };
+            let (all, gone) = one.channels;
+            let name = format!("{}, {gone} of {all}", one.name);
+            layers.push(Layer { name, snr_db: decibels(loss), share: loss, top1 });
+        }
+        Ok((top1, layers))
+    }
+
     /// The accuracy of a model on the labelled samples, where there are any.
-    fn top1(&self, model: &crate::ir::Model) -> Result<Option<f64>, Failure> {
+    fn top1(&self, model: &Model) -> Result<Option<f64>, Failure> {
         let Some(path) = &self.data else { return Ok(None) };
         let preprocess = self.calibration.options()?.preprocess;
         let samples = Samples::open(path, model, &DataOptions { preprocess, samples: None });
@@ -146,7 +208,7 @@ fn say(global: &Global, found: Found) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let widest = found.layers.first().map_or(1.0, |layer| layer.share).max(f64::MIN_POSITIVE);
-    let mut header = vec!["layer", "signal-to-noise", "of the loss", ""];
+    let mut header = vec!["what", "signal-to-noise", "of the loss", ""];
     if found.top1.is_some() {
         header.insert(2, "top-1");
     }

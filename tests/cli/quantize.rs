@@ -53,6 +53,47 @@ fn layers_are_listed_worst_first() {
 }
 
 #[test]
+fn groups_of_channels_are_pruned_one_by_one() {
+    let place = place();
+    let args =
+        ["sensitivity", "model.onnx", "--calib", "samples.npz", "--samples", "64", "--prune", "ratio=0.25", "--json"];
+    let found = place.run(args).json();
+    let layers = found["layers"].as_array().unwrap();
+    assert!(
+        !layers.is_empty() && layers.iter().all(|layer| layer["name"].as_str().unwrap().contains(" of ")),
+        "{found}"
+    );
+    let refused = place.refused(2, ["sensitivity", "model.onnx", "--calib", "samples.npz", "--prune", "ratio=2"]);
+    assert!(refused.contains("ratio"), "{refused}");
+}
+
+#[test]
+fn biases_are_corrected_behind_other_passes() {
+    let place = place();
+    let lossy = "simplify,quantize-weights{bits=4, granularity=tensor}";
+    let corrected = format!("{lossy},correct-bias");
+    let snr = |pipeline: &str| {
+        place.run(opt(pipeline, &["--check", "strict"])).assert_done();
+        let found = place.run(["eval", "q.onnx", "--data", "samples.npz", "--ref", "model.onnx", "--json"]).json();
+        found["snr_db"].as_f64().unwrap()
+    };
+    assert!(snr(&corrected) > snr(lossy));
+    // Without samples there is nothing to measure means on.
+    let refused = place.refused(1, ["opt", "model.onnx", "-o", "z.onnx", "-p", &corrected]);
+    assert!(refused.contains("needs data: give samples with --calib"), "{refused}");
+}
+
+#[test]
+fn operators_on_codes_are_proven() {
+    let place = place();
+    place.run(opt("simplify,quantize{form=qoperator}", &["--check", "strict"])).assert_done();
+    let counts = place.run(["inspect", "q.onnx", "--json"]).json()["op_counts"].clone();
+    assert!(counts["QLinearConv"].as_u64().is_some_and(|count| count > 0), "{counts}");
+    let again = place.refused(1, ["opt", "q.onnx", "-o", "z.onnx", "-p", "quantize", "--calib", "samples.npz"]);
+    assert!(again.contains("the model is quantized already"), "{again}");
+}
+
+#[test]
 fn requests_that_cannot_be_met() {
     let place = place();
     let usage = |pipeline| place.refused(2, opt(pipeline, &[]));
@@ -72,6 +113,20 @@ fn requests_that_cannot_be_met() {
     1 | quantize{calibration=guess}
       |                      ^^^^^
     ");
+    assert_snapshot!(usage("quantize-weights{bits=9}"), @r"
+    error: `quantize-weights`: option `bits` takes `2`, `3`, `4`, `8` or `16`, found `9`
+     --> pipeline:1:23
+      |
+    1 | quantize-weights{bits=9}
+      |                       ^
+    ");
+    let unsuited =
+        |more: &[&str]| place.refused(1, [&["opt", "model.onnx", "-o", "z.onnx", "-p", "quantize"], more].concat());
+    let missing = unsuited(&["--calib", "nowhere.npz"]);
+    assert!(missing.contains("nowhere.npz"), "{missing}");
+    std::fs::write(place.path("other.npz"), b"no archive").unwrap();
+    let other = unsuited(&["--calib", "other.npz"]);
+    assert!(other.contains("other.npz"), "{other}");
     let refused = |pipeline| {
         let said = place.refused(1, opt(pipeline, &[]));
         said.split_once("}: ").map_or(said.clone(), |(_, reason)| reason.to_owned())

@@ -5,6 +5,7 @@
 //! attribute and shape constant that has them (`cut`). What they gave on average (`expect`) goes into biases (`compensate`). The
 //! result must compute what the model with these biases computes whose removed channels are zero (`mask`).
 
+mod alone;
 mod apply;
 mod bodies;
 mod compensate;
@@ -21,6 +22,7 @@ mod score;
 mod select;
 mod survey;
 
+pub use alone::{Alone, alone};
 pub(crate) use apply::apply_plan;
 pub use cost::Quantity;
 pub use options::{Compensate, PruneChannels, Scope};

@@ -115,12 +115,16 @@ pub fn constant(constant: &Constant, list_all: bool) -> usize {
     constant_as(constant, Written::of(&constant.form, list_all))
 }
 
-/// A constant of the graph, at least, if it were written so.
-pub fn constant_as(constant: &Constant, written: Written) -> usize {
-    let fields = match &constant.value {
+fn value_fields(value: &ConstantValue) -> usize {
+    match value {
         ConstantValue::Dense(tensor) => tensor_fields(tensor.dims(), least_data(tensor)),
         ConstantValue::Sparse(tensor) => sparse(tensor),
-    };
+    }
+}
+
+/// A constant of the graph, at least, if it were written so.
+pub fn constant_as(constant: &Constant, written: Written) -> usize {
+    let fields = value_fields(&constant.value);
     let name = constant.port.name.as_ref().map_or(0, |name| name.as_bytes().len());
     let own = match (&constant.form, written) {
         (ConstantForm::Node { name, .. }, Written::Node) => name_field(name.as_ref()),
@@ -182,12 +186,15 @@ pub fn vertex(graph: &Graph, id: NodeId, list_all: bool) -> usize {
     own + NEW_NAME * unnamed.count()
 }
 
-/// The content of a graph, at least: nodes, constants, and the names of its interface.
+/// The content of a graph, at least: nodes, constants, defaults of inputs, and the names of its interface.
 pub fn graph(graph: &Graph) -> usize {
     let vertices = graph.vertices().map(|(id, vertex)| match vertex {
         Vertex::Node(_) => node(graph, id),
         Vertex::Constant(value) => constant(value, false),
-        Vertex::Input(input) => field(name_field(input.port.name.as_ref())),
+        Vertex::Input(input) => {
+            let name = name_field(input.port.name.as_ref());
+            field(name) + input.default.as_ref().map_or(0, |value| field(value_fields(value) + name))
+        }
         Vertex::Output(output) => field(name_field(Some(&output.name))),
         Vertex::Capture(_) => 0,
     });
