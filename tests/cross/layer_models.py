@@ -51,6 +51,18 @@ def recurrent(kind, opset):
     return model(helper.make_graph(nodes, kind.lower(), inputs, outputs, weights), opset)
 
 
+def attention(opset):
+    """Products of two computed values around a softmax."""
+    rng = np.random.default_rng(opset)
+    node = helper.make_node
+    nodes = [node("MatMul", ["x", f"w{name}"], [name]) for name in "qkv"]
+    nodes += [node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]), node("MatMul", ["q", "kt"], ["s"]), node("Softmax", ["s"], ["p"], axis=2),
+              node("MatMul", ["p", "v"], ["o"]), node("MatMul", ["o", "wo"], ["y"])]
+    weights = [tensor(rng, f"w{name}", 48, 48) for name in "qkvo"]
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 9, 48])
+    return model(helper.make_graph(nodes, "attention", [value("x")], [value("y")], weights), opset)
+
+
 def bodies(kind, opset):
     """A product by a weight of its own and by one of the graph around it, in the body of a node."""
     rng = np.random.default_rng(opset)
@@ -94,6 +106,7 @@ def made(folder):
     found = {f"layers_{opset}": layers(opset) for opset in range(7, 24)}
     found |= {f"{kind.lower()}_{opset}": recurrent(kind, opset) for kind in ("LSTM", "GRU", "RNN") for opset in (7, 11, 14, 17)}
     found |= {f"{kind.lower()}_{opset}": bodies(kind, opset) for kind in ("If", "Loop") for opset in (7, 11, 13, 17)}
+    found |= {f"attention_{opset}": attention(opset) for opset in (7, 12, 17)}
     found |= {f"scan_{opset}": bodies("Scan", opset) for opset in (9, 11, 17)}
     found |= {f"calls_{opset}": function(opset) for opset in (8, 13, 18)}
     for name, it in found.items():

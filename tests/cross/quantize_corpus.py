@@ -51,6 +51,7 @@ MODES = {
     "dynamic-tensor": "quantize-dynamic{granularity=tensor}",
     "dynamic-uint8": "quantize-dynamic{weights=uint8}",
     "dynamic-convolutions": "quantize-dynamic{convolutions=integer}",
+    "dynamic-products": "quantize-dynamic{products=true}",
     "dynamic-back": "quantize-dynamic,dequantize",
     "static-back": "quantize,dequantize",
 }

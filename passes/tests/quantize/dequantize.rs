@@ -29,13 +29,13 @@ fn weights_have_the_numbers_that_codes_stand_for() {
       float[24,24] w = elided("sha256:f4c0bac3f7628cde"),
       float[8] b = {0.16602525, 0.11929144, 0.5103543, -0.07833039, -0.2179262, -0.35897505, -0.9920161, 1.1369699},
       float[24,8] v = elided("sha256:8d9f9c550bc662cf"),
-      float[50,24] constant = elided("sha256:126f21d775cb855f")
+      float[50,24] table = elided("sha256:126f21d775cb855f")
     >
     {
       h = MatMul(x, w)
       r = Relu(h)
       y = Gemm(r, v, b)
-      e = Gather(constant, at)
+      e = Gather(table, at)
     }
     "#);
     insta::assert_snapshot!(there_and_back("quantize-weights{bits=4, block=8, symmetric=false}", LAYERS), @r#"
@@ -62,20 +62,17 @@ fn dynamic_products_are_of_floats_again() {
     <ir_version: 8, opset_import: ["" : 17]>
     g (float[N,24] x, int64[N] at) => (float[N,8] y, float[N,24] e)
     <
-      float[24,24] w_quantized_float = elided("sha256:a988c11bf6b43366"),
+      float[24,24] w = elided("sha256:a988c11bf6b43366"),
       float[8] b = {0.16602525, 0.11929144, 0.5103543, -0.07833039, -0.2179262, -0.35897505, -0.9920161, 1.1369699},
-      int8[50,24] table_quantized = elided("sha256:975de8aae83984ba"),
-      float[24] table_scale = elided("sha256:600d94986e61a782"),
-      float[24,8] v_quantized_float = elided("sha256:0db9a7a53a4f88ea")
+      float[24,8] v = elided("sha256:0db9a7a53a4f88ea"),
+      float[50,24] table = elided("sha256:626bba48d1dce0ba")
     >
     {
-      h = MatMul(x, w_quantized_float)
+      h = MatMul(x, w)
       r = Relu(h)
-      mul_2 = MatMul(r, v_quantized_float)
+      mul_2 = MatMul(r, v)
       y = Add(mul_2, b)
-      e_quantized = Gather(table_quantized, at)
-      cast_2 = Cast <to = 1> (e_quantized)
-      e = Mul(cast_2, table_scale)
+      e = Gather(table, at)
     }
     "#);
     insta::assert_snapshot!(there_and_back("quantize-dynamic{convolutions=integer}", r#"
@@ -88,11 +85,11 @@ fn dynamic_products_are_of_floats_again() {
     <ir_version: 7, opset_import: ["" : 13]>
     g (float[N,16,6,6] x) => (float[N,16,6,6] y)
     <
-      float[16,16,3,3] w_quantized_float = elided("sha256:87079dcb9c7efb88"),
+      float[16,16,3,3] w = elided("sha256:87079dcb9c7efb88"),
       float[16,1,1] b = {0.5802847, -1.4953256, 0.42665341, 0.16854794, -0.7854995, -0.3418555, -0.114983596, 0.95487213, 1.3025413, 0.5168173, -0.6690302, 0.806894, -0.2736855, -0.47230572, 1.3611885, -1.6060044}
     >
     {
-      mul_1 = Conv <pads = [1, 1, 1, 1]> (x, w_quantized_float)
+      mul_1 = Conv <pads = [1, 1, 1, 1]> (x, w)
       y = Add(mul_1, b)
     }
     "#);
@@ -194,4 +191,56 @@ fn what_is_no_form_that_is_known_stays() {
     left: MatMulInteger `i`: its first operand is not what DynamicQuantizeLinear gives
     left: DequantizeLinear `y`: it is not written in a form that is known
     ");
+}
+
+#[test]
+fn codes_that_arithmetic_decodes_become_constants() {
+    insta::assert_snapshot!(there_and_back("quantize-weights{form=cast, symmetric=false}", LAYERS), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,24] x, int64[N] at) => (float[N,8] y, float[N,24] e)
+    <
+      float[24,24] w = elided("sha256:3ae71a8839bc0f6a"),
+      float[8] b = {0.16602525, 0.11929144, 0.5103543, -0.07833039, -0.2179262, -0.35897505, -0.9920161, 1.1369699},
+      float[24,8] v = elided("sha256:859da76118259685"),
+      float[50,24] table = elided("sha256:37ab32606d7f73d1")
+    >
+    {
+      h = MatMul(x, w)
+      r = Relu(h)
+      y = Gemm(r, v, b)
+      e = Gather(table, at)
+    }
+    "#);
+    insta::assert_snapshot!(there_and_back("quantize-weights{form=cast, bits=4, block=8}", LAYERS), @r#"
+    <ir_version: 10, opset_import: ["" : 21]>
+    g (float[N,24] x, int64[N] at) => (float[N,8] y, float[N,24] e)
+    <
+      float[24,24] w = elided("sha256:cb29a2d440ae2596"),
+      float[8] b = {0.16602525, 0.11929144, 0.5103543, -0.07833039, -0.2179262, -0.35897505, -0.9920161, 1.1369699},
+      float[24,8] v = elided("sha256:9d7197e86381bcf8"),
+      float[50,24] table = elided("sha256:aa2f2506d8780a81")
+    >
+    {
+      h = MatMul(x, w)
+      r = Relu(h)
+      y = Gemm(r, v, b)
+      e = Gather(table, at)
+    }
+    "#);
+    insta::assert_snapshot!(there_and_back("quantize-weights{type=nf4, block=8, only=[w]}", LAYERS), @r#"
+    <ir_version: 10, opset_import: ["" : 21]>
+    g (float[N,24] x, int64[N] at) => (float[N,8] y, float[N,24] e)
+    <
+      float[24,24] w = elided("sha256:05b543113290381c"),
+      float[24,8] v = elided("sha256:ca00716b5b2165a9"),
+      float[8] b = {0.16602525, 0.11929144, 0.5103543, -0.07833039, -0.2179262, -0.35897505, -0.9920161, 1.1369699},
+      float[50,24] table = elided("sha256:8922a0d565ac989c")
+    >
+    {
+      h = MatMul(x, w)
+      r = Relu(h)
+      y = Gemm(r, v, b)
+      e = Gather(table, at)
+    }
+    "#);
 }

@@ -228,3 +228,41 @@ fn nothing_is_done_twice() {
     notice: the model is quantized already: it has 4 nodes as DynamicQuantizeLinear
     ");
 }
+
+#[test]
+fn products_of_computed_values_are_of_whole_numbers_where_that_is_asked() {
+    insta::assert_snapshot!(proven("quantize-dynamic{products=true}", r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[2,5,48] x) => (float[2,5,48] y)
+        <float[48,48] w = normal(seed=1)>
+        {
+          q = MatMul(x, w)
+          k = Transpose <perm = [0, 2, 1]> (q)
+          s = MatMul(q, k)
+          p = Softmax(s)
+          y = MatMul(p, x)
+        }"#), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[2,5,48] x) => (float[2,5,48] y)
+    <
+      int8[48,48] w_quantized = elided("sha256:71890ef3fc0fd4f1"),
+      float[48] w_scale = elided("sha256:1452aa78d15aef13")
+    >
+    {
+      x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)
+      matmulinteger = MatMulInteger(x_quantized, w_quantized, x_zero_point)
+      cast = Cast <to = 1> (matmulinteger)
+      mul = Mul(x_scale, w_scale)
+      q = Mul(cast, mul)
+      k = Transpose <perm = [0, 2, 1]> (q)
+      q_quantized, q_scale, q_zero_point = DynamicQuantizeLinear(q)
+      k_quantized, k_scale, k_zero_point = DynamicQuantizeLinear(k)
+      matmulinteger_1 = MatMulInteger(q_quantized, k_quantized, q_zero_point, k_zero_point)
+      cast_1 = Cast <to = 1> (matmulinteger_1)
+      mul_1 = Mul(q_scale, k_scale)
+      s = Mul(cast_1, mul_1)
+      p = Softmax(s)
+      y = MatMul(p, x)
+    }
+    "#);
+}

@@ -7,17 +7,17 @@ use onnxpress_ir::{Edit, EditError, Graph, Node, NodeId, Tensor, ValueId};
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
-use super::{Dequantize, decoded};
+use super::{Dequantize, Taken, decoded};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::Granularity;
 
 /// Makes floats of all such products of a graph; answers how many.
-pub(super) fn products(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
+pub(super) fn products(graph: &mut Graph, taken: &Taken, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
     let is_product = |node: &Node| node.is("MatMulInteger") || node.is("ConvInteger");
     let nodes: Vec<NodeId> = graph.nodes().filter(|(_, node)| is_product(node)).map(|(id, _)| id).collect();
     let mut count = 0;
     for id in nodes {
-        match found(graph, id) {
+        match found(graph, id, taken) {
             Err(reason) => cx.declined(Dequantize::NAME, graph.describe(id), reason),
             Ok(product) => {
                 replace(graph, id, product).map_err(|error| PassError::Broken(error.to_string()))?;
@@ -36,7 +36,7 @@ struct Product {
     scaled: Vec<(NodeId, Tensor)>,
 }
 
-fn found(graph: &Graph, id: NodeId) -> Result<Product, String> {
+fn found(graph: &Graph, id: NodeId, taken: &Taken) -> Result<Product, String> {
     let cx = NodeCx::new(graph, id).ok_or("it is gone")?;
     let (Some(codes), Some(zero)) = (cx.operand(0), cx.operand(2)) else {
         return Err("its first operand has no zero point".to_owned());
@@ -75,7 +75,7 @@ fn found(graph: &Graph, id: NodeId) -> Result<Product, String> {
         return Err("nobody reads its sums".to_owned());
     }
     scaled.sort_by_key(|(node, _)| (graph.place(*node), *node));
-    let name = cx.operand(1).and_then(|value| graph.port(value).name.clone());
+    let name = cx.operand(1).and_then(|codes| taken.restored(graph, codes));
     Ok(Product { input, name, scaled })
 }
 
@@ -115,8 +115,7 @@ fn replace(graph: &mut Graph, id: NodeId, product: Product) -> Result<(), EditEr
     own.attrs = node.attrs.clone();
     let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
     for (scaled, weight) in product.scaled {
-        let name = product.name.as_ref().map(|name| name.suffixed("_float"));
-        let weight = edit.add_constant(name, weight);
+        let weight = edit.add_constant(product.name.clone(), weight);
         let floats = edit.add(own.clone(), &[product.input, weight])?;
         edit.replace(scaled.port(0), floats)?;
     }

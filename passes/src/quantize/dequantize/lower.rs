@@ -4,7 +4,7 @@ use onnxpress_ir::{DType, Edit, EditError, Graph, Node, NodeId, Tensor, ValueId}
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
-use super::{Dequantize, floats};
+use super::{Dequantize, Taken, floats};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::Granularity;
 
@@ -33,7 +33,7 @@ const FORMS: [Form; 9] = [
 ];
 
 /// Lowers all nodes of a graph; answers how many.
-pub(super) fn all(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
+pub(super) fn all(graph: &mut Graph, taken: &Taken, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
     let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
     let mut count = 0;
     for id in nodes {
@@ -41,8 +41,8 @@ pub(super) fn all(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassE
         let form = FORMS.iter().find(|form| node.op_type == form.name && node.canonical_domain() == form.domain);
         let is_concat = node.op_type == "QLinearConcat" && node.canonical_domain() == MICROSOFT;
         let lowered = match form {
-            Some(form) => lower(graph, id, form),
-            None if is_concat => concat(graph, id),
+            Some(form) => lower(graph, id, form, taken),
+            None if is_concat => concat(graph, id, taken),
             None => continue,
         };
         match lowered {
@@ -56,7 +56,7 @@ pub(super) fn all(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassE
 
 type Lowered = Result<Result<(), String>, EditError>;
 
-fn lower(graph: &mut Graph, id: NodeId, form: &Form) -> Lowered {
+fn lower(graph: &mut Graph, id: NodeId, form: &Form, taken: &Taken) -> Lowered {
     let Some(cx) = NodeCx::new(graph, id) else { return Ok(Ok(())) };
     if cx.attrs().int_or("channels_last", 0).unwrap_or(1) != 0 {
         return Ok(Err("its channels stand last".to_owned()));
@@ -85,7 +85,7 @@ fn lower(graph: &mut Graph, id: NodeId, form: &Form) -> Lowered {
     let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
     let mut operands = Vec::new();
     for (slot, codes, scale, zero) in given {
-        match decode(&mut edit, codes, scale, zero, axis(form, slot))? {
+        match decode(&mut edit, (codes, scale, zero), axis(form, slot), taken)? {
             Some(value) => operands.push(value),
             None => return Ok(Err(format!("operand {slot} has several scales and is no constant"))),
         }
@@ -119,10 +119,9 @@ enum Along {
 /// The floats of codes: a constant where they are, else a `DequantizeLinear`; `None` where that would need an axis.
 fn decode(
     edit: &mut Edit<'_>,
-    codes: ValueId,
-    scale: ValueId,
-    zero: Option<ValueId>,
+    (codes, scale, zero): (ValueId, ValueId, Option<ValueId>),
     along: Along,
+    taken: &Taken,
 ) -> Result<Option<ValueId>, EditError> {
     let graph = edit.graph();
     let rank = graph.ty(codes).shape().map_or(0, |shape| shape.len());
@@ -131,9 +130,9 @@ fn decode(
         Along::LastButOne => rank.saturating_sub(2),
         Along::Last => rank.saturating_sub(1),
     };
-    let name = graph.port(codes).name.clone();
     if let Some(tensor) = floats(graph, codes, scale, zero, Granularity::Channel(axis)) {
-        return Ok(Some(edit.add_constant(name.map(|name| name.suffixed("_float")), tensor)));
+        let name = taken.restored(graph, codes);
+        return Ok(Some(edit.add_constant(name, tensor)));
     }
     let one = graph.ty(scale).shape().is_some_and(|shape| shape.is_empty() || shape.size().as_const() == Some(1));
     if !one {
@@ -169,7 +168,7 @@ fn bias_of(cx: &NodeCx<'_>, bias: ValueId) -> Option<Tensor> {
 }
 
 /// `QLinearConcat`: scale and zero point of the result, then each part with its own.
-fn concat(graph: &mut Graph, id: NodeId) -> Lowered {
+fn concat(graph: &mut Graph, id: NodeId, taken: &Taken) -> Lowered {
     let Some(cx) = NodeCx::new(graph, id) else { return Ok(Ok(())) };
     let Some(scale) = cx.operand(0) else { return Ok(Err("it has no scale of the result".to_owned())) };
     let zero = cx.operand(1);
@@ -185,7 +184,7 @@ fn concat(graph: &mut Graph, id: NodeId) -> Lowered {
     let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
     let mut operands = Vec::new();
     for (codes, scale, zero) in parts {
-        match decode(&mut edit, codes, scale, zero, Along::Last)? {
+        match decode(&mut edit, (codes, scale, zero), Along::Last, taken)? {
             Some(value) => operands.push(value),
             None => return Ok(Err("a part has several scales".to_owned())),
         }

@@ -1,16 +1,19 @@
 //! `dequantize`: a quantized model in floats again.
 //!
 //! Operators on codes become operators on floats between `DequantizeLinear` and `QuantizeLinear` (`lower`), products of whole
-//! numbers with dynamic scales products of floats (`dynamic`); then what is quantized only to be dequantized is left as it is,
+//! numbers with dynamic scales products of floats (`dynamic`), codes that `Cast` and arithmetic decode constants (`spelled`); then what is quantized only to be dequantized is left as it is,
 //! within the range that codes have, and constants are dequantized once and for all (`pairs`).
 
 mod dynamic;
 mod lower;
 mod pairs;
+mod spelled;
+mod unrounded;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use onnxpress_ir::{Graph, Model, NodeId, Tensor, ValueId};
+use onnxpress_ir::{Graph, Model, Name, NodeId, Tensor, ValueId};
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::{infer, table};
 
@@ -18,8 +21,8 @@ use super::weight::{Granularity, Meaning, Quantized};
 use crate::eliminate_dead::EliminateDead;
 use crate::pass::{Pass, PassCx, PassError};
 
-/// How far the result may be off the quantized model, as a share of an output's peak: what it leaves out is the rounding of
-/// every activation to eight bits.
+/// How far the result may be off the quantized model, as a share of an output's peak, where there is no model to hold it against that
+/// rounds no activation (`unrounded`): what the result leaves out is the rounding of every activation to eight bits.
 const TOLERANCE: f64 = 0.3;
 
 /// Rounds of handing floats through operators that only move elements.
@@ -28,8 +31,8 @@ const ROUNDS: usize = 64;
 crate::options! {
     /// Makes floats of what is quantized, weights and activations.
     ///
-    /// `QuantizeLinear` and `DequantizeLinear`, `QLinearConv`, `QLinearMatMul`, onnxruntime's `QLinearAdd` and its like, and
-    /// `MatMulInteger` and `ConvInteger` behind `DynamicQuantizeLinear`. Weights have the numbers that their codes stand for;
+    /// `QuantizeLinear` and `DequantizeLinear`, `QLinearConv`, `QLinearMatMul`, onnxruntime's `QLinearAdd` and its like,
+    /// `MatMulInteger` and `ConvInteger` behind `DynamicQuantizeLinear`, and codes behind `Cast` and `Mul`. Weights have the numbers that their codes stand for;
     /// activations are no more rounded, but still keep to the range that their codes had, by `Clip`, since that may do the work
     /// of a `Relu`. What stays is listed.
     pub struct Dequantize;
@@ -42,45 +45,91 @@ impl Pass for Dequantize {
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         let mut result = model.clone();
-        let mut applied = graph(&mut result.graph, cx)?;
+        let mut tally = Tally::default();
+        graph(&mut result.graph, &mut tally, cx)?;
         for function in &mut result.functions {
-            applied += graph(&mut function.body, cx)?;
+            graph(&mut function.body, &mut tally, cx)?;
         }
-        if applied == 0 {
+        if tally.applied == 0 {
             list(&model.graph, cx);
             return Ok(());
         }
         infer::model(&mut result);
         EliminateDead.run(&mut result, &mut PassCx::new(cx.request))?;
         list(&result.graph, cx);
-        cx.applied(Self::NAME, applied);
-        cx.set_witness(model.clone());
-        cx.set_tolerance(TOLERANCE);
+        cx.applied(Self::NAME, tally.applied);
+        let witness = match tally {
+            // Nothing is rounded less than before.
+            Tally { lowered: 0, unrounded: 0, .. } => Some(model.clone()),
+            Tally { lowered: 0, .. } => unrounded::model(model),
+            _ => None,
+        };
+        if witness.is_none() {
+            cx.set_tolerance(TOLERANCE);
+        }
+        cx.set_witness(witness.unwrap_or_else(|| model.clone()));
         *model = result;
         Ok(())
     }
 }
 
-/// Works on a graph and all inside of it; answers how many nodes became floats.
-fn graph(graph: &mut Graph, cx: &mut PassCx<'_>) -> Result<usize, PassError> {
-    let mut applied = dynamic::products(graph, cx)? + lower::all(graph, cx)?;
+/// What was done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// Nodes that became floats.
+    applied: usize,
+    /// Operators on codes among them.
+    lowered: usize,
+    /// Roundings of activations that are gone.
+    unrounded: usize,
+}
+
+/// The names of a graph's values.
+struct Taken(HashSet<Name>);
+
+impl Taken {
+    fn of(graph: &Graph) -> Self {
+        let names = graph.vertices().flat_map(|(_, vertex)| vertex.ports().iter().filter_map(|port| port.name.clone()));
+        Self(names.collect())
+    }
+
+    /// What floats are called that codes stood for: as the weight was whose codes they are, where nothing else is called so by now.
+    fn restored(&self, graph: &Graph, codes: ValueId) -> Option<Name> {
+        let name = graph.port(codes).name.as_ref()?;
+        let own =
+            name.as_bytes().strip_suffix(b"_quantized").map(|own| Name::from_bytes(name.to_bytes().slice(..own.len())));
+        Some(own.filter(|own| !own.is_empty() && !self.0.contains(own)).unwrap_or_else(|| name.suffixed("_float")))
+    }
+}
+
+/// Works on a graph and all inside of it.
+fn graph(graph: &mut Graph, tally: &mut Tally, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+    let taken = Taken::of(graph);
+    tally.lowered += dynamic::products(graph, &taken, cx)? + lower::all(graph, &taken, cx)?;
+    tally.applied += tally.lowered + spelled::all(graph, &taken)?;
     for _ in 0..ROUNDS {
-        let now = pairs::all(graph)?;
-        applied += now;
+        let (now, unrounded) = pairs::all(graph, &taken)?;
+        tally.applied += now;
+        tally.unrounded += unrounded;
         if now == 0 {
             break;
         }
     }
+    each_body(graph, &mut |body| self::graph(body, tally, cx))
+}
+
+/// Hands the graphs inside of a graph's nodes to `work`.
+fn each_body<E>(graph: &mut Graph, work: &mut dyn FnMut(&mut Graph) -> Result<(), E>) -> Result<(), E> {
     let holders: Vec<NodeId> = graph.nodes().filter(|(_, node)| node.has_subgraphs()).map(|(id, _)| id).collect();
     for id in holders {
         let bodies = graph.node(id).map_or(0, |node| node.subgraphs().count());
         for index in 0..bodies {
             if let Some(body) = graph.subgraphs_mut(id).nth(index) {
-                applied += self::graph(body, cx)?;
+                work(body)?;
             }
         }
     }
-    Ok(applied)
+    Ok(())
 }
 
 /// Lists what is still quantized, where no reason was given yet.

@@ -7,20 +7,32 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::table;
 
-use super::{Dequantize, floats};
+use super::{Dequantize, Taken, floats};
 use crate::pass::{Pass, PassError};
 use crate::quantize::weight::Granularity;
 
-/// Takes `DequantizeLinear` away where it can be; answers how often.
-pub(super) fn all(graph: &mut Graph) -> Result<usize, PassError> {
+/// What became of one `DequantizeLinear`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// Nothing.
+    Nothing,
+    /// It is gone, or stands before what it stood behind; nothing is rounded less.
+    Decoded,
+    /// It is gone, and the rounding before it.
+    Unrounded,
+}
+
+/// Takes `DequantizeLinear` away where it can be; answers how often, and how often with the rounding before it.
+pub(super) fn all(graph: &mut Graph, taken: &Taken) -> Result<(usize, usize), PassError> {
     let nodes: Vec<NodeId> =
         graph.nodes().filter(|(_, node)| node.op_type == "DequantizeLinear").map(|(id, _)| id).collect();
-    let mut count = 0;
+    let (mut count, mut unrounded) = (0, 0);
     for id in nodes {
-        let done = one(graph, id).map_err(|error| PassError::Broken(error.to_string()))?;
-        count += usize::from(done);
+        let done = one(graph, id, taken).map_err(|error| PassError::Broken(error.to_string()))?;
+        count += usize::from(done != Done::Nothing);
+        unrounded += usize::from(done == Done::Unrounded);
     }
-    Ok(count)
+    Ok((count, unrounded))
 }
 
 /// How scales lie; `None` where the attributes are a function's or there is no such axis.
@@ -36,20 +48,22 @@ pub(super) fn granularity(cx: &NodeCx<'_>) -> Option<Granularity> {
     }
 }
 
-fn one(graph: &mut Graph, id: NodeId) -> Result<bool, EditError> {
-    let Some(cx) = NodeCx::new(graph, id) else { return Ok(false) };
-    let (Some(codes), Some(scale)) = (cx.operand(0), cx.operand(1)) else { return Ok(false) };
+fn one(graph: &mut Graph, id: NodeId, taken: &Taken) -> Result<Done, EditError> {
+    let Some(cx) = NodeCx::new(graph, id) else { return Ok(Done::Nothing) };
+    let (Some(codes), Some(scale)) = (cx.operand(0), cx.operand(1)) else { return Ok(Done::Nothing) };
     let zero = cx.operand(2);
-    let Some(how) = granularity(&cx) else { return Ok(false) };
+    let Some(how) = granularity(&cx) else { return Ok(Done::Nothing) };
     if let Some(tensor) = floats(graph, codes, scale, zero, how) {
+        // What the node gives has a name, as a rule the weight's; a table that floats were made behind has its codes'.
+        let name = if graph.port(id.port(0)).name.is_none() { taken.restored(graph, codes) } else { None };
         let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
-        let constant = edit.add_constant(None, tensor);
+        let constant = edit.add_constant(name, tensor);
         edit.replace(id.port(0), constant)?;
         edit.remove(id);
         edit.commit();
-        return Ok(true);
+        return Ok(Done::Decoded);
     }
-    let Some(producer) = NodeCx::new(graph, codes.node) else { return Ok(false) };
+    let Some(producer) = NodeCx::new(graph, codes.node) else { return Ok(Done::Nothing) };
     if producer.node.op_type == "QuantizeLinear" {
         let alike = |slot: usize, own: Option<ValueId>| match (producer.operand(slot), own) {
             (Some(a), Some(b)) => {
@@ -59,44 +73,52 @@ fn one(graph: &mut Graph, id: NodeId) -> Result<bool, EditError> {
             _ => false,
         };
         let Some(input) = producer.operand(0).filter(|_| alike(1, Some(scale)) && alike(2, zero)) else {
-            return Ok(false);
+            return Ok(Done::Nothing);
         };
         let limits = limits(graph, codes, scale, zero);
-        let is_old = graph.opsets.version(b"").is_some_and(|version| version < 11);
         let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
         let value = match limits {
             None => input,
-            Some((low, high)) if is_old => {
-                let limit = |name: &'static str, value: f32| Attr::new(name, AttrValue::Float(value));
-                edit.add(Node::new("Clip", 1).with(limit("min", low)).with(limit("max", high)), &[input])?
-            }
-            Some((low, high)) => {
-                let (low, high) = (Tensor::scalar(low), Tensor::scalar(high));
-                let (low, high) = (edit.add_constant(None, low), edit.add_constant(None, high));
-                edit.add(Node::new("Clip", 1), &[input, low, high])?
-            }
+            Some(limits) => clipped(&mut edit, input, limits)?,
         };
         edit.replace(id.port(0), value)?;
         edit.remove(id);
         edit.commit();
-        return Ok(true);
+        return Ok(Done::Unrounded);
     }
-    moved(graph, id, codes, how)
+    Ok(if moved(graph, id, codes, how)? { Done::Decoded } else { Done::Nothing })
 }
 
-/// What codes can reach, where there is one scale and it is constant and of binary32.
-fn limits(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>) -> Option<(f32, f32)> {
+/// A value held to limits.
+pub(super) fn clipped(edit: &mut Edit<'_>, input: ValueId, (low, high): (f32, f32)) -> Result<ValueId, EditError> {
+    if edit.graph().opsets.version(b"").is_some_and(|version| version < 11) {
+        let limit = |name: &'static str, value: f32| Attr::new(name, AttrValue::Float(value));
+        return edit.add(Node::new("Clip", 1).with(limit("min", low)).with(limit("max", high)), &[input]);
+    }
+    let (low, high) = (Tensor::scalar(low), Tensor::scalar(high));
+    let (low, high) = (edit.add_constant(None, low), edit.add_constant(None, high));
+    edit.add(Node::new("Clip", 1), &[input, low, high])
+}
+
+/// The least and the largest code less the zero point, of whole numbers of sixteen bits at most.
+pub(super) fn reach(graph: &Graph, codes: ValueId, zero: Option<ValueId>) -> Option<(i64, i64)> {
     let dtype = graph.ty(codes).dtype().filter(|dtype| dtype.is_integer() && dtype.bits() <= 16)?;
-    let scale = match graph.constant(scale)?.values::<f32>().ok()?.as_ref() {
-        [one] => f64::from(*one),
-        _ => return None,
-    };
     let zero = match zero {
         Some(zero) => *graph.constant(zero)?.to_i64s().ok()?.first()?,
         None => 0,
     };
     let (low, high) = range(dtype);
-    Some((((low - zero) as f64 * scale) as f32, ((high - zero) as f64 * scale) as f32))
+    Some((low - zero, high - zero))
+}
+
+/// What codes can reach, where there is one scale and it is constant and of binary32.
+fn limits(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>) -> Option<(f32, f32)> {
+    let (low, high) = reach(graph, codes, zero)?;
+    let scale = match graph.constant(scale)?.values::<f32>().ok()?.as_ref() {
+        [one] => f64::from(*one),
+        _ => return None,
+    };
+    Some(((low as f64 * scale) as f32, (high as f64 * scale) as f32))
 }
 
 /// Where codes are only moved on the way, floats are moved as well.

@@ -34,7 +34,7 @@ crate::option_enum! {
 crate::options! {
     /// Computes matrix products on whole numbers; activations are quantized in every run, by their range there.
     ///
-    /// `MatMul` and `Gemm` with constant weights become `DynamicQuantizeLinear` and `MatMulInteger`, which runtimes fuse. Tables
+    /// `MatMul` and `Gemm` with constant weights, and with `products` those of computed values, become `DynamicQuantizeLinear` and `MatMulInteger`, which runtimes fuse. Tables
     /// in which rows are looked up, and the weights of other layers, are written in eight bits, and floats again where they are
     /// used. The model goes to opset 11 where it is older, and no further.
     ///
@@ -50,6 +50,8 @@ crate::options! {
         reduce_range: bool = false,
         /// What becomes of convolutions and other layers that are no matrix products.
         convolutions: Convolutions = Convolutions::Stored,
+        /// Whether products of two computed values, as in attention, are computed on whole numbers too, both quantized in every run.
+        products: bool = false,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
         keep: Vec<Pattern> = Vec::new(),
         /// Only weights of such a name; all, where none is given.

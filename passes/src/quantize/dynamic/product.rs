@@ -148,6 +148,34 @@ pub(super) fn replace(
     edit.replace(layer.node.port(0), result)
 }
 
+/// Puts a product over whole numbers in the place of one of two computed values.
+///
+/// # Errors
+/// Where the graph does not take it: a defect.
+pub(super) fn replace_computed(
+    edit: &mut Edit<'_>,
+    id: NodeId,
+    known: &mut Activations,
+    side: Side,
+) -> Result<(), EditError> {
+    let graph = edit.graph();
+    let (Some(left), Some(right)) = (graph.operand(id, 0), graph.operand(id, 1)) else { return Ok(()) };
+    let name = graph.node(id).and_then(|node| node.name.clone());
+    let left = activation(edit, left, known, side)?;
+    let right = activation(edit, right, known, side)?;
+    let sums = if side == Side::Witness {
+        edit.add(Node::new("MatMul", 1).named(name), &[left.codes, right.codes])?
+    } else {
+        let operands = [left.codes, right.codes, left.zero_point, right.zero_point];
+        let sums = edit.add(Node::new("MatMulInteger", 1).named(name), &operands)?;
+        edit.add(cast(), &[sums])?
+    };
+    let scale = edit.add(Node::new("Mul", 1), &[left.scale, right.scale])?;
+    edit.remove(id);
+    let result = edit.add(Node::new("Mul", 1), &[sums, scale])?;
+    edit.replace(id.port(0), result)
+}
+
 /// The sums of products, as floats.
 fn product(
     edit: &mut Edit<'_>,

@@ -6,6 +6,7 @@ use onnxpress_ir::{Edit, Graph, Model, NodeId, Vertex};
 use onnxpress_ops::infer::{self, Standard};
 use rayon::prelude::*;
 
+use super::computed;
 use super::layers::{Layer, layers};
 use super::options::{Convolutions, QuantizeDynamic};
 use super::product::{self, Activations, Side};
@@ -36,7 +37,7 @@ struct Product {
 pub(super) fn run(options: &QuantizeDynamic, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
     let before = Weights::of(model);
     before.wanted(&options.keep, &options.only, NAME, &mut PassCx::new(cx.request))?;
-    if before.list.is_empty() {
+    if before.list.is_empty() && !options.products {
         before.others.iter().for_each(|(name, reason)| cx.declined(NAME, name.clone(), reason.clone()));
         notice_quantized(model, cx);
         return Ok(());
@@ -53,7 +54,10 @@ pub(super) fn run(options: &QuantizeDynamic, model: &mut Model, cx: &mut PassCx<
     let (products, orders) = chosen(options, &base, &weights, &wanted, cx);
     let (mut result, mut witness) = (base.clone(), base.clone());
     let stored = carry_out(&orders, &weights, (&base, &mut result, &mut witness), NAME, cx)?.len();
-    let made = multiplied(options, &products, &weights, (&base, &mut result, &mut witness), cx)?;
+    let mut made = multiplied(options, &products, &weights, (&base, &mut result, &mut witness), cx)?;
+    if options.products {
+        made += computed::multiplied(options, &mut result, &mut witness)?;
+    }
     if stored + made == 0 {
         notice_quantized(model, cx);
         return Ok(());
