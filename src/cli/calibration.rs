@@ -13,6 +13,8 @@ use crate::evidence::{EvidenceFile, Given, Made, Origin, Progress, Recorded, Sam
 use crate::ir::Model;
 use crate::passes::evidence::EvidenceSource as _;
 
+/// What --calib is called where samples are to be made up that meet the model's statistics.
+const SYNTHETIC: &str = "synthetic";
 /// Inputs that are made up where no samples are given.
 const MADE: usize = 8;
 
@@ -44,8 +46,9 @@ impl Sampling {
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct Calibration {
     /// Samples for passes that learn from data: `.npz` or `.npy` whose arrays carry the names of the inputs, or `images` for the
-    /// only one; or a folder of PNG and JPEG files. Without it such passes take random inputs, or say that they need data.
-    #[arg(long, value_name = "FILE|FOLDER")]
+    /// only one; or a folder of PNG and JPEG files. `synthetic` makes pictures up that meet the statistics of the model's
+    /// `BatchNormalization` nodes. Without it such passes take random inputs, or say that they need data.
+    #[arg(long, value_name = "FILE|FOLDER|synthetic")]
     calib: Option<PathBuf>,
     /// Keep what is measured on the samples in this file, and take from it what was measured before: for another run over the same
     /// model, whose passes want to know the same, --calib can be left out then. docs/evidence.md describes the file.
@@ -80,6 +83,16 @@ impl Calibration {
             None => None,
         };
         let samples = match (&self.calib, &kept) {
+            (Some(path), _) if path.as_os_str() == SYNTHETIC => {
+                if preprocess.is_some() {
+                    return Err(Failure::usage("--preprocess, and samples that are made up"));
+                }
+                let count = options.samples.unwrap_or(MADE);
+                let made = Made::new(count, Vec::new(), running.choice()?).with_progress(progress);
+                let none = "--calib synthetic: the model has no pictures for input and BatchNormalization nodes that say what they saw";
+                let advice = "without --calib, passes take random inputs";
+                Samples::from(made.fit(model)?.ok_or_else(|| Failure::request(none).with_help(advice))?)
+            }
             (Some(path), _) => {
                 let given = Given::open(path.clone(), options, running.choice()?, model);
                 Samples::from(given.map_err(|error| unsuited(&error))?.with_progress(progress))

@@ -4,6 +4,7 @@
 //! and [`Recorded`], and the file that evidence is kept in.
 
 mod file;
+mod fitted;
 mod given;
 mod made;
 mod record;
@@ -15,6 +16,7 @@ use onnxpress_passes::evidence::{Archive, EvidenceError, EvidenceSource, Execute
 
 use crate::runner::{self, RunnerChoice, Session};
 pub use file::{EvidenceFile, EvidenceFileError, Origin};
+pub use fitted::Fit;
 pub use given::Given;
 pub use made::Made;
 pub use recorded::Recorded;

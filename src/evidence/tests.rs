@@ -142,3 +142,33 @@ fn arrays_that_are_not_what_the_file_says_are_an_error() {
         assert!(error.contains("is missing, or not what the file says of it"), "{damaged}: {error}");
     }
 }
+
+/// A network whose normalizations saw pictures of some brightness and contrast, in color.
+const NORMALIZED: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,3,12,12] x) => (float[N,4,12,12] y)
+    <float[3] one = splat(1.0), float[3] none = splat(0.0), float[3] mean = splat(3.0), float[3] variance = splat(4.0),
+     float[4,3,3,3] w = normal(seed=1, std=0.3), float[4] ones = splat(1.0), float[4] nones = splat(0.0), float[4] wide = splat(2.5)>
+    {
+        n = BatchNormalization(x, one, none, mean, variance)
+        c = Conv <pads = [1, 1, 1, 1]> (n, w)
+        y = BatchNormalization(c, ones, nones, nones, wide)
+    }"#;
+
+#[test]
+fn pictures_meet_the_statistics_better_than_noise() {
+    let mut model = Model::from_text(NORMALIZED).unwrap();
+    onnxpress_ops::infer::model(&mut model);
+    let made = || Made::new(4, Vec::new(), RunnerChoice::default());
+    let fitted = made().fit(&model).unwrap().unwrap();
+    let fit = fitted.fitted().unwrap();
+    assert!(fit.layers == 2 && fit.after < 0.2 * fit.before, "{fit:?}");
+    assert!(fitted.is_synthetic() && fitted.describe().starts_with("4 made-up pictures, "));
+    let mut wants = Wants::default();
+    wants.value(model.graph.inputs()[0].port(0));
+    let seen = |made: &Made<'_>| collect(&model, &wants, made).unwrap().values.into_values().next().unwrap();
+    let statistics = seen(&fitted);
+    assert!((statistics.mean() - 3.0).abs() < 1.5, "{}", statistics.mean());
+    assert_eq!(statistics, seen(&made().fit(&model).unwrap().unwrap()), "the same every time");
+    assert!(made().fit(&typed()).unwrap().is_none(), "nothing is normalized there");
+}

@@ -70,3 +70,15 @@ fn a_run_that_fails_keeps_nothing() {
     place.refused(1, opt("z.onnx", "quantize,prune-channels{include=[nobody]}", &more));
     assert_eq!(before, std::fs::read(place.path("e.npz")).unwrap());
 }
+
+#[test]
+fn pictures_are_made_up_only_where_the_model_says_what_it_saw() {
+    let place = place();
+    let synthetic = ["opt", "q.onnx", "-o", "z.onnx", "-p", "quantize", "--calib", "synthetic"];
+    assert_snapshot!(place.refused(1, synthetic), @"
+    error: --calib synthetic: the model has no pictures for input and BatchNormalization nodes that say what they saw
+      help: without --calib, passes take random inputs
+    ");
+    let prepared = [&synthetic[..], &["--preprocess", "mnist"]].concat();
+    assert_snapshot!(place.refused(2, prepared), @"error: --preprocess, and samples that are made up");
+}

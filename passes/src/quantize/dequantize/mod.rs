@@ -25,6 +25,9 @@ use crate::pass::{Pass, PassCx, PassError};
 /// rounds no activation (`unrounded`): what the result leaves out is the rounding of every activation to eight bits.
 const TOLERANCE: f64 = 0.3;
 
+/// The same where there is: numbers are divided by a scale and multiplied by it in the one, and left as they are in the other.
+const SCALED: f64 = 1e-4;
+
 /// Rounds of handing floats through operators that only move elements.
 const ROUNDS: usize = 64;
 
@@ -64,8 +67,8 @@ impl Pass for Dequantize {
             Tally { lowered: 0, .. } => unrounded::model(model),
             _ => None,
         };
-        if witness.is_none() {
-            cx.set_tolerance(TOLERANCE);
+        if tally.lowered + tally.unrounded > 0 {
+            cx.set_tolerance(if witness.is_some() { SCALED } else { TOLERANCE });
         }
         cx.set_witness(witness.unwrap_or_else(|| model.clone()));
         *model = result;
