@@ -398,7 +398,7 @@ fn a_plan_is_repeated_and_may_be_edited() {
     insta::assert_snapshot!(tried(&|plan| plan["layers"][1] = plan["layers"][0].clone()), @"apply-plan{file=plan.json}: plan `plan.json`: weight 0 `w` stands there twice");
     insta::assert_snapshot!(tried(&|plan| plan["model"] = "another".into()), @"apply-plan{file=plan.json}: plan `plan.json`: it was made for another model (digest another, found 9441eca1f6bbd57e542ff7e1e63d2d1aad7618f78d7818296be13118ac69fafe)");
     insta::assert_snapshot!(tried(&|plan| plan["schema"] = 2.into()), @"apply-plan{file=plan.json}: plan `plan.json`: it is of format 2, expected 1");
-    insta::assert_snapshot!(tried(&|plan| plan["layer"] = 2.into()), @"apply-plan{file=plan.json}: plan `plan.json`: unknown field `layer`, expected one of `schema`, `pass`, `model`, `layers`, `left`");
+    insta::assert_snapshot!(tried(&|plan| plan["layer"] = 2.into()), @"apply-plan{file=plan.json}: plan `plan.json`: unknown field `layer`, expected one of `schema`, `pass`, `model`, `data`, `damping`, `layers`, `left`");
 }
 
 #[test]
