@@ -43,7 +43,7 @@ pub use dedupe_initializers::DedupeInitializers;
 pub use differentiate::Differentiate;
 pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
-pub use factorize::{Factorize, Save};
+pub use factorize::{Factorize, Rank, Save};
 pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
 pub use plan::ApplyPlan;

@@ -42,11 +42,13 @@ PIPELINES = [
     ("8 bits", "quantize-weights"),
     ("4 bits", "quantize-weights{bits=4, block=32}"),
     ("factorize, 4 bits", "factorize{target=params, remove=0.6},quantize-weights{bits=4, block=32}"),
+    ("factorize further, 4 bits", "factorize{target=params, remove=0.78},quantize-weights{bits=4, block=32}"),
     ("prune, factorize, 4 bits",
      "prune-channels{ratio=0.5, criterion=hessian},factorize{target=params, remove=0.5},quantize-weights{bits=4, block=32}"),
     ("prune, sparsify, 8 bits",
      "prune-channels{ratio=0.5, criterion=hessian},sparsify{sparsity=0.7, scope=sensitivity, steps=4},quantize-weights{form=cast}"),
-    ("sparsify, 8 bits", "sparsify{sparsity=0.9, scope=sensitivity, steps=4},quantize-weights{form=cast}"),
+    ("factorize, sparsify, 8 bits",
+     "factorize{target=params, remove=0.7},sparsify{sparsity=0.5, scope=sensitivity, steps=4},quantize-weights{form=cast}"),
 ]
 COLOURS = {"mnist_seed_cnn": "#3568a8", "mnist_seed_mlp": "#d2602f", "mnist_lenet5": "#2b9868", "mnist_lenet300": "#7757c6"}
 
@@ -87,7 +89,7 @@ def run_once(binary, folder, limit, path, entry, pipeline, with_samples):
         data = out.read_bytes()
         start = time.time()
         right = accuracy(out, samples, labels)
-        return {"accuracy": right, "bytes": len(data), "zstd": len(zstandard.ZstdCompressor(level=19).compress(data)),
+        return {"accuracy": float(right), "bytes": len(data), "zstd": len(zstandard.ZstdCompressor(level=19).compress(data)),
                 "macs": report["output"]["macs"], "seconds": round(seconds, 1), "ms": 1000 * (time.time() - start) / max(1, len(labels)),
                 "zeros": zeros(data)}
 

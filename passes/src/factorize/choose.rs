@@ -11,6 +11,8 @@ pub(super) struct Offer {
     pub(super) losses: Vec<f64>,
     /// The energy of the output, in what the losses are.
     pub(super) energy: f64,
+    /// How many singular values of the weight are no noise: the most of all groups.
+    pub(super) signal: usize,
 }
 
 impl Offer {
@@ -53,6 +55,7 @@ pub(super) fn choose(layers: &[Layer], offers: &[Offer], ranks: Ranks, save: Sav
     match ranks {
         Ranks::Energy(share) => by(&|_, offer| offer.rank_for(share)),
         Ranks::Rank(rank) => by(&|_, _| rank),
+        Ranks::Vbmf => by(&|_, offer| offer.signal),
         Ranks::Ratio(ratio) => by(&|layer, _| (ratio * layer.full_rank() as f64).round() as usize),
         Ranks::Target(quantity, share) => {
             let weight = |layer: &Layer| match quantity {

@@ -6,6 +6,7 @@ use onnxpress_ir::{Model, Tensor};
 use super::choose::Offer;
 use super::layers::Layer;
 use super::spectrum::Spectrum;
+use super::vbmf;
 use crate::evidence::{EvidenceError, EvidenceSource, SecondMoment, in_parts};
 use crate::reconstruction::{BiasSite, Fit, Turned, in_turn};
 
@@ -28,8 +29,8 @@ pub(super) struct Known {
     pub(super) spectra: Vec<Spectrum>,
 }
 
-fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> Option<Known> {
-    let (mut losses, mut energy, mut spectra) = (vec![0.0; layer.full_rank() + 1], 0.0, Vec::new());
+fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>, finds_signal: bool) -> Option<Known> {
+    let (mut losses, mut energy, mut spectra, mut signal) = (vec![0.0; layer.full_rank() + 1], 0.0, Vec::new(), 1);
     for (group, weight) in weights.iter().enumerate() {
         // The mean is the bias's to hold, where there is one.
         let moment = rows.map(|rows| {
@@ -52,20 +53,26 @@ fn offer(layer: &Layer, weights: &[Mat<f64>], rows: Option<&[SecondMoment]>) -> 
             }
             None => spectrum.values.iter().sum::<f64>(),
         };
+        if finds_signal {
+            let own = rows.map(|_| Spectrum::of(weight, None));
+            let values = own.as_ref().map_or(Some(&spectrum.values), |own| own.as_ref().map(|own| &own.values))?;
+            signal = signal.max(vbmf::rank(values, weight.nrows(), weight.ncols()));
+        }
         spectra.push(spectrum);
     }
-    Some(Known { offer: Offer { losses, energy }, spectra })
+    Some(Known { offer: Offer { losses, energy, signal }, spectra })
 }
 
-/// What each layer offers; `None` for one whose numbers are beyond computing with. Spectra are kept where `keep` says so.
+/// What each layer offers; `None` for one whose numbers are beyond computing with. Spectra are kept where `keep` says so, and signal is
+/// told from noise where that is asked for.
 pub(super) fn offers(
     model: &Model,
     layers: &[Layer],
     source: Option<&dyn EvidenceSource>,
-    keep: bool,
+    (keep, finds_signal): (bool, bool),
 ) -> Result<Vec<Option<Known>>, EvidenceError> {
     let one = |layer: &Layer, rows: Option<&[SecondMoment]>| {
-        let mut known = offer(layer, &layer.turn().weights(&model.graph)?, rows)?;
+        let mut known = offer(layer, &layer.turn().weights(&model.graph)?, rows, finds_signal)?;
         known.spectra.truncate(if keep { known.spectra.len() } else { 0 });
         Some(known)
     };

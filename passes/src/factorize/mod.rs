@@ -14,8 +14,9 @@ mod plan;
 mod rewrite;
 mod run;
 mod spectrum;
+mod vbmf;
 
-pub use options::{Factorize, Save};
+pub use options::{Factorize, Rank, Save};
 pub use run::apply_plan;
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What can be asked of `factorize`, and the run.
 
+use std::borrow::Cow;
+
 use onnxpress_ir::Model;
 
-use crate::options::{Options, Pattern, Share};
+use crate::options::{BadValue, OptionType, Options, Pattern, Share};
 use crate::pass::{Pass, PassCx, PassError};
+use crate::pipeline::text::{Spanned, Value};
 use crate::prune_channels::Quantity;
 
 crate::option_enum! {
@@ -20,6 +23,35 @@ crate::option_enum! {
     }
 }
 
+/// The rank that layers get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// This one.
+    Of(usize),
+    /// What variational Bayes makes of each weight.
+    Vbmf,
+}
+
+impl OptionType for Rank {
+    fn type_name() -> Cow<'static, str> {
+        "non-negative integer, or `vbmf`".into()
+    }
+
+    fn parse(value: &Spanned<Value>) -> Result<Self, BadValue> {
+        if value.it.text() == Some("vbmf") {
+            return Ok(Self::Vbmf);
+        }
+        usize::parse(value).map(Self::Of).map_err(|bad| BadValue { help: bad.help, ..BadValue::of::<Self>(value) })
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Of(rank) => rank.to_value(),
+            Self::Vbmf => Value::from_text("vbmf"),
+        }
+    }
+}
+
 crate::options! {
     /// Writes linear layers as products of two smaller ones.
     ///
@@ -31,8 +63,9 @@ crate::options! {
     pub struct Factorize {
         /// The share of the energy that each layer keeps at least.
         energy: Option<Share> = None,
-        /// The rank of each layer, at most the full one.
-        rank: Option<usize> = None,
+        /// The rank of each layer, at most the full one; `vbmf` takes as many singular values of each weight as are no noise
+        /// (variational Bayes, Nakajima et al. 2013).
+        rank: Option<Rank> = None,
         /// The rank of each layer as a share of the full one.
         ratio: Option<Share> = None,
         /// What `remove` is a share of, over all layers that can be factorized.
@@ -59,6 +92,8 @@ pub(super) enum Ranks {
     Energy(f64),
     /// The same for all.
     Rank(usize),
+    /// By what is no noise in the weight.
+    Vbmf,
     /// A share of the full one.
     Ratio(f64),
     /// So that all layers together lose this share.
@@ -77,9 +112,10 @@ impl Factorize {
             (.., Some(_), None) => error("`target` needs `remove`, the share to remove"),
             (.., None, Some(_)) => error("`remove` needs `target`, what it is a share of"),
             (.., Some(Quantity::Bytes), Some(_)) => error("`target` is `bytes`, expected `params` or `macs`"),
-            (_, Some(0), ..) => error("`rank` is 0, expected at least 1"),
+            (_, Some(Rank::Of(0)), ..) => error("`rank` is 0, expected at least 1"),
             (.., Some(target), Some(share)) => Ok(Ranks::Target(target, share.get())),
-            (_, Some(rank), ..) => Ok(Ranks::Rank(rank)),
+            (_, Some(Rank::Of(rank)), ..) => Ok(Ranks::Rank(rank)),
+            (_, Some(Rank::Vbmf), ..) => Ok(Ranks::Vbmf),
             (_, _, Some(ratio), ..) => Ok(Ranks::Ratio(ratio.get())),
             (energy, ..) => Ok(Ranks::Energy(energy.map_or(0.95, Share::get))),
         }

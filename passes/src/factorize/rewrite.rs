@@ -68,11 +68,13 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Resul
     let Some(input) = operands.get(layer.layer.input).copied().flatten() else { return Ok(false) };
     let base = graph.port(layer.weight).name.clone();
     let suffixed = |suffix: &str| base.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
-    let node_name = |suffix: &str| old.name.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
+    let named = old.name.as_ref().filter(|name| !name.is_empty());
+    let node_name = |suffix: &str| named.map(|name| name.suffixed(suffix));
     let output = layer.node.port(0);
     let output_name = graph.port(output).name.clone();
     let product = first_is_product(graph, layer);
-    let rank = graph.ty(input).shape().map_or(0, |shape| shape.len());
+    // Of the input nothing may be known.
+    let rank = graph.constant(layer.weight).map_or(0, Tensor::rank);
 
     let mut edit = Edit::new(graph, &Standard, NAME, &[layer.node]);
     let (v, u) = (edit.add_constant(suffixed("_v"), v), edit.add_constant(suffixed("_u"), u));

@@ -41,7 +41,8 @@ pub(super) fn run(
     let (found, mut left) = layers(&whole.graph);
     let found = wanted(options, found, &mut left)?;
     let offers =
-        compress::offers(&whole, &found, source, !(options.reconstruct && source.is_some())).map_err(failed)?;
+        compress::offers(&whole, &found, source, (!(options.reconstruct && source.is_some()), ranks == Ranks::Vbmf))
+            .map_err(failed)?;
     let (mut kept, mut known, mut spectra) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, offer) in found.into_iter().zip(offers) {
         match offer {

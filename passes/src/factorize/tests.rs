@@ -4,7 +4,7 @@ use onnxpress_ir::{Model, Tensor};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::{self, Limits};
 
-use crate::evidence::testing::{AtHand, typed};
+use crate::evidence::testing::{AtHand, typed, value};
 use crate::manager::{self, Report, RunOptions};
 use crate::pass::Request;
 
@@ -100,6 +100,7 @@ fn the_result_is_the_witness() {
     for (options, data) in [
         ("rank=2,save=none", false),
         ("ratio=0.5", false),
+        ("rank=vbmf,save=none", true),
         ("energy=0.7,save=none", true),
         ("rank=2,reconstruct=false,save=none", true),
         ("target=params,remove=0.4", true),
@@ -211,4 +212,25 @@ fn bad_requests_are_refused() {
     insta::assert_snapshot!(fault("rank=3,energy=0.5"), @"`energy`, `rank`, `ratio` and `target` are four ways to choose ranks: give one");
     insta::assert_snapshot!(fault("only=[nobody*]"), @"`nobody*` matches no layer");
     assert!(crate::builtin().unwrap().pipeline("factorize{energy=2}").is_err());
+}
+
+#[test]
+fn convolutions_of_inputs_of_unknown_rank_are_written_by_their_weight() {
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (x, int64[K] shape) => (y)
+        <float[6,5,3,3] w = normal(seed=1, std=0.5)> {
+            r = Reshape(x, shape)
+            y = Conv(r, w)
+        }"#;
+    let (model, report) = run("rank=2", text, false);
+    assert_eq!(report.unwrap().passes[0].applied["factorize"], 1);
+    assert_eq!(layers(&model), ["y_v = Conv", "y = Conv"]);
+    // An empty name is none: two nodes of the same one are refused by runtimes.
+    let mut unnamed = typed(text);
+    let conv = value(&unnamed, "y").node;
+    unnamed.graph.node_mut(conv).name = Some("".into());
+    let pipeline = crate::builtin().unwrap().pipeline("factorize{rank=2}").unwrap();
+    manager::run(&pipeline, &mut unnamed, RunOptions::default()).unwrap();
+    assert!(unnamed.graph.nodes().all(|(_, node)| node.name.as_ref().is_none_or(|name| name.is_empty())));
 }

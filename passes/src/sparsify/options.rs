@@ -170,6 +170,8 @@ crate::options! {
         store: Store = Store::Dense,
         /// With `criterion=obs`, how strongly fitted weights are pulled toward those at hand: a share of the mean square of the layer's inputs.
         ridge: Share = Share::percent::<1>(),
+        /// With `criterion=obs`, at most so many samples are taken along from layer to layer: more take longer and say little more.
+        samples: usize = 256,
         /// For `criterion=random`.
         seed: u64 = 0,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
@@ -208,6 +210,9 @@ impl Sparsify {
         }
         if self.steps == 0 || self.steps > MOST_STEPS {
             return Err(PassError::Request(format!("`steps` is {}, expected 1 to {MOST_STEPS}", self.steps)));
+        }
+        if self.samples == 0 {
+            return error("`samples` is 0, expected at least 1");
         }
         let amount = match (self.threshold, self.alpha, self.pattern) {
             (Some(threshold), ..) => Amount::Below(threshold),

@@ -14,7 +14,7 @@ use super::structure::Structure;
 use super::{share, store};
 use crate::InlineFunctions;
 use crate::digest;
-use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::evidence::{EvidenceError, EvidenceSource, First};
 use crate::options::{ByName, Options, Ratio};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::pipeline::text::{Item, parse};
@@ -187,7 +187,7 @@ fn carry_out(
     let pairs: Vec<(&Layer, f64)> = layers.iter().filter_map(|layer| Some((layer, *shares.get(&layer.id)?))).collect();
     let rebuilds = way.scoring.criterion == Criterion::Obs;
     let made = match source.filter(|_| rebuilds) {
-        Some(source) => way.rebuild(&whole, &pairs, source),
+        Some(source) => way.rebuild(&whole, &pairs, &First { source, count: options.samples }),
         None => way.mask(&whole, &pairs, source),
     };
     let Made { weights, biases } = made.map_err(failed)?;
