@@ -12,18 +12,24 @@ use crate::process::{RUNS, median};
 /// 113 weights of 16 MiB: 1.9 GB.
 const WEIGHTS: usize = 113;
 
-/// A chain of matrix products with weights of 16 MiB, 1.9 GB in all.
-pub(crate) fn large(path: &Path) {
-    let side = 2048usize;
+/// So many numbers that look random, evenly around zero, as bytes.
+pub(crate) fn noise(count: usize) -> Bytes {
     let mut state = 1u32;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
+    let number = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         ((state >> 8) as f32 / 16_777_216.0 - 0.5).to_le_bytes()
-    })
-    .take(side * side + WEIGHTS)
-    .flatten()
-    .collect();
-    let noise = Bytes::from(noise);
+    });
+    Bytes::from_iter(number.take(count).flatten())
+}
+
+/// A chain of matrix products with weights of 16 MiB, 1.9 GB in all.
+pub(crate) fn large(path: &Path) {
+    products(path, WEIGHTS, 2048);
+}
+
+/// A chain of products with so many matrices of `side` by `side`.
+pub(crate) fn products(path: &Path, weights: usize, side: usize) {
+    let noise = noise(side * side + weights);
     let weight = |index: usize| TensorProto {
         name: Some(format!("w{index}").into()),
         dims: vec![side as i64; 2],
@@ -33,8 +39,8 @@ pub(crate) fn large(path: &Path) {
         ..TensorProto::default()
     };
     let nodes =
-        (0..WEIGHTS).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
-    let made = model(nodes, (0..WEIGHTS).map(weight).collect(), side as i64, &format!("v{WEIGHTS}"));
+        (0..weights).map(|i| node("MatMul", &[format!("v{i}"), format!("w{i}")], format!("v{}", i + 1))).collect();
+    let made = model(nodes, (0..weights).map(weight).collect(), side as i64, &format!("v{weights}"));
     write_atomically(path, &made).unwrap();
 }
 

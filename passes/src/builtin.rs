@@ -37,6 +37,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::quantize::QuantizeWeights>()?;
     passes.register::<crate::quantize::QuantizeDynamic>()?;
     passes.register::<crate::quantize::Palettize>()?;
+    passes.register::<crate::quantize::AllocateBits>()?;
     passes.register::<crate::quantize::Dequantize>()?;
     passes.register::<crate::CorrectBias>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;

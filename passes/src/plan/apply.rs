@@ -5,7 +5,7 @@ use onnxpress_ir::Model;
 use crate::Factorize;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::prune_channels::{self, PruneChannels};
-use crate::quantize::{self, Palettize, Quantize, QuantizeWeights};
+use crate::quantize::{self, AllocateBits, Palettize, Quantize, QuantizeWeights};
 use crate::sparsify::{self, Sparsify};
 use crate::{factorize, quantize::calibrated, quantize::palettize};
 
@@ -13,7 +13,8 @@ use crate::{factorize, quantize::calibrated, quantize::palettize};
 type Applier = fn(serde_json::Value, &mut Model, &mut PassCx<'_>) -> Result<(), String>;
 
 /// The passes that write plans, and what applies them.
-const APPLIERS: [(&str, Applier); 6] = [
+const APPLIERS: [(&str, Applier); 7] = [
+    (AllocateBits::NAME, quantize::apply_plan),
     (Factorize::NAME, factorize::apply_plan),
     (Palettize::NAME, palettize::apply_plan),
     (PruneChannels::NAME, prune_channels::apply_plan),

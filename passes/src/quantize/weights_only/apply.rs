@@ -1,5 +1,7 @@
 //! From options to a list of weights with their codes, from the list to the model and its witness.
 
+use std::collections::BTreeMap;
+
 use onnxpress_ir::{DType, Graph, Model, Tensor};
 use onnxpress_ops::infer;
 use onnxpress_ops::operator::Quantize;
@@ -9,7 +11,7 @@ use rayon::prelude::*;
 use super::candidates::{Weight, Weights, bytes_of_codes, part_mut, tensor};
 use super::options::{Form, Granularity as Asked, QuantizeWeights};
 use super::plan::{Plan, PlanError, Planned, SCHEMA, axis_and_block};
-use super::{decode, fitted, opset, put};
+use super::{decode, fitted, nbits, opset, put};
 use crate::calls::each_node;
 use crate::digest;
 use crate::evidence::EvidenceSource;
@@ -38,6 +40,98 @@ pub(in crate::quantize) struct Order {
     pub(in crate::quantize) form: Form,
 }
 
+/// What weights are quantized in, and with.
+pub(super) struct Work<'a> {
+    /// The model; its functions are inlined where there are samples.
+    pub(super) whole: Model,
+    pub(super) weights: Weights,
+    /// The samples, where they are of use.
+    pub(super) source: Option<&'a dyn EvidenceSource>,
+    damping: f64,
+    /// The pass, with all its options.
+    text: String,
+    /// The digest of the model as it came, where a plan is wanted.
+    digest: String,
+}
+
+impl<'a> Work<'a> {
+    /// On a model.
+    ///
+    /// # Errors
+    /// Where a function cannot be inlined.
+    pub(super) fn of(
+        model: &Model,
+        text: &str,
+        source: Option<&'a dyn EvidenceSource>,
+        damping: f64,
+        cx: &mut PassCx<'_>,
+    ) -> Result<Self, PassError> {
+        let digest = if cx.request.plans { digest::of(model) } else { String::new() };
+        let whole = sequential::inlined(model, source, cx)?;
+        let weights = Weights::of(&whole);
+        Ok(Self { whole, weights, source, damping, text: text.to_owned(), digest })
+    }
+
+    /// The version of the standard that the model reaches, of those that orders need.
+    fn reach(&self, orders: &[Order], cx: &PassCx<'_>) -> Result<i64, PassError> {
+        let mut aside = PassCx::new(cx.request);
+        raised(&self.whole, orders, &self.weights, &mut aside).map(|(_, _, to)| to)
+    }
+
+    /// Whether a version of the standard has what an order needs.
+    fn reached(&self, order: &Order, to: i64) -> bool {
+        needed(&self.whole, &self.weights, order).is_some_and(|version| version <= to)
+    }
+
+    /// Carries orders out, puts the result into `out`, and says what was done in the name of `pass`. Orders that need a newer version
+    /// of the standard than the model reaches are declined.
+    ///
+    /// # Errors
+    /// Where the samples do not suit the model.
+    pub(super) fn settle(
+        &self,
+        orders: Vec<Order>,
+        out: &mut Model,
+        pass: &'static str,
+        cx: &mut PassCx<'_>,
+    ) -> Result<(), PassError> {
+        let (mut result, from, to) = raised(&self.whole, &orders, &self.weights, cx)?;
+        let (orders, beyond): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(|order| self.reached(order, to));
+        for order in beyond {
+            let reason = format!("its codes need a newer opset than {to}, which is as far as the model goes");
+            cx.declined(pass, self.weights.list[order.weight].label(), reason);
+        }
+        for (name, reason) in &self.weights.others {
+            cx.declined(pass, name.clone(), reason.clone());
+        }
+        let mut witness = self.whole.clone();
+        let models = (&self.whole, &mut result, &mut witness);
+        let taken = done(&orders, &self.weights, models, (pass, self.damping), self.source, cx)?;
+        if cx.request.plans {
+            let declined = cx.declines().iter().filter(|decline| decline.rule == pass);
+            let left = declined.map(|one| LeftAlone { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
+            cx.set_plan(&Plan {
+                schema: SCHEMA,
+                pass: self.text.clone(),
+                model: self.digest.clone(),
+                data: self.source.map(EvidenceSource::describe),
+                damping: self.source.map(|_| self.damping),
+                layers: taken.iter().map(|order| planned(&self.whole, &self.weights, order)).collect(),
+                left,
+            });
+        }
+        if taken.is_empty() {
+            notice_quantized(&self.whole, cx);
+            return Ok(());
+        }
+        if from < to {
+            cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
+        }
+        finish(out, result, witness, (pass, taken.len()), cx);
+        Ok(())
+    }
+}
+
 /// Does what the options ask for, and says what was done.
 pub(super) fn run(
     options: &QuantizeWeights,
@@ -45,61 +139,34 @@ pub(super) fn run(
     model: &mut Model,
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
-    let digest = if cx.request.plans { digest::of(model) } else { String::new() };
     let source = match options.rounding.needs_data() {
         true => Some(cx.data(&format!("`rounding={}`", options.rounding))?),
         false => None,
     };
-    let whole = sequential::inlined(model, source, cx)?;
-    let out = model;
-    let model = &whole;
-    let weights = Weights::of(model);
+    let work = Work::of(model, text, source, options.damping, cx)?;
+    let (whole, weights) = (&work.whole, &work.weights);
     let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
-    let mut orders = orders(options, (options.granularity, options.block), model, &weights, &wanted, cx);
     let before = cx.declines().len();
-    let (mut result, mut from, mut to) = raised(model, &orders, &weights, cx)?;
-    let reached = |order: &Order, to: i64| needed(model, &weights, order).is_some_and(|version| version <= to);
-    if !orders.iter().all(|order| reached(order, to)) {
+    let mut orders = orders(options, (options.granularity, options.block), whole, weights, &wanted, cx);
+    let to = work.reach(&orders, cx)?;
+    if !orders.iter().all(|order| work.reached(order, to)) {
         // One scale a weight is what older versions can say.
         cx.notice(format!("opset {to} is as far as the model goes, so its weights have one scale each"));
         cx.forget_declines_from(before);
-        orders = self::orders(options, (Asked::Tensor, None), model, &weights, &wanted, cx);
-        orders.retain(|order| {
-            if !reached(order, to) {
-                let reason = format!("its codes need a newer opset than {to}, which is as far as the model goes");
-                cx.declined(NAME, weights.list[order.weight].label(), reason);
-            }
-            reached(order, to)
-        });
-        (result, from, to) = raised(model, &orders, &weights, cx)?;
+        orders = self::orders(options, (Asked::Tensor, None), whole, weights, &wanted, cx);
     }
-    for (name, reason) in &weights.others {
-        cx.declined(NAME, name.clone(), reason.clone());
-    }
-    let mut witness = model.clone();
-    let models = (model, &mut result, &mut witness);
-    let taken = done(&orders, &weights, models, options.damping, source, cx)?;
-    if cx.request.plans {
-        let layers = taken.iter().map(|order| planned(model, &weights, order)).collect();
-        let declined = cx.declines().iter().filter(|decline| decline.rule == NAME);
-        let left = declined.map(|one| LeftAlone { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
-        let (damping, data) = (source.map(|_| options.damping), source.map(EvidenceSource::describe));
-        cx.set_plan(&Plan { schema: SCHEMA, pass: text.to_owned(), model: digest, data, damping, layers, left });
-    }
-    if taken.is_empty() {
-        notice_quantized(model, cx);
-        return Ok(());
-    }
-    if from < to {
-        cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
-    }
-    finish(out, result, witness, taken.len(), cx);
-    Ok(())
+    work.settle(orders, model, NAME, cx)
 }
 
-fn finish(model: &mut Model, mut result: Model, witness: Model, taken: usize, cx: &mut PassCx<'_>) {
+fn finish(
+    model: &mut Model,
+    mut result: Model,
+    witness: Model,
+    (pass, taken): (&'static str, usize),
+    cx: &mut PassCx<'_>,
+) {
     infer::model(&mut result);
-    cx.applied(NAME, taken);
+    cx.applied(pass, taken);
     cx.set_witness(witness);
     *model = result;
 }
@@ -128,7 +195,7 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
     let declined = cx.declines().len();
     let mut witness = model.clone();
     let damping = plan.damping.unwrap_or(DAMPING);
-    let taken = done(&orders, &weights, (model, &mut result, &mut witness), damping, source, cx);
+    let taken = done(&orders, &weights, (model, &mut result, &mut witness), (NAME, damping), source, cx);
     let taken = taken.map_err(|error| error.to_string())?;
     if let Some(decline) = cx.declines().get(declined) {
         return Err(format!("weight `{}`: {}", decline.site, decline.reason));
@@ -140,23 +207,27 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
     cx.set_plan(&plan);
-    finish(out, result, witness, taken.len(), cx);
+    finish(out, result, witness, (NAME, taken.len()), cx);
     Ok(())
 }
 
-/// Carries orders out, with samples where there are such.
+/// Carries orders out, with samples where any order needs them.
 fn done(
     orders: &[Order],
     weights: &Weights,
     (model, result, witness): (&Model, &mut Model, &mut Model),
-    damping: f64,
+    (pass, damping): (&'static str, f64),
     source: Option<&dyn EvidenceSource>,
     cx: &mut PassCx<'_>,
 ) -> Result<Vec<Order>, PassError> {
-    match source {
-        Some(source) => fitted::carry_out(orders, weights, (result, witness), (NAME, damping), source, cx),
-        None => carry_out(orders, weights, (model, result, witness), NAME, cx),
+    let taken = match source.filter(|_| orders.iter().any(|order| order.scheme.rounding.needs_data())) {
+        Some(source) => fitted::carry_out(orders, weights, (result, witness), (pass, damping), source, cx),
+        None => carry_out(orders, weights, (model, result, witness), pass, cx),
+    }?;
+    if taken.iter().any(|order| order.form == Form::Matmulnbits) {
+        nbits::import_domain(result);
     }
+    Ok(taken)
 }
 
 fn ordered(plan: &Plan, digest: &str, model: &Model, weights: &Weights) -> Result<Vec<Order>, PlanError> {
@@ -218,7 +289,7 @@ pub(in crate::quantize) fn bytes(tensor: &Tensor, name: Option<&onnxpress_ir::Na
 }
 
 /// Those of the wanted weights that become smaller; the others are declined.
-fn orders(
+pub(super) fn orders(
     options: &QuantizeWeights,
     (asked, block): (Asked, Option<usize>),
     model: &Model,
@@ -227,11 +298,18 @@ fn orders(
     cx: &mut PassCx<'_>,
 ) -> Vec<Order> {
     let mut orders = Vec::new();
+    let mut decoded: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for &index in wanted {
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
         let granularity = weight.granularity(tensor.dims(), asked, block);
-        let order = Order { weight: index, scheme: options.scheme(), granularity, form: options.form };
+        let mut order = Order { weight: index, scheme: options.scheme(), granularity, form: options.form };
+        if order.form == Form::Matmulnbits
+            && let Some(reason) = nbits::unable(model, weight, &order.scheme, granularity)
+        {
+            order.form = Form::Dequantize;
+            decoded.entry(reason).or_default().push(weight.label());
+        }
         let (before, after) = bytes(tensor, name, &order);
         if after >= before {
             cx.declined(NAME, weight.label(), "codes and scales take no less than the weight");
@@ -243,7 +321,19 @@ fn orders(
             orders.push(order);
         }
     }
+    for (reason, names) in &decoded {
+        cx.notice(format!("{} decoded by DequantizeLinear: {reason}", several(names)));
+    }
     orders
+}
+
+/// The first of some names, and how many there are.
+pub(in crate::quantize) fn several(names: &[String]) -> String {
+    let first = names.first().map_or("", String::as_str);
+    match names.len() {
+        0 | 1 => format!("`{first}`"),
+        count => format!("`{first}` and {} more", count - 1),
+    }
 }
 
 /// The version of the standard that an order needs.
@@ -253,6 +343,8 @@ fn needed(model: &Model, weights: &Weights, order: &Order) -> Option<i64> {
         _ if order.scheme.meaning == Meaning::Nf4 => decode::oldest_opset(order.scheme.dtype, DType::Int32),
         Form::Dequantize => oldest_opset(order.scheme.dtype, tensor.dtype(), order.granularity),
         Form::Cast => decode::oldest_opset(order.scheme.dtype, tensor.dtype()),
+        // Codes are bytes there, which any version has.
+        Form::Matmulnbits => Some(0),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onnxpress_ir::{Model, NodeId};
 use rayon::prelude::*;
 
-use super::apply::{Order, graph_of};
+use super::apply::{Order, graph_of, several};
 use super::candidates::{Weights, tensor};
 use super::put;
 use crate::evidence::EvidenceSource;
@@ -129,11 +129,6 @@ fn layer(
 /// Says of which weights samples show nothing, and why.
 pub(in crate::quantize) fn notice_unseen(reasons: &BTreeMap<String, Vec<String>>, cx: &mut PassCx<'_>) {
     for (reason, names) in reasons {
-        let others = match names.len() {
-            0 | 1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        let first = names.first().map_or("", String::as_str);
-        cx.notice(format!("samples show nothing of `{first}`{others}, rounded without them: {reason}"));
+        cx.notice(format!("samples show nothing of {}, rounded without them: {reason}", several(names)));
     }
 }

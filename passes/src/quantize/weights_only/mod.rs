@@ -5,15 +5,18 @@
 //! brought to a version of the standard that can say it (`opset`), what is decided is written down (`plan`), and done (`apply`, `put`; with
 //! samples `fitted`).
 
+mod allocate;
 mod apply;
 mod candidates;
 mod decode;
 mod fitted;
+mod nbits;
 mod opset;
 mod options;
 mod plan;
 mod put;
 
+pub use allocate::AllocateBits;
 pub(crate) use apply::apply_plan;
 pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
 pub(crate) use candidates::{Weight, Weights, part_mut, tensor};

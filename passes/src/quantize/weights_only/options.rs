@@ -70,6 +70,9 @@ crate::option_enum! {
         Dequantize,
         /// `Cast` and `Mul`, in any opset: runtimes decode them once, when they load the model, and run as fast as before.
         Cast,
+        /// `MatMulNBits` and `GatherBlockQuantized` of onnxruntime, in any opset: its kernels compute with the codes. For products and
+        /// lookups of matrices in blocks of 16, 32, 64 … along what is summed over; other weights are decoded by `DequantizeLinear`.
+        Matmulnbits,
     }
 }
 

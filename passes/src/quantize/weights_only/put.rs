@@ -5,6 +5,7 @@ use onnxpress_ops::infer::Standard;
 
 use super::candidates::Weight;
 use super::decode::{self, Axes};
+use super::nbits;
 use super::options::Form;
 use crate::pass::PassError;
 use crate::quantize::weight::{Parts, Quantized, Written, parts};
@@ -43,7 +44,11 @@ impl Placing {
     /// # Errors
     /// Where the graph does not take them: a defect.
     pub(super) fn put(&self, graph: &mut Graph, constant: NodeId, quantized: &Quantized) -> Result<(), PassError> {
-        self.placed(graph, constant, quantized).map_err(|error| PassError::Broken(error.to_string()))
+        let placed = match self.form {
+            Form::Matmulnbits => nbits::put(graph, constant, quantized, self.pass),
+            _ => self.placed(graph, constant, quantized),
+        };
+        placed.map_err(|error| PassError::Broken(error.to_string()))
     }
 
     fn placed(&self, graph: &mut Graph, constant: NodeId, quantized: &Quantized) -> Result<(), EditError> {

@@ -108,3 +108,133 @@ fn requests_without_samples_are_refused() {
     assert!(refused("rounding=awq").ends_with("`rounding=awq` needs data: give samples with --calib"));
     assert!(refused("damping=0").ends_with("`damping` is 0, expected more than 0"));
 }
+
+/// Products with a matrix on the right, of a Gemm turned around, on the left, and rows that are looked up.
+const PRODUCTS: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,2,48] x) => (float[N,2,8] y)
+    <float[48,40] a = normal(seed=1, std=0.3), float[24,40] b = normal(seed=2, std=0.3), float[24] c = normal(seed=3, std=1.0),
+     float[32,24] left = normal(seed=4, std=0.3), float[40,32] table = normal(seed=5, std=1.0), float[32,8] d = normal(seed=6, std=0.3),
+     int64[2] k = {-1, 40}, int64[3] back = {-1, 2, 32}> {
+        one = MatMul(x, a)
+        rows = Reshape(one, k)
+        two = Gemm<transB = 1>(rows, b, c)
+        across = Transpose(two)
+        three = MatMul(left, across)
+        again = Transpose(three)
+        codes = Mul(rows, rows)
+        best = ArgMax<axis = 1, keepdims = 0>(codes)
+        looked = Gather(table, best)
+        sum = Add(again, looked)
+        shaped = Reshape(sum, back)
+        y = MatMul(shaped, d)
+    }"#;
+
+#[test]
+fn onnxruntime_has_operators_of_its_own() {
+    let (model, report) = run("quantize-weights{bits=4, block=16, form=matmulnbits}", PRODUCTS, None);
+    insta::assert_snapshot!(print_model(&model, &Form { types: false, ..Form::brief() }), @r#"
+    <ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>
+    net (float[N,2,48] x) => (float[N,2,8] y)
+    <
+      uint8[40,3,8] a_quantized = elided("sha256:69d0cdf74e889b21"),
+      float[40,3] a_scale = elided("sha256:7ed1de5ec99c735f"),
+      float[24] c = elided("sha256:644cc39f0d8e290f"),
+      uint8[24,3,8] b_quantized = elided("sha256:fe4ef93ac04fa872"),
+      float[24,3] b_scale = elided("sha256:550341a073bede53"),
+      int4[32,24] left_quantized = elided("sha256:b233acbffcfbfae0"),
+      float[32,2] left_scale = elided("sha256:771fe9719bc5a57a"),
+      int64[2] k = {-1, 40},
+      int64[3] back = {-1, 2, 32},
+      uint8[40,16] table_quantized = elided("sha256:f2195b399b9a733e"),
+      float[40,2] table_scale = elided("sha256:53be87544e781b9d"),
+      uint8[8,2,8] d_quantized = elided("sha256:0136c835828d8384"),
+      float[8,2] d_scale = {0.04783538, 0.094721206, 0.08231394, 0.07136605, 0.07344016, 0.095990814, 0.06858008, 0.04815853, 0.092865475, 0.08796135, 0.064646505, 0.09514985, 0.09337254, 0.11146556, 0.0991797, 0.112846136}
+    >
+    {
+      one = com.microsoft.MatMulNBits <K = 48, N = 40, bits = 4, block_size = 16> (x, a_quantized, a_scale)
+      rows = Reshape(one, k)
+      two_product = com.microsoft.MatMulNBits <K = 40, N = 24, bits = 4, block_size = 16> (rows, b_quantized, b_scale)
+      two = Add(two_product, c)
+      across = Transpose(two)
+      left = DequantizeLinear <axis = 1, block_size = 16> (left_quantized, left_scale)
+      three = MatMul(left, across)
+      again = Transpose(three)
+      codes = Mul(rows, rows)
+      best = ArgMax <axis = 1, keepdims = 0> (codes)
+      looked = com.microsoft.GatherBlockQuantized <bits = 4, block_size = 16, gather_axis = 0, quantize_axis = 1> (table_quantized, best, table_scale)
+      sum = Add(again, looked)
+      shaped = Reshape(sum, back)
+      y = com.microsoft.MatMulNBits <K = 32, N = 8, bits = 4, block_size = 16> (shaped, d_quantized, d_scale)
+    }
+    "#);
+    let report = report.unwrap();
+    assert!(error(&report.checkpoints[0].expected, &model) < 1e-5);
+    let decoded = "`left` decoded by DequantizeLinear: MatMul `three` reads it, for which there is no such operator";
+    assert!(report.notices.iter().any(|notice| notice == decoded), "{:?}", report.notices);
+}
+
+#[test]
+fn codes_of_onnxruntime_stand_for_what_the_witness_has() {
+    for options in [
+        "bits=8, block=32",
+        "bits=4, block=32, symmetric=false",
+        "bits=2, block=16, symmetric=false",
+        "type=uint4, block=16, rounding=gptq",
+    ] {
+        let (model, report) =
+            run(&format!("quantize-weights{{form=matmulnbits, {options}}}"), PRODUCTS, Some(&[2, 48]));
+        let report = report.unwrap();
+        assert!(error(&report.checkpoints[0].expected, &model) < 1e-5, "{options}");
+        assert!(
+            model.graph.nodes().filter(|(_, node)| node.op_type.to_str() == "MatMulNBits").count() >= 3,
+            "{options}"
+        );
+        let plan = report.passes[0].plan.clone().unwrap();
+        let again = apply(&plan, PRODUCTS, Some(&[2, 48])).unwrap();
+        assert_eq!(error(&again, &model), 0.0, "{options}");
+    }
+}
+
+fn bits(plan: &serde_json::Value) -> Vec<(String, u64)> {
+    let layers = plan["layers"].as_array().unwrap().iter();
+    let one = |layer: &serde_json::Value| {
+        let tensor = layer["tensor"].as_str().unwrap().to_owned();
+        let digits: String = layer["codes"].as_str().unwrap().chars().filter(char::is_ascii_digit).collect();
+        (tensor, layer["bits"].as_u64().unwrap_or_else(|| digits.parse().unwrap()))
+    };
+    layers.map(one).collect()
+}
+
+#[test]
+fn layers_that_bear_it_get_fewer_bits() {
+    for data in [None, DATA] {
+        let allocated = |goal: &str| {
+            let (model, report) = run(&format!("allocate-bits{{{goal}, block=8}}"), NET, data);
+            let report = report.unwrap();
+            assert!(error(&report.checkpoints[0].expected, &model) < 1e-5);
+            let plan = report.passes[0].plan.clone().unwrap();
+            assert_eq!(error(&apply(&plan, NET, data).unwrap(), &model), 0.0);
+            (error(&typed(NET), &model), plan)
+        };
+        let (much, plan) = allocated("average=9");
+        let (little, _) = allocated("average=5");
+        assert!(much < little, "{much} {little}");
+        let layers = plan["layers"].as_array().unwrap();
+        let after: u64 = layers.iter().map(|layer| layer["bytes"][1].as_u64().unwrap()).sum();
+        let (bound, plan) = allocated("max-loss=0.5");
+        assert!(bound < 0.5 && !bits(&plan).is_empty());
+        let (same, _) = allocated(&format!("bytes={}", after + 200));
+        assert!(same < little, "{same} {little}");
+    }
+}
+
+#[test]
+fn requests_to_allocate_that_say_too_little_are_refused() {
+    let refused = |options: &str| run(&format!("allocate-bits{{{options}}}"), NET, None).1.unwrap_err();
+    assert!(refused("").ends_with("give one of `average`, `bytes` and `max-loss`"));
+    assert!(refused("average=4, bytes=1MB").ends_with("give one of `average`, `bytes` and `max-loss`"));
+    assert!(refused("average=-1").ends_with("`average` is -1, expected more than 0"));
+    assert!(refused("average=4, bits=[]").ends_with("`bits` is empty, expected numbers of bits to choose among"));
+    assert!(refused("average=4, rounding=gptq").ends_with("`rounding=gptq` needs data: give samples with --calib"));
+}

@@ -1,0 +1,274 @@
+//! `allocate-bits`: each weight its own number of bits, so that all together take what was asked for and lose least.
+//!
+//! Each weight is rounded in every way that is allowed; what that changes in the layer's output, as a share of the output's energy, against
+//! the bytes that it saves is the curve that [`crate::allocation`] shares out. What comes out is a plan of `quantize-weights`, and done.
+
+use std::collections::BTreeMap;
+
+use faer::Mat;
+use onnxpress_ir::{Model, NodeId};
+use rayon::prelude::*;
+
+use super::apply::{self, DAMPING, Order, Work};
+use super::candidates::{Weights, tensor};
+use super::options::{Bits, Form, Granularity, QuantizeWeights};
+use crate::allocation::{Choice, allocate};
+use crate::evidence::{EvidenceSource, SecondMoment, Wants, collect};
+use crate::options::{ByteSize, Options, Pattern};
+use crate::pass::{Pass, PassCx, PassError};
+use crate::quantize::sequential::{self, Layer};
+use crate::quantize::weight::{self, Rounding};
+
+/// The most bytes of second moments that are held at once.
+const HELD: usize = 256 << 20;
+/// Halvings of the search for how much can be saved at a loss.
+const HALVINGS: usize = 40;
+
+crate::options! {
+    /// Gives each weight its number of bits, and quantizes it so.
+    ///
+    /// Of every weight it is measured what each number of bits changes in the layer's output, on samples where there are some, and what
+    /// it saves; layers that bear it get few bits, others many or none. One of `average`, `bytes` and `max-loss` says how far to go. The
+    /// plan is one of `quantize-weights`: `apply-plan` repeats it, edited or not.
+    pub struct AllocateBits {
+        /// Bits of all weights in the mean, scales and zero points among them.
+        average: Option<f64> = None,
+        /// What all weights take together.
+        bytes: Option<ByteSize> = None,
+        /// The most that is lost: of all layers together, in percent of their outputs' energy.
+        max_loss: Option<f64> = None,
+        /// Numbers of bits to choose among; a weight may also stay.
+        bits: Vec<Bits> = vec![Bits::Two, Bits::Three, Bits::Four, Bits::Eight],
+        /// So many neighbours along the axis that is summed over share a scale.
+        block: Option<usize> = Some(32),
+        /// Whether zero is in the middle of the codes.
+        symmetric: bool = true,
+        /// How codes and scales are found once it is known how many bits there are.
+        rounding: Rounding = Rounding::Mse,
+        /// What makes floats of codes.
+        form: Form = Form::Dequantize,
+        /// Weights that stay: by their own name, or that of a node that reads them or of its output.
+        keep: Vec<Pattern> = Vec::new(),
+        /// Only weights of such a name; all, where none is given.
+        only: Vec<Pattern> = Vec::new(),
+    }
+}
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Goal {
+    /// Bits of all weights in the mean.
+    Average(f64),
+    /// Bytes of all weights.
+    Bytes(f64),
+    /// The sum of what layers lose, each as a share of its output's energy.
+    Loss(f64),
+}
+
+impl AllocateBits {
+    fn goal(&self) -> Result<Goal, PassError> {
+        let positive = |name: &str, value: f64| match value > 0.0 {
+            true => Ok(value),
+            false => Err(PassError::Request(format!("`{name}` is {value}, expected more than 0"))),
+        };
+        match (self.average, self.bytes, self.max_loss) {
+            (Some(bits), None, None) => Ok(Goal::Average(positive("average", bits)?)),
+            (None, Some(bytes), None) => Ok(Goal::Bytes(bytes.0 as f64)),
+            (None, None, Some(percent)) => Ok(Goal::Loss(positive("max-loss", percent)? / 100.0)),
+            _ => Err(PassError::Request("give one of `average`, `bytes` and `max-loss`".to_owned())),
+        }
+    }
+
+    /// How weights are quantized with so many bits.
+    fn with(&self, bits: Bits) -> QuantizeWeights {
+        QuantizeWeights {
+            bits,
+            block: self.block,
+            symmetric: self.symmetric,
+            rounding: self.rounding,
+            form: self.form,
+            ..QuantizeWeights::default()
+        }
+    }
+}
+
+impl Pass for AllocateBits {
+    const NAME: &'static str = "allocate-bits";
+    const LOSSY: bool = true;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let goal = self.goal()?;
+        if self.bits.is_empty() {
+            return Err(PassError::Request("`bits` is empty, expected numbers of bits to choose among".to_owned()));
+        }
+        self.bits.iter().try_for_each(|&bits| self.with(bits).validated())?;
+        let text = format!("{}{{{}}}", Self::NAME, self.to_text());
+        let data = match self.rounding.needs_data() {
+            true => Some(cx.data(&format!("`rounding={}`", self.rounding))?),
+            false => cx.user_samples(),
+        };
+        let work = Work::of(model, &text, data, DAMPING, cx)?;
+        let wanted = work.weights.wanted(&self.keep, &self.only, Self::NAME, cx)?;
+        let candidates = candidates(self, &work, &wanted, cx);
+        let curves = curves(&work.whole, &work.weights, &candidates, data)?;
+        let picks = pick(&curves, &candidates, goal);
+        let mut orders = Vec::new();
+        for (candidate, pick) in candidates.iter().zip(picks) {
+            match pick.checked_sub(1).and_then(|pick| candidate.orders.get(pick)) {
+                Some(order) => orders.push(*order),
+                None => cx.declined(
+                    Self::NAME,
+                    work.weights.list[candidate.weight].label(),
+                    "it would lose more than others do",
+                ),
+            }
+        }
+        work.settle(orders, model, Self::NAME, cx)
+    }
+}
+
+/// A weight, and the ways to write it in fewer bits.
+struct Candidate {
+    weight: usize,
+    orders: Vec<Order>,
+    /// Elements of the weight.
+    elements: usize,
+    /// Bytes as it is, and of each order.
+    bytes: (usize, Vec<usize>),
+}
+
+fn candidates(options: &AllocateBits, work: &Work<'_>, wanted: &[usize], cx: &mut PassCx<'_>) -> Vec<Candidate> {
+    let mut all: BTreeMap<usize, Candidate> = BTreeMap::new();
+    for &bits in &options.bits {
+        // Why one number of bits is none for a weight is no matter as long as another is.
+        let mut aside = PassCx::new(cx.request);
+        let own = options.with(bits);
+        let asked = (Granularity::Channel, own.block);
+        for order in apply::orders(&own, asked, &work.whole, &work.weights, wanted, &mut aside) {
+            let Some((tensor, name)) = tensor(&work.whole, &work.weights.list[order.weight]) else { continue };
+            let (before, after) = apply::bytes(tensor, name, &order);
+            let new = || Candidate {
+                weight: order.weight,
+                orders: Vec::new(),
+                elements: tensor.len(),
+                bytes: (before, Vec::new()),
+            };
+            let candidate = all.entry(order.weight).or_insert_with(new);
+            candidate.orders.push(order);
+            candidate.bytes.1.push(after);
+        }
+    }
+    for &index in wanted.iter().filter(|index| !all.contains_key(index)) {
+        cx.declined(AllocateBits::NAME, work.weights.list[index].label(), "no number of bits makes it smaller");
+    }
+    all.into_values().collect()
+}
+
+/// What each weight offers: first to stay as it is.
+fn curves(
+    model: &Model,
+    weights: &Weights,
+    candidates: &[Candidate],
+    source: Option<&dyn EvidenceSource>,
+) -> Result<Vec<Vec<Choice>>, PassError> {
+    let layer = |candidate: &Candidate| sequential::of_weight(model, &weights.list[candidate.weight]).ok();
+    let layers: Vec<Option<Layer>> = candidates.iter().map(|candidate| source.and_then(|_| layer(candidate))).collect();
+    let mut curves = Vec::with_capacity(candidates.len());
+    let mut from = 0;
+    while from < candidates.len() {
+        let mut held = 0usize;
+        let bytes = |layer: &Option<Layer>| {
+            layer.as_ref().map_or(0, |layer| 8 * layer.matrices.groups() * layer.matrices.columns().pow(2))
+        };
+        let fits = layers[from..].iter().take_while(|layer| {
+            held = held.saturating_add(bytes(layer));
+            held <= HELD
+        });
+        let to = from + fits.count().max(1);
+        let mut moments: BTreeMap<NodeId, Vec<SecondMoment>> = BTreeMap::new();
+        if let Some(source) = source {
+            let mut wants = Wants::default();
+            for layer in layers[from..to].iter().flatten() {
+                wants.layer(layer.node, &layer.layer);
+            }
+            if !wants.layers.is_empty() {
+                let evidence = collect(model, &wants, source).map_err(|error| PassError::Request(error.to_string()))?;
+                moments = evidence.layers.into_iter().map(|((node, _), moments)| (node, moments.groups)).collect();
+            }
+        }
+        let part: Vec<Vec<Choice>> = candidates[from..to]
+            .par_iter()
+            .zip(&layers[from..to])
+            .map(|(candidate, layer)| {
+                let seen = layer.as_ref().and_then(|layer| Some((layer, moments.get(&layer.node)?)));
+                curve(model, weights, candidate, seen)
+            })
+            .collect();
+        curves.extend(part);
+        from = to;
+    }
+    Ok(curves)
+}
+
+fn curve(
+    model: &Model,
+    weights: &Weights,
+    candidate: &Candidate,
+    seen: Option<(&Layer, &Vec<SecondMoment>)>,
+) -> Vec<Choice> {
+    let untouched = Choice { saved: 0.0, loss: 0.0 };
+    let Some((tensor, _)) = tensor(model, &weights.list[candidate.weight]) else { return vec![untouched] };
+    let energy = |difference: &[f64]| -> f64 {
+        let Some((layer, moments)) = seen else { return difference.iter().map(|value| value * value).sum() };
+        let matrices = &layer.matrices;
+        let of_group = |(group, moment): (usize, &SecondMoment)| {
+            let own =
+                Mat::from_fn(matrices.outputs(), matrices.columns(), |o, k| difference[matrices.place(group, o, k)]);
+            let product = &own * &moment.second();
+            (0..own.ncols()).map(|k| (0..own.nrows()).map(|o| product[(o, k)] * own[(o, k)]).sum::<f64>()).sum::<f64>()
+        };
+        moments.iter().enumerate().map(of_group).sum()
+    };
+    let Ok(values) = tensor.to_f64s() else { return vec![untouched] };
+    let whole = energy(&values);
+    let choice = |(order, after): (&Order, &usize)| {
+        // How codes are chosen later needs samples at hand; what is compared here is the grid.
+        let scheme = weight::Scheme {
+            rounding: if order.scheme.rounding == Rounding::Nearest { Rounding::Nearest } else { Rounding::Mse },
+            ..order.scheme
+        };
+        let rounded = weight::quantize(tensor, order.granularity, &scheme).and_then(|made| made.dequantized());
+        let rounded = rounded.ok().and_then(|rounded| rounded.to_f64s().ok());
+        let loss = rounded.map_or(f64::INFINITY, |rounded| {
+            let lost = energy(&values.iter().zip(&rounded).map(|(a, b)| a - b).collect::<Vec<_>>());
+            if whole > 0.0 { lost / whole } else { lost }
+        });
+        Choice { saved: candidate.bytes.0 as f64 - *after as f64, loss }
+    };
+    std::iter::once(untouched).chain(candidate.orders.iter().zip(&candidate.bytes.1).map(choice)).collect()
+}
+
+/// The choice of each weight.
+fn pick(curves: &[Vec<Choice>], candidates: &[Candidate], goal: Goal) -> Vec<usize> {
+    let before: f64 = candidates.iter().map(|candidate| candidate.bytes.0 as f64).sum();
+    let elements: f64 = candidates.iter().map(|candidate| candidate.elements as f64).sum();
+    let lost = |picks: &[usize]| -> f64 { picks.iter().zip(curves).map(|(&pick, curve)| curve[pick].loss).sum() };
+    match goal {
+        Goal::Average(bits) => allocate(curves, before - bits * elements / 8.0),
+        Goal::Bytes(bytes) => allocate(curves, before - bytes),
+        Goal::Loss(most) => {
+            let (mut low, mut high) = (0.0, before);
+            let mut best = allocate(curves, 0.0);
+            for _ in 0..HALVINGS {
+                let middle = (low + high) / 2.0;
+                let picks = allocate(curves, middle);
+                if lost(&picks) <= most {
+                    (low, best) = (middle, picks);
+                } else {
+                    high = middle;
+                }
+            }
+            best
+        }
+    }
+}

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Writes the tables and the plot of docs/low-bits.md: accuracy against bytes of models whose weights are written in few bits.
+
+    low_bits.py BINARY FOLDER [--only WORD ...] [--modes WORD ...] [--json FILE] [--threads N] [--write]
+
+BINARY is what `cargo build --release` made. FOLDER holds `labelled/` and `data/` as for quantize.py, and optionally `peers/low_bits.json`.
+All is measured in onnxruntime. --json keeps what was measured and adds to what is there, model by model and mode by mode, so that it can be
+measured in parts; --write makes tables and plot of it. Without --json all is measured and written at once.
+
+A mode is a line of MODES.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from prune_accuracy import loaded
+from quantize import labelled, preprocess, scores
+from run import ROOT
+
+PAPER = ROOT / "docs" / "low-bits.md"
+PLOT = ROOT / "docs" / "low-bits.svg"
+MARKS = ("<!-- measured -->\n", "<!-- end of measured -->\n")
+BLOCKS = "quantize-weights{{bits={}, block=32, {}}}"
+# Name, pass, whether it takes samples, group in the plot.
+MODES = [
+    ("float16", "convert-float", False, "float16"),
+    ("8 bits", "quantize-weights", False, "8 bits"),
+    ("float8 e4m3", "quantize-weights{type=float8e4m3fn, rounding=mse}", False, "8 bits"),
+    ("4 bits, nearest", BLOCKS.format(4, "rounding=nearest"), False, "4 bits, no data"),
+    ("4 bits, mse", BLOCKS.format(4, "rounding=mse"), False, "4 bits, no data"),
+    ("4 bits, hqq", BLOCKS.format(4, "symmetric=false, rounding=hqq"), False, "4 bits, no data"),
+    ("4 bits, nf4", "quantize-weights{type=nf4, block=32, rounding=mse}", False, "4 bits, no data"),
+    ("4 bits, awq", BLOCKS.format(4, "rounding=awq"), True, "4 bits, samples"),
+    ("4 bits, gptq", BLOCKS.format(4, "rounding=gptq"), True, "4 bits, samples"),
+    ("4 bits, gptq, MatMulNBits", BLOCKS.format(4, "rounding=gptq, form=matmulnbits"), True, "4 bits, samples"),
+    ("4 bits, palette", "palettize{bits=4}", True, "palettes, samples"),
+    ("4 bits, palette, no samples", "palettize{bits=4, data=false}", False, "palettes, no data"),
+    ("4 bits, quantiles", "palettize{bits=4, codes=quantile}", True, "palettes, samples"),
+    ("4 bits, powers of two", "palettize{bits=4, codes=power-of-two}", True, "palettes, samples"),
+    ("4 bits, additive powers", "palettize{bits=4, codes=additive-power-of-two}", True, "palettes, samples"),
+    ("3 bits, nearest", BLOCKS.format(3, "rounding=nearest"), False, "3 and 2 bits, no data"),
+    ("3 bits, gptq", BLOCKS.format(3, "rounding=gptq"), True, "3 and 2 bits, samples"),
+    ("3 bits, palette", "palettize{bits=3}", True, "palettes, samples"),
+    ("2 bits, nearest", BLOCKS.format(2, "rounding=nearest"), False, "3 and 2 bits, no data"),
+    ("2 bits, gptq", BLOCKS.format(2, "rounding=gptq"), True, "3 and 2 bits, samples"),
+    ("2 bits, palette", "palettize{bits=2}", True, "palettes, samples"),
+    ("4.5 bits in the mean", "allocate-bits{average=4.5, rounding=gptq}", True, "allocated"),
+    ("3 bits in the mean", "allocate-bits{average=3, rounding=gptq}", True, "allocated"),
+]
+GROUPS = list(dict.fromkeys(group for *_, group in MODES))
+COLOURS = ["#777777", "#3568a8", "#d2902f", "#2b9868", "#7757c6", "#c08fd6", "#d2602f", "#a02f3f", "#24899e"]
+
+
+def ran(command):
+    """What a command said, its exit code, seconds and the most memory."""
+    clock = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        said = child.stderr.read()
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return said, child.returncode, time.perf_counter() - clock, used.ru_maxrss * 1024
+
+
+def examine(asked, path, entry, known, keep):
+    samples, labels = loaded(asked.folder, entry)
+    exact, ms = scores(path, samples, len(labels))
+    labels = labels[:len(exact)]
+    right = lambda rows: float((rows.argmax(1) == labels).mean())
+    known.update(name=entry["name"], n=len(labels), float={"accuracy": right(exact), "bytes": path.stat().st_size, "ms": ms})
+    known.setdefault("modes", {})
+    calib = asked.folder / "data" / entry["calib"]
+    calib = calib if calib.is_dir() else calib.with_suffix(".npz")
+    count = 100 if calib.is_dir() or entry["preprocess"]["kind"] != "image" else 256
+    for mode, made, data, _ in MODES:
+        if asked.modes and not any(word in mode for word in asked.modes):
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            out = pathlib.Path(scratch) / "out.onnx"
+            command = [asked.binary, "opt", path, "-o", out, "-p", "simplify," + made, "--check", "structure", "--threads", asked.threads]
+            if data:
+                command += ["--calib", calib, "--samples", str(count), *preprocess(entry["preprocess"])]
+            said, code, seconds, memory = ran(command)
+            if code:
+                known["modes"][mode] = {"reason": (said.strip().splitlines() or [""])[-1]}
+            else:
+                rows, ms = scores(out, samples, len(labels))
+                off = ((rows - exact) ** 2).sum() / (exact**2).sum()
+                known["modes"][mode] = {"accuracy": right(rows), "off": float(off), "bytes": out.stat().st_size, "ms": ms,
+                                        "seconds": seconds, "memory": memory}
+            print(entry["name"], mode, known["modes"][mode], flush=True)
+            keep()
+
+
+def tables(results, peers):
+    text = []
+    for one in results:
+        whole = one["float"]
+        text += [f"### {one['name']}", "", f"{one['n']} samples, float {100 * whole['accuracy']:.2f} % in {whole['bytes']:,} bytes.", "",
+                 "| form | accuracy | lost | bytes | of float | ms | made in | memory |", "|---|---|---|---|---|---|---|---|"]
+        for mode, *_ in MODES:
+            it = one["modes"].get(mode)
+            if it and "reason" in it:
+                text.append(f"| {mode} | {it['reason']} | | | | | | |")
+            elif it:
+                lost = 100 * (whole["accuracy"] - it["accuracy"])
+                text.append(f"| {mode} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % "
+                            f"| {it['ms']:.2f} | {it['seconds']:.1f} s | {it['memory'] / 1e6:,.0f} MB |")
+        for name, it in peers.get(one["name"], {}).items():
+            lost = 100 * (whole["accuracy"] - it["accuracy"])
+            text.append(f"| {name} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % | | {it.get('seconds', '')} | |")
+        text.append("")
+    return "\n".join(text)
+
+
+def plot(results):
+    """Points: bytes as a share of the float model's, accuracy as points above or below it."""
+    wide, high, left, top, right = 680, 380, 52, 16, 190
+    across = lambda share: left + min(max(share, 0.0), 0.6) / 0.6 * (wide - left - right)
+    down = lambda points: top + (1 - min(max(points, -10.0), 1.0)) * (high - top - 44) / 11
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" font-family="sans-serif" font-size="11">',
+             '<rect width="100%" height="100%" fill="#fff"/>']
+    for points in (-10, -8, -6, -4, -3, -2, -1, 0, 1):
+        parts.append(f'<line x1="{left}" x2="{across(0.6):.0f}" y1="{down(points):.1f}" y2="{down(points):.1f}" stroke="{"#999" if points == 0 else "#ddd"}"/>'
+                     f'<text x="{left - 6}" y="{down(points) + 4:.1f}" text-anchor="end">{points:+d}</text>')
+    for share in (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        parts.append(f'<text x="{across(share):.1f}" y="{high - 24}" text-anchor="middle">{100 * share:.0f} %</text>')
+    parts.append(f'<text x="{left}" y="{high - 7}">bytes, of the float model; points of accuracy above or below it (-10 and less at the bottom)</text>')
+    for number, group in enumerate(GROUPS):
+        colour = COLOURS[number]
+        for one in results:
+            whole = one["float"]
+            for mode, *_, own in MODES:
+                it = one["modes"].get(mode, {"reason": ""})
+                if own == group and "reason" not in it:
+                    x, y = across(it["bytes"] / whole["bytes"]), down(100 * (it["accuracy"] - whole["accuracy"]))
+                    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}" fill-opacity="0.6"/>')
+        y = top + 14 + 16 * number
+        parts.append(f'<circle cx="{wide - right + 14}" cy="{y - 4}" r="3.5" fill="{colour}"/><text x="{wide - right + 24}" y="{y}">{group}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--modes", nargs="*", default=[])
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--threads", default="2")
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    asked.binary = asked.binary.resolve(strict=True)
+    peers = asked.folder / "peers" / "low_bits.json"
+    peers = json.loads(peers.read_text()) if peers.exists() else {}
+    results = json.loads(asked.json.read_text()) if asked.json and asked.json.exists() else []
+    keep = lambda: asked.json and asked.json.write_text(json.dumps(results, indent=1))
+    if not asked.write:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, path, entry in labelled(asked.folder, asked.only, pathlib.Path(scratch)):
+                known = next((one for one in results if one.get("name") == name), None)
+                if known is None:
+                    known = {"name": name}
+                    results.append(known)
+                examine(asked, path, entry, known, keep)
+    keep()
+    if asked.write or not asked.json:
+        before, _, rest = PAPER.read_text().partition(MARKS[0])
+        PAPER.write_text(before + MARKS[0] + tables(results, peers) + MARKS[1] + rest.partition(MARKS[1])[2])
+        PLOT.write_text(plot(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
