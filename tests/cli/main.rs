@@ -17,6 +17,7 @@ mod digits;
 mod eval;
 mod evidence;
 mod external_data;
+mod low_bits;
 mod pipes;
 mod proof;
 mod pruning;

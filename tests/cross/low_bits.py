@@ -76,7 +76,7 @@ def examine(asked, path, entry, known, keep):
     known.setdefault("modes", {})
     calib = asked.folder / "data" / entry["calib"]
     calib = calib if calib.is_dir() else calib.with_suffix(".npz")
-    count = 100 if calib.is_dir() or entry["preprocess"]["kind"] != "image" else 256
+    count = 100 if calib.is_dir() else 600
     for mode, made, data, _ in MODES:
         if asked.modes and not any(word in mode for word in asked.modes):
             continue

@@ -9,6 +9,7 @@ use crate::inline_functions::InlineFunctions;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::raise;
+use crate::specialize::listed_as_constants;
 
 crate::option_enum! {
     /// A type of floats.
@@ -28,7 +29,8 @@ crate::options! {
     /// Nodes whose operators have no such type stay, and so do, by rule, those whose values may leave its range: exponentials,
     /// powers and squares, sums over axes, whole numbers that become floats, and what is computed of these until a division or
     /// the like brings it back. Constants that the type cannot hold stay too, but masks, whose large negative numbers become its
-    /// least. The report names each. A `Cast` stands where the types meet, one a value.
+    /// least. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
+    /// as others are, and stay listed.
     pub struct ConvertFloat {
         /// The type to compute in.
         to: FloatType = FloatType::Float16,
@@ -73,6 +75,8 @@ impl Pass for ConvertFloat {
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         let mut base = model.clone();
+        // A weight that callers may give anew is as large as any other.
+        listed_as_constants(&mut base, cx)?;
         if !base.functions.is_empty() {
             let mut inlining = PassCx::new(cx.request);
             InlineFunctions::default().run(&mut base, &mut inlining)?;

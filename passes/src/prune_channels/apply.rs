@@ -4,7 +4,7 @@
 //! and all begins anew; so the plan that comes out is one that works. Each round pins something, so it ends.
 
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
-use onnxpress_ir::{ConstantForm, Edit, Model};
+use onnxpress_ir::{Edit, Model};
 use onnxpress_ops::coupling::{Norms, coupling_with};
 use onnxpress_ops::infer::Standard;
 
@@ -23,7 +23,7 @@ use crate::evidence::EvidenceSource;
 use crate::inline_functions::InlineFunctions;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::plan::same_samples;
-use crate::specialize::InitializersAsConstants;
+use crate::specialize::listed_as_constants;
 
 /// Rounds of pinning what turned out not to follow.
 const ROUNDS: usize = 64;
@@ -31,23 +31,7 @@ const ROUNDS: usize = 64;
 /// Functions are called from places with axes of their own, so their bodies are put there. An initializer that is also an input
 /// is a weight like others; the cut one stays an input, of its new shape.
 pub(super) fn prepare(model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
-    let graph = &model.graph;
-    let listed: Vec<_> = (0u32..)
-        .zip(graph.inputs())
-        .map(|(place, &id)| (place, graph.input(id)))
-        .filter(|(_, input)| input.default.is_some())
-        .filter_map(|(place, input)| Some((input.port.name.clone()?, place, input.carried.clone())))
-        .collect();
-    if !listed.is_empty() {
-        InitializersAsConstants.run(model, cx)?;
-        let named: std::collections::HashMap<_, _> =
-            model.graph.constants().filter_map(|(id, constant)| Some((constant.port.name.clone()?, id))).collect();
-        for (name, place, carried) in listed {
-            if let Some(&id) = named.get(&name) {
-                model.graph.constant_mut(id).form = ConstantForm::ListedAsInput { place, carried };
-            }
-        }
-    }
+    listed_as_constants(model, cx)?;
     InlineFunctions::default().run(model, cx)
 }
 

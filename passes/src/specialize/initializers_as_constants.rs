@@ -1,6 +1,8 @@
 //! `initializers-as-constants`: takes values that callers may override for the constants that they nearly always are.
 
-use onnxpress_ir::{Model, NodeId};
+use std::collections::HashMap;
+
+use onnxpress_ir::{ConstantForm, Model, NodeId};
 
 use super::pin;
 use crate::pass::{Pass, PassCx, PassError};
@@ -32,6 +34,32 @@ impl Pass for InitializersAsConstants {
         cx.applied(Self::NAME, count);
         Ok(())
     }
+}
+
+/// Makes initializers that are also inputs constants that the file lists among its inputs as before: for passes that give weights another
+/// type or shape, and the inputs with them.
+///
+/// # Errors
+/// As the pass.
+pub(crate) fn listed_as_constants(model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+    let graph = &model.graph;
+    let listed: Vec<_> = (0u32..)
+        .zip(graph.inputs())
+        .map(|(place, &id)| (place, graph.input(id)))
+        .filter(|(_, input)| input.default.is_some())
+        .filter_map(|(place, input)| Some((input.port.name.clone()?, place, input.carried.clone())))
+        .collect();
+    if !listed.is_empty() {
+        InitializersAsConstants.run(model, cx)?;
+        let named: HashMap<_, _> =
+            model.graph.constants().filter_map(|(id, constant)| Some((constant.port.name.clone()?, id))).collect();
+        for (name, place, carried) in listed {
+            if let Some(&id) = named.get(&name) {
+                model.graph.constant_mut(id).form = ConstantForm::ListedAsInput { place, carried };
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

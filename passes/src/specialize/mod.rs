@@ -18,6 +18,7 @@ use crate::pass::PassError;
 
 pub use given::{FromFile, SizeOf};
 pub use initializers_as_constants::InitializersAsConstants;
+pub(crate) use initializers_as_constants::listed_as_constants;
 pub use set_dim::SetDim;
 pub use set_input::SetInput;
 

@@ -288,3 +288,17 @@ fn bfloat16_needs_a_newer_opset() {
     "#);
     insta::assert_snapshot!(converted("keep=[nobody]", "g (float[N] x) => (y) { y = Neg(x) }"), @"convert-float{to=float16, keep-io=true, keep=[nobody]}: the pattern `nobody` matches no node");
 }
+
+#[test]
+fn weights_that_callers_may_give_are_converted_too() {
+    insta::assert_snapshot!(converted("", r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,8] x, float[8,4] w = normal(seed=1)) => (float[N,4] y) { y = MatMul(x, w) }"#), @r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,8] x, float16[8,4] w = elided("sha256:510a4dca86b3661c")) => (float[N,4] y) {
+          x_float16 = Cast <to = 10> (x)
+          y_float16 = MatMul(x_float16, w)
+          y = Cast <to = 1> (y_float16)
+        }
+        "#);
+}

@@ -106,6 +106,9 @@ struct Packed {
     size: usize,
 }
 
+/// The constants that were made of a weight: codes, scales and, where there are such, zero points.
+type Made = [Option<ValueId>; 3];
+
 /// How rows of codes lie in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lie {
@@ -189,7 +192,7 @@ pub(super) fn put(
     let mut readers: Vec<Use> = graph.readers(value).collect();
     readers.sort_by_key(|reading| (graph.place(reading.node), *reading));
     let name = graph.port(value).name.clone();
-    let mut made: Vec<((bool, Lie), [Option<ValueId>; 3])> = Vec::new();
+    let mut made: Vec<((bool, Lie), Made)> = Vec::new();
     for reading in readers {
         let Some(reader) = reader(graph, constant, reading) else { continue };
         let turned = matches!(reader, Reader::Product | Reader::Gemm { turned: false });
