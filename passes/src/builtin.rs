@@ -44,6 +44,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::Factorize>()?;
     passes.register::<crate::Sparsify>()?;
     passes.register::<crate::Differentiate>()?;
+    passes.register::<crate::Distil>()?;
     passes.add_preset("simplify", "Fewer nodes that compute the same, in a file that is no larger.", SIMPLIFY)?;
     Ok(passes)
 }

@@ -271,6 +271,7 @@ impl Run<'_> {
         }
         self.report.settled.inputs.extend(settled.inputs);
         self.report.settled.dims.extend(settled.dims);
+        self.report.settled.another |= settled.another;
         self.report.passes.push(PassRecord {
             name: step.pass.name(),
             text: text.clone(),

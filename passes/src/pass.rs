@@ -182,6 +182,8 @@ pub struct Settled {
     pub inputs: Vec<(String, Option<Tensor>)>,
     /// Dimensions that have a size now, by name, or by input and axis as in `x:0`.
     pub dims: Vec<(String, i64)>,
+    /// Whether another model stands in the place of the one that came in, which computes something else on purpose.
+    pub another: bool,
 }
 
 /// Reads the files that a pipeline names.
@@ -292,6 +294,11 @@ impl<'a> PassCx<'a> {
     /// Says that a dimension has a size now: by name, or by input and axis as in `x:0`.
     pub fn sized(&mut self, dim: &str, size: i64) {
         self.said.settled.dims.push((dim.to_owned(), size));
+    }
+
+    /// Says that the result is another model than the one that came in: there is nothing that it must equal.
+    pub fn made_another(&mut self) {
+        self.said.settled.another = true;
     }
 
     /// Hands over what the pass decided, for people to read and for `apply-plan` to repeat.

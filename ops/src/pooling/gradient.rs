@@ -68,6 +68,34 @@ fn shares(cx: &mut GradientCx<'_, '_>, window: &Window, x: ValueId, g: ValueId) 
     Ok(cx.constant(tensor))
 }
 
+/// How many windows there are along each axis, where they lie side by side and cover all.
+fn tiles(cx: &GradientCx<'_, '_>, window: &Window, x: ValueId) -> Result<Option<Vec<i64>>, GradientError> {
+    let extents: Option<Vec<i64>> = cx.shape(x)?.iter().skip(2).map(Dim::as_const).collect();
+    let plain = window.strides == window.kernel && window.dilations.iter().all(|&dilation| dilation == 1);
+    let Some(extents) = extents.filter(|_| plain) else { return Ok(None) };
+    let padded = |axis: usize| window.padding(axis, extents[axis]) != (0, 0);
+    if (0..extents.len()).any(padded) {
+        return Ok(None);
+    }
+    let counts = extents.iter().zip(&window.kernel).map(|(extent, size)| (extent % size == 0).then_some(extent / size));
+    Ok(counts.collect())
+}
+
+/// Each number repeated over its window: an axis a window is put behind each axis of positions, and taken into it.
+fn repeated(cx: &mut GradientCx<'_, '_>, value: ValueId, tiles: &[i64], x: ValueId) -> Result<ValueId, GradientError> {
+    let kernel = cx.node().attrs().ints("kernel_shape")?.unwrap_or_default();
+    let lead = cx.extents_along(value, &[0, 1])?;
+    let cut = |cx: &mut GradientCx<'_, '_>, sizes: &[i64]| {
+        let pairs: Vec<i64> = tiles.iter().zip(sizes).flat_map(|(&tile, &size)| [tile, size]).collect();
+        let pairs = cx.ints(pairs);
+        cx.concat(&[lead, pairs])
+    };
+    let (single, whole) = (cut(cx, &vec![1; tiles.len()])?, cut(cx, &kernel)?);
+    let single = cx.apply("Reshape", &[value, single])?;
+    let spread = cx.apply("Expand", &[single, whole])?;
+    cx.shaped_like(spread, x)
+}
+
 /// Each channel is a picture of its own, over which windows of ones write what they got.
 pub(super) fn average_pool(cx: &mut GradientCx<'_, '_>) -> Done {
     let (x, g) = (cx.operand(0)?, cx.result()?);
@@ -75,6 +103,11 @@ pub(super) fn average_pool(cx: &mut GradientCx<'_, '_>) -> Done {
     let kernel = attrs.ints("kernel_shape")?.ok_or_else(|| GradientError::not_possible("no `kernel_shape`"))?;
     let window = Window::of(&attrs, kernel.clone())?;
     let shares = shares(cx, &window, x, g)?;
+    if let Some(tiles) = tiles(cx, &window, x)? {
+        let shared = cx.write(&(of(g) * shares))?;
+        let back = repeated(cx, shared, &tiles, x)?;
+        return cx.give(0, back);
+    }
     let windows = Windows::over(window, 1, &cx.shape(x)?)?;
     let shared = cx.write(&(of(g) * shares))?;
     let spatial: Vec<usize> = (2..kernel.len() + 2).collect();

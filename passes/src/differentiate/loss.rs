@@ -5,7 +5,7 @@
 //! is a softmax, its operand is compared, and the teacher's scores are the logarithms of its probabilities: that is the same up to
 //! a number a row, which the softmax does not see.
 
-use onnxpress_ir::{Attr, DType, Edit, EditError, Node, Tensor, ValueId};
+use onnxpress_ir::{Attr, DType, Edit, EditError, Graph, Node, Tensor, ValueId};
 
 use super::Loss;
 
@@ -63,8 +63,7 @@ pub(super) struct Compared {
 
 impl Compared {
     /// What stands behind an output: of a softmax, what it takes.
-    pub(super) fn of(edit: &Edit<'_>, output: ValueId) -> Self {
-        let graph = edit.graph();
+    pub(super) fn of(graph: &Graph, output: ValueId) -> Self {
         let rank = graph.ty(output).shape().map_or(2, |shape| shape.len());
         // Pictures of classes have them where pictures have channels.
         let axis = if rank > 3 { 1 } else { -1 };
@@ -93,7 +92,7 @@ pub(super) fn write(
     wanted: ValueId,
     dtype: DType,
 ) -> Result<ValueId, EditError> {
-    let compared = Compared::of(edit, output);
+    let compared = Compared::of(edit.graph(), output);
     let mut writer = Writer { edit, dtype };
     match loss {
         Loss::Mse => {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use onnxpress_ir::{
-    Carried, ConstantValue, DType, Dim, Edit, EditError, Graph, Input, Model, Name, NodeId, Port, Shape, Type, ValueId,
+    Carried, ConstantValue, DType, Dim, Edit, EditError, Graph, Input, Model, Name, NodeId, Port, Shape, Tensor, Type,
+    ValueId,
 };
 use onnxpress_ops::gradient::SINCE;
 use onnxpress_ops::infer::{self, Standard};
@@ -12,6 +13,7 @@ use super::loss::{self, Compared};
 use super::parameters::choose;
 use super::reverse::{Walked, walk};
 use super::{Differentiate, Loss};
+use crate::evidence::probe;
 use crate::pass::{Pass, PassCx, PassError, Request};
 use crate::{EliminateCommonSubexpressions, EliminateDead, InlineFunctions, Opset, UpgradeOpset};
 
@@ -32,8 +34,14 @@ pub struct Step {
     pub model: Model,
     /// The parameters, in the order of inputs and outputs.
     pub parameters: Vec<Parameter>,
+    /// The parameters as they are.
+    pub start: Vec<Tensor>,
+    /// The step without gradients: the same inputs; the loss, then the scores of each compared output.
+    pub forward: Model,
     /// The numbers of the model's outputs that are compared, in the order of inputs.
     pub compared: Vec<usize>,
+    /// The axis of classes of each of them.
+    pub axes: Vec<i64>,
     /// Constants that could be parameters and are none, with the reason.
     pub frozen: Vec<(String, String)>,
 }
@@ -113,16 +121,18 @@ fn add_input(graph: &mut Graph, name: Name, ty: Type, default: Option<ConstantVa
     graph.add_input(Input { port, default, declared: ty, carried: Carried::none() })
 }
 
-/// Writes the losses of all compared outputs, added up. Answers what is wanted of each, and the loss.
+/// Writes the losses of all compared outputs, added up. Answers how each is looked at, and the loss.
 fn add_loss(
     graph: &mut Graph,
     outputs: &[(usize, ValueId)],
     options: &Differentiate,
-) -> Result<(Vec<ValueId>, ValueId), PassError> {
+) -> Result<(Vec<Compared>, ValueId), PassError> {
     let base = if options.loss == Loss::CrossEntropy { "labels" } else { "teacher" };
-    let mut wanted = Vec::new();
+    let (mut wanted, mut looked_at) = (Vec::new(), Vec::new());
     for &(index, value) in outputs {
-        let axis = Compared::of(&Edit::new(graph, &Standard, super::NAME, &[]), value).axis;
+        let compared = Compared::of(graph, value);
+        let axis = compared.axis;
+        looked_at.push(compared);
         let own = graph.output(graph.outputs()[index]).name.to_str().into_owned();
         let name = if outputs.len() == 1 { base.to_owned() } else { format!("{base}/{own}") };
         let (name, ty) = (unused(graph, &name), wanted_type(graph, value, options.loss, axis));
@@ -140,7 +150,7 @@ fn add_loss(
         many => edit.add(onnxpress_ir::Node::new("Sum", 1), many).map_err(broken)?,
     };
     edit.commit();
-    Ok((wanted, total))
+    Ok((looked_at, total))
 }
 
 /// The training step of a model whose types are inferred.
@@ -153,7 +163,7 @@ pub fn step(model: &Model, options: &Differentiate) -> Result<Step, PassError> {
     }
     let mut plain = ready(model)?;
     let outputs = compared(&plain, options)?;
-    let (_, loss) = add_loss(&mut plain.graph, &outputs, options)?;
+    let (looked_at, loss) = add_loss(&mut plain.graph, &outputs, options)?;
     let (mut chosen, mut frozen) = choose(&plain.graph, options);
     let (mut made, gradients) = loop {
         if chosen.is_empty() {
@@ -170,9 +180,15 @@ pub fn step(model: &Model, options: &Differentiate) -> Result<Step, PassError> {
             }
         }
     };
-    let parameters = finish(&mut made, loss, &chosen, &gradients)?;
+    let (parameters, start) = finish(&mut made, loss, &chosen, &gradients)?;
+    let seen: Vec<ValueId> = std::iter::once(loss).chain(looked_at.iter().map(|one| one.scores)).collect();
+    let forward = probe(&made, &seen).map_err(|error| PassError::Broken(error.to_string()))?;
+    let mut quiet = PassCx::new(Request::default());
+    EliminateCommonSubexpressions.run(&mut made, &mut quiet)?;
+    infer::model(&mut made);
     let compared = outputs.into_iter().map(|(index, _)| index).collect();
-    Ok(Step { model: made, parameters, compared, frozen })
+    let axes = looked_at.iter().map(|one| one.axis).collect();
+    Ok(Step { model: made, parameters, start, forward, compared, axes, frozen })
 }
 
 /// Makes inputs of the parameters and outputs of loss and gradients, and drops what nothing needs any more.
@@ -181,13 +197,13 @@ fn finish(
     loss: ValueId,
     chosen: &[NodeId],
     gradients: &BTreeMap<ValueId, ValueId>,
-) -> Result<Vec<Parameter>, PassError> {
+) -> Result<(Vec<Parameter>, Vec<Tensor>), PassError> {
     let graph = &mut model.graph;
     let old: Vec<NodeId> = graph.outputs().to_vec();
     let name = unused(graph, "loss");
     graph.add_output(name, graph.ty(loss).clone(), Carried::none(), loss);
     let trained: Vec<NodeId> = chosen.iter().copied().filter(|id| gradients.contains_key(&id.port(0))).collect();
-    let mut parameters = Vec::new();
+    let (mut parameters, mut start) = (Vec::new(), Vec::new());
     for &id in &trained {
         let label = graph.label(id.port(0));
         let gradient = gradients[&id.port(0)];
@@ -200,6 +216,7 @@ fn finish(
     edit.commit();
     for &id in &trained {
         let tensor = graph.constant(id.port(0)).cloned();
+        start.extend(tensor.clone());
         let ty = graph.ty(id.port(0)).clone();
         let name = graph.port(id.port(0)).name.clone();
         let name = name.unwrap_or_else(|| unused(graph, "parameter"));
@@ -213,7 +230,6 @@ fn finish(
     graph.declared.clear();
     let mut quiet = PassCx::new(Request::default());
     EliminateDead.run(model, &mut quiet)?;
-    EliminateCommonSubexpressions.run(model, &mut quiet)?;
     infer::model(model);
-    Ok(parameters)
+    Ok((parameters, start))
 }

@@ -152,6 +152,7 @@ pub(super) const CASES: &[&str] = &[
     "(double[N,2,5] x) => (y) { y = MaxPool<kernel_shape=[3], pads=[1,1]>(x) }",
     "(double[N,2,6] x) => (y) { y = MaxPool<kernel_shape=[3], strides=[2], ceil_mode=1>(x) }",
     "(double[N,2,5,4] x) => (y) { y = AveragePool<kernel_shape=[2,2], strides=[2,2]>(x) }",
+    "(double[N,2,4,6] x) => (y) { y = AveragePool<kernel_shape=[2,3], strides=[2,3]>(x) }",
     "(double[2,2,5] x) => (y) { y = AveragePool<kernel_shape=[3], pads=[1,1], strides=[2]>(x) }",
     "(double[N,2,5] x) => (y) { y = AveragePool<kernel_shape=[3], pads=[1,1], count_include_pad=1>(x) }",
     "(double[1,2,6] x) => (y) { y = AveragePool<kernel_shape=[3], strides=[2], ceil_mode=1>(x) }",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use onnxpress_ir::random::SplitMix64;
 use onnxpress_ir::{Carried, DType, Dim, Edit, Input, Model, Name, NodeId, Port, Tensor, Type, ValueId};
 
 use crate::evaluate::Value;
@@ -16,21 +17,9 @@ const STEP: f64 = 1e-5;
 /// How far a gradient may be from the quotient, as a share of the larger of 1 and its own size.
 const TOLERANCE: f64 = 2e-6;
 
-/// Numbers from a seed. Source: G. Steele et al., "Fast splittable pseudorandom number generators" (2014).
-pub(super) struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// A number that is drawn between two.
+fn between(random: &mut SplitMix64, low: f64, high: f64) -> f64 {
+    low + (high - low) * random.unit()
 }
 
 /// A model of one node, its operands' values, and the gradient graph beside it.
@@ -65,7 +54,7 @@ impl Checked {
     pub(super) fn of(case: &str, seed: u64, known: bool) -> Result<Self, String> {
         let (text, (low, high)) = text_of(case);
         let mut model = Model::from_text(&text).map_err(|error| error.to_string())?;
-        let mut random = Random(seed);
+        let mut random = SplitMix64::new(seed);
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
         let mut inputs = Vec::new();
         for id in model.graph.inputs().to_vec() {
@@ -74,10 +63,11 @@ impl Checked {
             let mut extent = |dim: &Dim| match (dim.as_const(), dim.to_string()) {
                 (Some(extent), _) => extent,
                 (None, symbol) if symbol == "I" => 1,
-                (None, symbol) => *sizes.entry(symbol).or_insert_with(|| 1 + (random.next() % 4) as i64),
+                (None, symbol) => *sizes.entry(symbol).or_insert_with(|| 1 + (random.bits() % 4) as i64),
             };
             let dims: Vec<usize> = shape.iter().map(|dim| usize::try_from(extent(dim)).unwrap()).collect();
-            let values: Vec<f64> = (0..dims.iter().product::<usize>()).map(|_| random.between(low, high)).collect();
+            let values: Vec<f64> =
+                (0..dims.iter().product::<usize>()).map(|_| between(&mut random, low, high)).collect();
             let dtype = input.declared.dtype().unwrap();
             inputs.push(Tensor::from_f64s(dtype, &dims, &values).unwrap());
             if known {
@@ -96,7 +86,7 @@ impl Checked {
         let weights: Vec<Tensor> = outputs
             .iter()
             .map(|output| {
-                let values: Vec<f64> = (0..output.len()).map(|_| random.between(-1.0, 1.0)).collect();
+                let values: Vec<f64> = (0..output.len()).map(|_| between(&mut random, -1.0, 1.0)).collect();
                 Tensor::from_f64s(DType::Double, output.dims(), &values).unwrap()
             })
             .collect();

@@ -1,0 +1,107 @@
+//! Samples shown in another way each time: the teacher answers to what is shown, so no label has to hold.
+
+use onnxpress_ir::random::SplitMix64;
+use onnxpress_ir::{DType, Tensor};
+use onnxpress_ops::evaluate::Value;
+
+use super::Augmentation;
+
+/// How far pictures are moved at most, in places.
+const SHIFT: usize = 4;
+
+/// The deviation of what is added, as a share of the batch's own.
+const NOISE: f64 = 0.05;
+
+/// Changes a batch: inputs of floats, pictures `[n, c, h, w]` where they are mirrored or moved.
+pub(super) fn augment(inputs: &mut [Option<Value>], ways: &[Augmentation], random: &mut SplitMix64) {
+    for value in inputs.iter_mut().flatten() {
+        let Value::Tensor(tensor) = value else { continue };
+        if tensor.dtype() != DType::Float {
+            continue;
+        }
+        let dims = tensor.dims().to_vec();
+        let Ok(mut values) = tensor.to_f32s() else { continue };
+        for way in ways {
+            match (way, dims.as_slice()) {
+                (Augmentation::Noise, _) => add_noise(&mut values, random),
+                (Augmentation::Flip, &[samples, channels, height, width]) => {
+                    flip(&mut values, samples, channels * height, width, random);
+                }
+                (Augmentation::Crop4, &[samples, channels, height, width]) => {
+                    shift(&mut values, [samples, channels, height, width], random);
+                }
+                _ => {}
+            }
+        }
+        if let Ok(changed) = Tensor::from_values(&dims, values) {
+            *tensor = changed;
+        }
+    }
+}
+
+fn add_noise(values: &mut [f32], random: &mut SplitMix64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+    let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    let deviation = NOISE * variance.sqrt();
+    values.iter_mut().for_each(|x| *x += (deviation * random.nearly_normal()) as f32);
+}
+
+/// Mirrors rows of `width` numbers, of about half of the samples.
+fn flip(values: &mut [f32], samples: usize, rows: usize, width: usize, random: &mut SplitMix64) {
+    let size = rows * width;
+    for sample in 0..samples {
+        if random.bits() & 1 == 1 && width > 0 {
+            values[sample * size..(sample + 1) * size].chunks_exact_mut(width).for_each(<[f32]>::reverse);
+        }
+    }
+}
+
+/// Moves each sample by as many places down and to the right as are drawn, or up and to the left.
+fn shift(values: &mut [f32], [samples, channels, height, width]: [usize; 4], random: &mut SplitMix64) {
+    let size = channels * height * width;
+    for sample in 0..samples {
+        let mut draw = |extent: usize| {
+            let most = SHIFT.min(extent);
+            (random.unit() * (2 * most + 1) as f64) as isize - most as isize
+        };
+        let (down, right) = (draw(height), draw(width));
+        let own = values[sample * size..(sample + 1) * size].to_vec();
+        let place = |at: usize, by: isize, extent: usize| at.checked_add_signed(-by).filter(|&from| from < extent);
+        for (index, value) in values[sample * size..(sample + 1) * size].iter_mut().enumerate() {
+            let (plane, row, column) = (index / (height * width), index / width % height, index % width);
+            let from = place(row, down, height).zip(place(column, right, width));
+            *value = from.map_or(0.0, |(row, column)| own[(plane * height + row) * width + column]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn shown(way: Augmentation, seed: u64) -> Vec<f32> {
+        let picture = Tensor::from_values(&[1, 1, 2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        let mut inputs = [Some(Value::Tensor(picture))];
+        augment(&mut inputs, &[way], &mut SplitMix64::new(seed));
+        inputs[0].as_ref().unwrap().as_tensor().unwrap().to_f32s().unwrap()
+    }
+
+    #[test]
+    fn pictures_are_mirrored_or_not() {
+        let ways: Vec<_> = (0..8).map(|seed| shown(Augmentation::Flip, seed)).collect();
+        assert!(
+            ways.contains(&vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) && ways.contains(&vec![3.0, 2.0, 1.0, 6.0, 5.0, 4.0])
+        );
+    }
+
+    #[test]
+    fn what_is_moved_keeps_its_order_and_leaves_zeros() {
+        let ways: Vec<_> = (0..60).map(|seed| shown(Augmentation::Crop4, seed)).collect();
+        assert!(ways.contains(&vec![0.0, 0.0, 0.0, 0.0, 1.0, 2.0]), "down and to the right by one");
+        assert!(ways.iter().all(|way| way.iter().filter(|x| **x != 0.0).is_sorted()));
+        let noisy = shown(Augmentation::Noise, 1);
+        assert!(noisy.iter().zip(1u8..).all(|(x, plain)| (x - f32::from(plain)).abs() < 0.6 && *x != f32::from(plain)));
+    }
+}

@@ -1,0 +1,156 @@
+//! What can be asked of `distil`, and the run.
+
+use onnxpress_ir::{Graph, Model};
+use onnxpress_ops::infer;
+
+use super::train::{self, Outcome};
+use crate::InlineFunctions;
+use crate::differentiate::{Differentiate, Loss, step};
+use crate::options::{Options, Pattern, Share};
+use crate::pass::{Pass, PassCx, PassError};
+
+crate::option_enum! {
+    /// How gradients become steps.
+    pub enum Optimizer {
+        /// Each parameter by the means of its gradients and their squares.
+        Adam,
+        /// Along the gradient, with momentum.
+        Sgd,
+    }
+}
+
+crate::option_enum! {
+    /// How the length of steps changes.
+    pub enum Schedule {
+        /// Down to nothing, along half a wave.
+        Cosine,
+        /// Not at all.
+        Constant,
+    }
+}
+
+crate::option_enum! {
+    /// What is done to a sample before it is shown, another time otherwise.
+    pub enum Augmentation {
+        /// Half of the pictures are mirrored, left to right.
+        Flip,
+        /// Pictures are moved by up to four places; what comes in is zero.
+        Crop4 = "crop4",
+        /// Numbers are added, nearly normal, of a twentieth of the batch's deviation.
+        Noise,
+    }
+}
+
+crate::options! {
+    /// Trains the model to answer what the model that came in answers.
+    ///
+    /// Needs samples (`--calib`), and no labels. The loss is `differentiate`'s: by default the divergence of the answers' softmax at a
+    /// temperature. Some samples are held out; the epoch that agrees best with the teacher on them is kept, or the start if none is
+    /// better. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The same request gives the
+    /// same weights on the same runner and machine.
+    pub struct Distil {
+        /// How far the student is from the teacher.
+        loss: Loss = Loss::Kl,
+        /// What scores are divided by for `kl`, which makes probabilities more alike.
+        temperature: f64 = 4.0,
+        /// How gradients become steps.
+        optimizer: Optimizer = Optimizer::Adam,
+        /// The length of the first step.
+        lr: f64 = 0.001,
+        /// How the length of steps changes.
+        schedule: Schedule = Schedule::Cosine,
+        /// How often all samples are shown.
+        epochs: usize = 20,
+        /// Samples a step, where the model takes any number.
+        batch: usize = 32,
+        /// The share of samples that is held out.
+        held_out: Share = Share::percent::<20>(),
+        /// What is done to samples before they are shown.
+        augment: Vec<Augmentation> = Vec::new(),
+        /// What the order of samples and all else that is drawn follows from.
+        seed: u64 = 0,
+        /// Constants that are trained, by name.
+        parameters: Vec<Pattern> = vec![Pattern::new("*")],
+        /// Constants that stay, by name.
+        frozen: Vec<Pattern> = Vec::new(),
+    }
+}
+
+impl Distil {
+    /// The request for the training step.
+    fn step(&self, graph: &Graph) -> Differentiate {
+        let mut frozen = self.frozen.clone();
+        let scales = graph.constants().filter(|(id, _)| {
+            graph.readers(id.port(0)).any(|reader| {
+                let node = graph.node(reader.node);
+                node.is_some_and(|node| node.op_type == "QuantizeLinear" || node.op_type == "DequantizeLinear")
+            })
+        });
+        frozen.extend(scales.map(|(id, _)| Pattern::new(&graph.label(id.port(0)))));
+        let parameters = self.parameters.clone();
+        Differentiate { parameters, frozen, loss: self.loss, temperature: self.temperature, ..Differentiate::default() }
+    }
+
+    fn check(&self) -> Result<(), PassError> {
+        let wrong = |text: String| Err(PassError::Request(text));
+        if self.loss == Loss::CrossEntropy {
+            return wrong("`loss` is `cross-entropy`, which needs labels: expected `kl` or `mse`".to_owned());
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return wrong(format!("`lr` is {}, expected a number above 0", self.lr));
+        }
+        for (name, value) in [("epochs", self.epochs), ("batch", self.batch)] {
+            if value == 0 {
+                return wrong(format!("`{name}` is 0, expected at least 1"));
+            }
+        }
+        if !(0.0 < self.held_out.get() && self.held_out.get() < 1.0) {
+            return wrong(format!("`held-out` is {}, expected between 0 and 1", self.held_out.get()));
+        }
+        Ok(())
+    }
+}
+
+impl Pass for Distil {
+    const NAME: &'static str = "distil";
+    const LOSSY: bool = true;
+    const LOOKS_BACK: bool = true;
+
+    fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        self.check()?;
+        let source = cx.data("distil")?;
+        let teacher = cx.request.before_loss.or(cx.request.original);
+        let teacher =
+            teacher.ok_or_else(|| PassError::Request("there is no model that came in to learn from".to_owned()))?;
+        let mut student = model.clone();
+        InlineFunctions::default().run(&mut student, cx)?;
+        infer::model(&mut student);
+        let step = step(&student, &self.step(&student.graph))?;
+        for (name, reason) in &step.frozen {
+            cx.declined(Self::NAME, name.clone(), reason.clone());
+        }
+        let Outcome { weights, curve, epochs } = train::train(self, teacher, &student, &step, source)?;
+        let (Some(start), Some(best)) = (curve.first(), curve.iter().find(|point| point.kept)) else { return Ok(()) };
+        let shown = |agreement: f64| format!("{:.1} %", 100.0 * agreement);
+        cx.notice(format!(
+            "agreement with the teacher on {} samples held out: {} before, {} after {} of {epochs} epochs (loss {:.4}, then {:.4})",
+            start.samples,
+            shown(start.agreement),
+            shown(best.agreement),
+            best.epoch,
+            start.loss,
+            best.loss
+        ));
+        cx.set_plan(&serde_json::json!({ "pass": format!("{}{{{}}}", Self::NAME, self.to_text()), "curve": curve }));
+        let Some(weights) = weights else { return Ok(()) };
+        let count = weights.len();
+        for (parameter, tensor) in step.parameters.iter().zip(weights) {
+            student.graph.set_constant(parameter.constant, tensor);
+        }
+        infer::model(&mut student);
+        cx.applied(Self::NAME, count);
+        cx.set_witness(student.clone());
+        *model = student;
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use onnxpress_ir::{Model, Tensor};
+use onnxpress_ops::evaluate::Value;
+use onnxpress_ops::interpret::{self, Limits};
+
+use crate::evidence::testing::{AtHand, typed, value};
+use crate::manager::{self, Report, RunOptions};
+use crate::pass::Request;
+
+/// A perceptron whose first layer is twice as wide as it need be.
+const NET: &str = r#"
+    <ir_version: 8, opset_import: ["" : 13]>
+    net (float[N,4] x) => (float[N,3] y)
+    <float[4,12] a = normal(seed=1, std=0.7), float[12] b = splat(0), float[12,3] c = normal(seed=2, std=0.7)> {
+        one = MatMul(x, a)
+        two = Add(one, b)
+        three = Relu(two)
+        y = MatMul(three, c)
+    }"#;
+
+fn run(pipeline: &str, data: bool) -> (Model, Result<Report, String>) {
+    let passes = crate::builtin().unwrap();
+    let pipeline = passes.pipeline(pipeline).unwrap();
+    let mut model = typed(NET);
+    let source = AtHand::new(160, &[4]);
+    let evidence = data.then_some(&source as &dyn crate::evidence::EvidenceSource);
+    let request = Request { evidence, ..Request::default() };
+    let options = RunOptions { verify_each: true, request, ..RunOptions::default() };
+    let report = manager::run(&pipeline, &mut model, options);
+    (model, report.map_err(|error| error.to_string()))
+}
+
+/// The mean square of the differences from the original's outputs, on samples that nobody was shown.
+fn distance(model: &Model) -> f64 {
+    let samples = AtHand::new(64, &[4]).samples.concat().iter().map(|x| 0.9 * x + 0.05).collect::<Vec<f32>>();
+    let x = Tensor::from_values(&[64, 4], samples).unwrap();
+    let outputs = |model: &Model| {
+        let given = vec![Some(Value::Tensor(x.clone()))];
+        interpret::run(model, given, Limits::default()).unwrap()[0].as_tensor().unwrap().to_f64s().unwrap()
+    };
+    let (ours, theirs) = (outputs(model), outputs(&typed(NET)));
+    ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / ours.len() as f64
+}
+
+fn zeros(model: &Model) -> usize {
+    let tensor = model.graph.constant(value(model, "a")).unwrap();
+    tensor.to_f32s().unwrap().iter().filter(|x| **x == 0.0).count()
+}
+
+#[test]
+fn what_pruning_lost_is_won_back() {
+    let pruned = "prune-channels{ratio=0.3, compensate=false}";
+    let (before, _) = run(pruned, true);
+    let (after, report) = run(&format!("{pruned},distil{{epochs=30, lr=0.02, loss=mse}}"), true);
+    let report = report.unwrap();
+    assert!(distance(&after) < 0.3 * distance(&before), "{} of {}", distance(&after), distance(&before));
+    assert!(
+        report.notices.iter().any(|notice| notice.starts_with("agreement with the teacher on 32 samples held out: "))
+    );
+    let again = run(&format!("{pruned},distil{{epochs=30, lr=0.02, loss=mse}}"), true).0;
+    assert_eq!(again.to_text(), after.to_text(), "the same request gives the same weights");
+}
+
+#[test]
+fn zeros_stay_zero() {
+    let (sparse, _) = run("sparsify{sparsity=0.5}", true);
+    let (trained, _) = run("sparsify{sparsity=0.5},distil{epochs=10, lr=0.002, loss=mse}", true);
+    assert!(zeros(&sparse) > 10 && zeros(&trained) == zeros(&sparse));
+}
+
+#[test]
+fn a_student_as_good_as_its_teacher_stays() {
+    let (model, report) = run("distil{epochs=2}", true);
+    assert!(!report.unwrap().changed);
+    assert_eq!(model.to_text(), typed(NET).to_text());
+}
+
+#[test]
+fn requests_that_cannot_be_met_say_why() {
+    let refused = |options: &str, data: bool| run(&format!("distil{{{options}}}"), data).1.unwrap_err();
+    assert!(refused("", false).ends_with("distil needs data: give samples with --calib"));
+    assert!(
+        refused("loss=cross-entropy", true)
+            .ends_with("`loss` is `cross-entropy`, which needs labels: expected `kl` or `mse`")
+    );
+    assert!(refused("lr=0", true).ends_with("`lr` is 0, expected a number above 0"));
+    assert!(refused("epochs=0", true).ends_with("`epochs` is 0, expected at least 1"));
+    assert!(refused("batch=100, held-out=0.9", true).contains("160 samples are too few to hold out 160"));
+    assert!(refused("frozen=[\"*\"]", true).ends_with("the model has nothing to train"));
+    let pruned = "prune-channels{ratio=0.3},distil{lr=1e6, optimizer=sgd, loss=mse}";
+    assert!(run(pruned, true).1.unwrap_err().contains("the training diverged: a loss of "));
+}
