@@ -187,7 +187,9 @@ impl Settling<'_> {
     ) -> Result<Option<Vec<f32>>, PassError> {
         let input = cx.operand(linear.input).and_then(|value| self.evidence.values.get(&value));
         let channels = input.and_then(|statistics| statistics.channels.as_ref());
-        let (Some((reader, operand)), Some(channels)) = (bias::place(cx, linear), channels) else { return Ok(None) };
+        // Where the next node adds it, inputs are mostly tokens, of which those that only fill up a text have means of their own.
+        let place = bias::place(cx, linear).filter(|_| linear.bias.is_some());
+        let (Some((reader, operand)), Some(channels)) = (place, channels) else { return Ok(None) };
         let Some(tensor) = cx.constant(linear.weight) else { return Ok(None) };
         let own = cx.graph.operand(reader, operand);
         let known = own.and_then(|own| cx.graph.constant(own));
