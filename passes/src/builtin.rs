@@ -42,6 +42,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::CorrectBias>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;
     passes.register::<crate::Factorize>()?;
+    passes.register::<crate::MergeFactors>()?;
     passes.register::<crate::Sparsify>()?;
     passes.register::<crate::Differentiate>()?;
     passes.register::<crate::Distil>()?;

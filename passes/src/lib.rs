@@ -45,7 +45,7 @@ pub use differentiate::Differentiate;
 pub use distil::Distil;
 pub use eliminate_common_subexpressions::EliminateCommonSubexpressions;
 pub use eliminate_dead::EliminateDead;
-pub use factorize::{Factorize, Rank, Save};
+pub use factorize::{Factorize, MergeFactors, Rank, Save};
 pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
 pub use plan::ApplyPlan;

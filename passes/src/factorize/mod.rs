@@ -4,11 +4,12 @@
 //! `layers`' to find; what each would lose at each rank `spectrum` tells, in the metric of the layer's output where there are samples;
 //! `choose` picks the ranks, by energy or so that all layers together save what was asked for (allocation). `compress` computes the
 //! factors, with samples layer by layer against the original's outputs (reconstruction), and `rewrite` puts them into the graph.
-//! The result must compute what the model computes whose weights are the products.
+//! The result must compute what the model computes whose weights are the products; `merge` is the way back.
 
 mod choose;
 mod compress;
 mod layers;
+mod merge;
 mod options;
 mod plan;
 mod rewrite;
@@ -16,6 +17,7 @@ mod run;
 mod spectrum;
 mod vbmf;
 
+pub use merge::MergeFactors;
 pub use options::{Factorize, Rank, Save};
 pub use run::apply_plan;
 

@@ -10,7 +10,7 @@ use super::layers::{Kind, Layer};
 const NAME: &str = "factorize";
 
 /// A tensor of matrices, one after the other, transposed where the layer has inputs first.
-fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], like: &Tensor) -> Option<Tensor> {
+pub(super) fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], like: &Tensor) -> Option<Tensor> {
     let mut values = Vec::new();
     for matrix in matrices {
         let (rows, columns) = (matrix.nrows(), matrix.ncols());

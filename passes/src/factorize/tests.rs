@@ -234,3 +234,36 @@ fn convolutions_of_inputs_of_unknown_rank_are_written_by_their_weight() {
     manager::run(&pipeline, &mut unnamed, RunOptions::default()).unwrap();
     assert!(unnamed.graph.nodes().all(|(_, node)| node.name.as_ref().is_none_or(|name| name.is_empty())));
 }
+
+#[test]
+fn merging_is_the_way_back() {
+    let original = typed(NET);
+    for data in [false, true] {
+        let (mut model, _) = run("rank=2,save=none,reconstruct=false", NET, data);
+        let factorized = model.clone();
+        let pipeline = crate::builtin().unwrap().pipeline("merge-factors").unwrap();
+        let report =
+            manager::run(&pipeline, &mut model, RunOptions { verify_each: true, ..RunOptions::default() }).unwrap();
+        assert_eq!(report.passes[0].applied["merge-factors"], 6);
+        assert!(error(&factorized, &model) < 1e-5, "with data: {data}");
+        assert_eq!(layers(&model), layers(&original));
+        for name in ["a", "b", "d", "e", "g", "h"] {
+            let dims = |model: &Model| model.graph.constant(value(model, name)).unwrap().dims().to_vec();
+            assert_eq!(dims(&model), dims(&original));
+        }
+    }
+    // Something between two layers keeps them apart.
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,4] x) => (float[N,4] y, float[N,4] z)
+        <float[4,4] a = normal(seed=1, std=0.5), float[4,4] b = normal(seed=2, std=0.5), float[4,4] c = normal(seed=3, std=0.5)> {
+            first = MatMul(x, a)
+            y = Relu(first)
+            second = MatMul(y, b)
+            z = MatMul(second, c)
+        }"#;
+    let mut model = typed(text);
+    let pipeline = crate::builtin().unwrap().pipeline("merge-factors{all=true}").unwrap();
+    manager::run(&pipeline, &mut model, RunOptions::default()).unwrap();
+    assert_eq!(layers(&model), ["first = MatMul", "z = MatMul"]);
+}
