@@ -53,6 +53,9 @@ pub(super) fn lower(mut model: Model, inputs: &[Option<Value>]) -> Result<Lowere
     for (&id, value) in vertices.iter().zip(inputs) {
         if value.is_none() {
             take_default(&mut model.graph, id)?;
+        } else {
+            // tract would believe the default, whatever is given.
+            model.graph.input_mut(id).default = None;
         }
     }
     plain(&mut model.graph)?;

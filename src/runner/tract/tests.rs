@@ -49,6 +49,17 @@ fn outputs_that_nothing_computes_come_from_us() {
     assert_eq!(numbers_of_nothing(), [[1.0]]);
 }
 
+#[test]
+fn what_is_given_counts_and_not_the_default() {
+    let mut model = Model::from_text("g (float[2] x, float[2] d) => (y) { y = Add(x, d) }").unwrap();
+    let d = model.graph.inputs()[1];
+    let default = Tensor::from_values(&[2], vec![5f32, 6.0]).unwrap();
+    model.graph.input_mut(d).default = Some(onnxpress_ir::ConstantValue::Dense(default));
+    let sum = |d| run(&model, &[value(&[2], &[1.0, 2.0]), d]).unwrap()[0].as_tensor().unwrap().to_f64s().unwrap();
+    assert_eq!(sum(value(&[2], &[10.0, 20.0])), [11.0, 22.0]);
+    assert_eq!(sum(None), [6.0, 8.0]);
+}
+
 fn numbers_of_nothing() -> Vec<Vec<f64>> {
     numbers("g (float[1] x) => (x) {}", &[value(&[1], &[1.0])]).unwrap()
 }
