@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the tables and the plot of docs/low-bits.md: accuracy against bytes of models whose weights are written in few bits.
 
-    low_bits.py BINARY FOLDER [--only WORD ...] [--modes WORD ...] [--json FILE] [--threads N] [--write]
+    low_bits.py BINARY FOLDER [--only WORD ...] [--modes WORD ...] [--json FILE] [--samples N] [--threads N] [--write]
 
-BINARY is what `cargo build --release` made. FOLDER holds `labelled/` and `data/` as for quantize.py, and optionally `peers/low_bits.json`.
+BINARY is what `cargo build --release` made. FOLDER holds `labelled/` and `data/` as for quantize.py.
 All is measured in onnxruntime. --json keeps what was measured and adds to what is there, model by model and mode by mode, so that it can be
 measured in parts; --write makes tables and plot of it. Without --json all is measured and written at once.
 
@@ -76,7 +76,7 @@ def examine(asked, path, entry, known, keep):
     known.setdefault("modes", {})
     calib = asked.folder / "data" / entry["calib"]
     calib = calib if calib.is_dir() else calib.with_suffix(".npz")
-    count = 100 if calib.is_dir() else 600
+    count = min(asked.samples, 100) if calib.is_dir() else asked.samples
     for mode, made, data, _ in MODES:
         if asked.modes and not any(word in mode for word in asked.modes):
             continue
@@ -92,28 +92,25 @@ def examine(asked, path, entry, known, keep):
                 rows, ms = scores(out, samples, len(labels))
                 off = ((rows - exact) ** 2).sum() / (exact**2).sum()
                 known["modes"][mode] = {"accuracy": right(rows), "off": float(off), "bytes": out.stat().st_size, "ms": ms,
-                                        "seconds": seconds, "memory": memory}
+                                        "seconds": seconds, "memory": memory, "samples": count if data else 0}
             print(entry["name"], mode, known["modes"][mode], flush=True)
             keep()
 
 
-def tables(results, peers):
+def tables(results):
     text = []
     for one in results:
         whole = one["float"]
         text += [f"### {one['name']}", "", f"{one['n']} samples, float {100 * whole['accuracy']:.2f} % in {whole['bytes']:,} bytes.", "",
-                 "| form | accuracy | lost | bytes | of float | ms | made in | memory |", "|---|---|---|---|---|---|---|---|"]
+                 "| form | samples | accuracy | lost | bytes | of float | ms | made in | memory |", "|---|---|---|---|---|---|---|---|---|"]
         for mode, *_ in MODES:
             it = one["modes"].get(mode)
             if it and "reason" in it:
-                text.append(f"| {mode} | {it['reason']} | | | | | | |")
+                text.append(f"| {mode} | | {it['reason']} | | | | | | |")
             elif it:
                 lost = 100 * (whole["accuracy"] - it["accuracy"])
-                text.append(f"| {mode} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % "
+                text.append(f"| {mode} | {it['samples'] or ''} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % "
                             f"| {it['ms']:.2f} | {it['seconds']:.1f} s | {it['memory'] / 1e6:,.0f} MB |")
-        for name, it in peers.get(one["name"], {}).items():
-            lost = 100 * (whole["accuracy"] - it["accuracy"])
-            text.append(f"| {name} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % | | {it.get('seconds', '')} | |")
         text.append("")
     return "\n".join(text)
 
@@ -152,12 +149,11 @@ def main():
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--modes", nargs="*", default=[])
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--threads", default="2")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     asked.binary = asked.binary.resolve(strict=True)
-    peers = asked.folder / "peers" / "low_bits.json"
-    peers = json.loads(peers.read_text()) if peers.exists() else {}
     results = json.loads(asked.json.read_text()) if asked.json and asked.json.exists() else []
     keep = lambda: asked.json and asked.json.write_text(json.dumps(results, indent=1))
     if not asked.write:
@@ -171,7 +167,7 @@ def main():
     keep()
     if asked.write or not asked.json:
         before, _, rest = PAPER.read_text().partition(MARKS[0])
-        PAPER.write_text(before + MARKS[0] + tables(results, peers) + MARKS[1] + rest.partition(MARKS[1])[2])
+        PAPER.write_text(before + MARKS[0] + tables(results) + MARKS[1] + rest.partition(MARKS[1])[2])
         PLOT.write_text(plot(results))
     return 0
 
