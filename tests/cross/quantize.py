@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Writes the tables and the plot of docs/quantization.md: accuracy, signal-to-noise, bytes and milliseconds of models in eight bits.
 
-    quantize.py BINARY FOLDER [--only WORD ...] [--json FILE] [--from FILE]
+    quantize.py BINARY FOLDER [--only NAME ...] [--json FILE] [--from FILE ...]
 
 BINARY is what `cargo build --release` made. FOLDER holds `labelled/` (`.onnx`, `.onnx.xz`, `LABELLED.json`), `data/` and, for what
 other tools reach, `peers/quantize.json`. LABELLED.json has for each model `name`, `file`, `data`, `calib`, `preprocess`. All is measured in
-onnxruntime; milliseconds are of one sample, the least of several runs. --json keeps what was measured, --from takes it from there.
+onnxruntime; milliseconds are of one sample, the least of several runs, and times are to those of the float model in the same run, so
+that what other tools' results took, measured elsewhere, can stand beside. --json keeps what was measured, and then nothing is written but
+that; --from takes it from there, from several files too.
 
 A mode is a line of MODES.
 """
@@ -30,16 +32,18 @@ PLOT = ROOT / "docs" / "quantization.svg"
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->\n")
 MODES = {
     "static": "simplify,quantize",
+    "static int8": "simplify,quantize{activations=int8}",
+    "static uint16": "simplify,quantize{activations=uint16}",
     "dynamic": "simplify,quantize-dynamic",
     "weights": "simplify,quantize-weights",
 }
-COLOURS = ["#3568a8", "#2b9868", "#d2602f", "#a9850a", "#7757c6"]
+COLOURS = ["#3568a8", "#6fa3dd", "#1c3557", "#2b9868", "#d2602f", "#a9850a", "#7757c6"]
 
 
 def labelled(folder, only, scratch):
     """Name, file, entry of LABELLED.json."""
     for entry in json.loads((folder / "labelled" / "LABELLED.json").read_text()):
-        if only and not any(word in entry["name"] for word in only):
+        if only and entry["name"] not in only:
             continue
         path = folder / "labelled" / entry["file"]
         packed = path.with_name(path.name + ".xz")
@@ -87,7 +91,7 @@ def examine(binary, folder, name, path, entry):
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch) / "out.onnx"
         for mode, pipeline in MODES.items():
-            command = [binary, "opt", path, "-o", out, "-p", pipeline, "--calib", calib, "--samples", str(count), *preprocess(entry["preprocess"])]
+            command = [binary, "opt", path, "-o", out, "-p", pipeline, "--calib", calib, "--samples", str(count), "--check", "structure", *preprocess(entry["preprocess"])]
             done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
             if done.returncode:
                 found["modes"][mode] = {"reason": (done.stderr.strip().splitlines() or [""])[-1]}
@@ -99,19 +103,21 @@ def examine(binary, folder, name, path, entry):
 
 
 def tables(results, peers):
-    text = ["Static onnxruntime is the best of its three calibrations by signal-to-noise, from the same samples; NNCF its default.", ""]
-    text += ["| model | mode | accuracy | signal-to-noise | bytes | ms |", "|---|---|---|---|---|---|"]
+    text = ["onnxruntime's static mode is the best of its three calibrations by signal-to-noise, from the same samples; NNCF's its default.", ""]
+    text += ["| model | mode | accuracy | signal-to-noise | bytes | ms | times as fast |", "|---|---|---|---|---|---|---|"]
     for one in results:
         whole = one["float"]
-        text.append(f"| `{one['name']}` | float | {100 * whole['accuracy']:.2f} % | | {whole['bytes']:,} | {whole['ms']:.2f} |")
+        text.append(f"| `{one['name']}` | float | {100 * whole['accuracy']:.2f} % | | {whole['bytes']:,} | {whole['ms']:.2f} | |")
         for mode, it in one["modes"].items():
             if "reason" in it:
+                text.append(f"| | {mode} | {it['reason']} | | | | |")
                 continue
             share = 100 * it["bytes"] / whole["bytes"]
-            text.append(f"| | {mode} | {100 * it['accuracy']:.2f} % | {it['snr']:.1f} dB | {it['bytes']:,} ({share:.1f} %) | {it['ms']:.2f} |")
+            text.append(f"| | {mode} | {100 * it['accuracy']:.2f} % | {it['snr']:.1f} dB | {it['bytes']:,} ({share:.1f} %) | {it['ms']:.2f} | {whole['ms'] / it['ms']:.2f} |")
         for name, it in others(peers.get(one["name"], {})):
             share = 100 * it["bytes_dropped"] / whole["bytes"]
-            text.append(f"| | {name} | {100 * it['accuracy']:.2f} % | {it['snr_db']:.1f} dB | {it['bytes_dropped']:,} ({share:.1f} %) | |")
+            faster = f"{it['times_faster']:.2f}" if it.get("times_faster") else ""
+            text.append(f"| | {name} | {100 * it['accuracy']:.2f} % | {it['snr_db']:.1f} dB | {it['bytes_dropped']:,} ({share:.1f} %) | | {faster} |")
     return "\n".join(text) + "\n"
 
 
@@ -119,8 +125,8 @@ def others(known):
     """What other tools make of a model."""
     measured = lambda names: [known[name] for name in names if known.get(name, {}).get("snr_db") is not None]
     best = max(measured(["ort_minmax", "ort_entropy", "ort_percentile"]), key=lambda it: it["snr_db"], default=None)
-    nncf = next(iter(measured(["nncf"])), None)
-    return [(name, it) for name, it in [("onnxruntime, static", best), ("NNCF", nncf)] if it]
+    nncf, dynamic = (next(iter(measured([name])), None) for name in ("nncf", "ort_dynamic"))
+    return [(name, it) for name, it in [("onnxruntime, static", best), ("NNCF", nncf), ("onnxruntime, dynamic", dynamic)] if it]
 
 
 def plot(results, peers):
@@ -136,7 +142,7 @@ def plot(results, peers):
     for share in (0.2, 0.4, 0.6, 0.8, 1.0):
         parts.append(f'<text x="{across(share):.1f}" y="{high - 24}" text-anchor="middle">{100 * share:.0f} %</text>')
     parts.append(f'<text x="{left}" y="{high - 7}">bytes, of the float model; points of accuracy above or below it (-3 and less at the bottom)</text>')
-    series = {mode: [] for mode in list(MODES) + ["onnxruntime, static"]}
+    series = {mode: [] for mode in [*MODES, "onnxruntime, static", "NNCF"]}
     for one in results:
         whole = one["float"]
         for mode, it in one["modes"].items():
@@ -159,18 +165,19 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--from", dest="kept", type=pathlib.Path)
+    parser.add_argument("--from", dest="kept", nargs="*", type=pathlib.Path)
     asked = parser.parse_args()
     known = asked.folder / "peers" / "quantize.json"
     peers = json.loads(known.read_text()) if known.exists() else {}
     if asked.kept:
-        results = json.loads(asked.kept.read_text())
+        results = [one for path in asked.kept for one in json.loads(path.read_text())]
     else:
         with tempfile.TemporaryDirectory() as scratch:
             found = labelled(asked.folder, asked.only, pathlib.Path(scratch))
             results = [examine(asked.binary.resolve(strict=True), asked.folder, *one) for one in found]
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1))
+        return 0
     before, _, rest = PAPER.read_text().partition(MARKS[0])
     PAPER.write_text(before + MARKS[0] + tables(results, peers) + MARKS[1] + rest.partition(MARKS[1])[2])
     PLOT.write_text(plot(results, peers))
