@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use onnxpress_ir::{Graph, ValueId};
+use onnxpress_ir::{Graph, Tensor, ValueId};
 
 use crate::node::NodeCx;
 use crate::operator::Quantize;
@@ -52,5 +52,24 @@ fn zeros_mean_zero(cx: &NodeCx<'_>, operand: usize) -> bool {
     if !takes_zero_point || !cx.has(operand) {
         return true;
     }
-    cx.constant(operand).is_some_and(|tensor| tensor.to_f64s().is_ok_and(|all| all.iter().all(|&zero| zero == 0.0)))
+    let constant = cx.operand(operand).and_then(|value| behind(cx.graph, value));
+    constant.is_some_and(|tensor| tensor.to_f64s().is_ok_and(|all| all.iter().all(|&zero| zero == 0.0)))
+}
+
+/// How many nodes may stand between a constant and who reads it.
+const DEEPEST: usize = 8;
+
+/// The constant that a value has its elements from, in whatever shape: exporters share one by way of `Identity`.
+fn behind(graph: &Graph, mut value: ValueId) -> Option<&Tensor> {
+    for _ in 0..DEEPEST {
+        if let Some(tensor) = graph.constant(value) {
+            return Some(tensor);
+        }
+        let node = graph.node(value.node)?;
+        if !["Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze"].iter().any(|name| node.is(name)) {
+            return None;
+        }
+        value = graph.operand(value.node, 0)?;
+    }
+    None
 }

@@ -286,6 +286,44 @@ fn a_constant_that_readers_want_cut_differently_is_copied() {
     ");
 }
 
+/// Exporters share a zero point by way of `Identity`.
+#[test]
+fn codes_are_cut_with_their_scales() {
+    insta::assert_snapshot!(pruned("ratio=0.5", "
+        <ir_version: 10, opset_import: [\"\" : 21]>
+        g (float[N,4] x) => (float[N,2] y)
+        <int8[4,6] a = {-5, 2, -2, 5, 1, -3, 4, 0, -4, 3, -1, -5, 2, -2, 5, 1, -3, 4, 0, -4, 3, -1, -5, 2},
+         float[6] sa = {0.1, 0.2, 0.3, 0.1, 0.2, 0.3}, int8[6] zero = splat(0),
+         int8[6,2] b = {-5, 2, -2, 5, 1, -3, 4, 0, -4, 3, -1, -5}, float sb = {0.1}, int8 none = {0}, float su = {0.02}, uint8 half = {128}>
+        {
+          za = Identity(zero)
+          wa = DequantizeLinear<axis = 1>(a, sa, za)
+          h = MatMul(x, wa)
+          q = QuantizeLinear(h, su, half)
+          d = DequantizeLinear(q, su, half)
+          zb = Identity(none)
+          wb = DequantizeLinear(b, sb, zb)
+          y = MatMul(d, wb)
+        }"), @"
+    a: int8[4,3]
+    sa: float[3]
+    zero: int8[3]
+    b: int8[3,2]
+    sb: float[]
+    none: int8[]
+    su: float[]
+    half: uint8[]
+    za = Identity: int8[3]
+    wa = DequantizeLinear: float[4,3]
+    h = MatMul: float[N,3]
+    q = QuantizeLinear: uint8[N,3]
+    d = DequantizeLinear: float[N,3]
+    zb = Identity: int8[]
+    wb = DequantizeLinear: float[3,2]
+    y = MatMul: float[N,2]
+    ");
+}
+
 #[test]
 fn what_cannot_go_says_why() {
     insta::assert_snapshot!(pruned("ratio=0.5", "
