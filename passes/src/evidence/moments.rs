@@ -75,6 +75,13 @@ impl SecondMoment {
         (0..self.columns()).map(|column| self.sum[(column, column)] / self.count.max(1) as f64).collect()
     }
 
+    /// The same without rows that are a part of it.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let total = self.total.iter().zip(&part.total).map(|(all, part)| all - part).collect();
+        Self { sum: &self.sum - &part.sum, total, count: self.count.saturating_sub(part.count) }
+    }
+
     /// Takes in rows, one after the other.
     pub fn add(&mut self, rows: &[f32]) {
         let columns = self.columns();
@@ -152,6 +159,14 @@ impl CrossMoment {
     /// `E[|y|²]`, over all outputs.
     pub fn energy(&self) -> f64 {
         self.energy / self.count.max(1) as f64
+    }
+
+    /// The same without results that are a part of it.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let total = self.total.iter().zip(&part.total).map(|(all, part)| all - part).collect();
+        let (energy, count) = (self.energy - part.energy, self.count.saturating_sub(part.count));
+        Self { sum: &self.sum - &part.sum, total, energy, count }
     }
 
     /// Takes in results with the rows that belong to them, one after the other.

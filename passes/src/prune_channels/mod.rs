@@ -8,6 +8,7 @@
 mod alone;
 mod apply;
 mod bodies;
+mod choose;
 mod compensate;
 mod cost;
 pub(crate) mod cut;

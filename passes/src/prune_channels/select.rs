@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use onnxpress_ir::analysis::channels::{Coupling, Made, SpanId};
 
 use super::cut::Left;
+use super::score::GONE;
 use crate::allocation::{Choice, allocate};
 
 /// The limits of a selection.
@@ -147,9 +148,11 @@ pub(crate) fn shared_out(
     let curve = |(group, &unit): (&Group, &f64)| -> Vec<Choice> {
         let at = |count: usize| {
             let loss = count.checked_sub(1).map_or(0.0, |last| lost[group.ranked[last].0][group.ranked[last].1]);
-            Choice { saved: count as f64 * unit, loss }
+            Choice { saved: count as f64 * unit, loss: loss.max(0.0) }
         };
-        (0..=group.ranked.len()).filter(|&count| group.within(count, limits) == count).map(at).collect()
+        // What is gone stays gone.
+        let gone = group.ranked.iter().take_while(|&&(leaf, index)| lost[leaf][index] == GONE).count();
+        (gone..=group.ranked.len()).filter(|&count| group.within(count, limits) == count).map(at).collect()
     };
     let curves: Vec<Vec<Choice>> = groups.iter().zip(&units).map(curve).collect();
     let whole: f64 = groups.iter().zip(&units).map(|(group, unit)| group.ranked.len() as f64 * unit).sum();

@@ -12,12 +12,15 @@ use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
 use super::compare::{Compared, Comparison};
+use super::stream::Stream;
 use super::walk::Walk;
 use crate::evidence::{
     CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, part,
     rows_of,
 };
 
+/// Of so many batches one is held back.
+const HELD_BATCHES: usize = 4;
 /// The most bytes of values that are kept between two layers, of both models together.
 const KEPT: usize = 3 << 30;
 
@@ -49,6 +52,9 @@ pub struct Seen {
     pub rows: Vec<SecondMoment>,
     /// `E[y x'ᵀ]`, one a group; empty where results are not to be seen.
     pub results: Vec<CrossMoment>,
+    /// Of both, one pair a group, what comes from the samples that are held back; empty where they are too few or results are not to
+    /// be seen.
+    pub held: Vec<(SecondMoment, CrossMoment)>,
 }
 
 /// The two models on their way.
@@ -190,10 +196,11 @@ impl<'s> Lockstep<'s> {
         let slice = part(&self.original.model, &given, &[output])?;
         let mut sessions = sessions(&slice, self.source)?;
         let groups = reader.groups();
-        let mut rows: Vec<_> = (0..groups).map(|_| SecondMoment::new(reader.columns())).collect();
         let sees_results = reader.has_results();
-        let stream = residual(graph, output).filter(|stream| given.contains(&stream.value));
-        let mut results: Vec<_> = (0..groups).map(|_| CrossMoment::new(reader.outputs(), reader.columns())).collect();
+        let stream = Stream::of(graph, output).filter(|stream| given.contains(&stream.value));
+        let none = (SecondMoment::new(reader.columns()), CrossMoment::new(reader.outputs(), reader.columns()));
+        let (mut all, mut held) = (vec![none.clone(); groups], vec![none; groups]);
+        let mut number = 0;
         for batches in self.batches.chunks(sessions.len()) {
             let outputs: Vec<_> = if sees_results {
                 let run = |(batch, session): (&Batch, &mut Box<dyn Execute + '_>)| {
@@ -221,19 +228,27 @@ impl<'s> Lockstep<'s> {
                         && a == *dims
                         && b == *dims
                     {
-                        y.iter_mut().zip(was.iter().zip(&is)).for_each(|(y, (was, is))| *y += was - is);
+                        stream.give(y, dims, &was, &is);
                     }
                 }
                 let reading =
                     Reading { reader: &reader, input: reader.over(&dims).map_err(said)?, x: &x, y: y.as_ref() };
                 let which = chosen_rows(&reading.input, batch.before, batch.len, batch.padding.as_ref());
-                reading.add(&which, &mut rows, &mut results).map_err(said)?;
+                number += 1;
+                reading.add(&which, &mut all).map_err(said)?;
+                if number % HELD_BATCHES == 0 {
+                    reading.add(&which, &mut held).map_err(said)?;
+                }
             }
         }
+        let (rows, mut results): (Vec<_>, Vec<_>) = all.into_iter().unzip();
         if !sees_results {
             results.clear();
         }
-        Ok(Seen { rows, results })
+        if !sees_results || number < HELD_BATCHES {
+            held.clear();
+        }
+        Ok(Seen { rows, results, held })
     }
 }
 
@@ -286,9 +301,9 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn add(&self, which: &[usize], rows: &mut [SecondMoment], results: &mut [CrossMoment]) -> Result<(), String> {
-        let groups = rows.par_iter_mut().zip(results.par_iter_mut()).enumerate();
-        groups
+    fn add(&self, which: &[usize], sums: &mut [(SecondMoment, CrossMoment)]) -> Result<(), String> {
+        sums.par_iter_mut()
+            .enumerate()
             .map(|(group, (moment, cross))| {
                 let (mut of_x, mut of_y) = (Vec::new(), Vec::new());
                 self.input.read(self.x, group, which, &mut of_x)?;
@@ -301,31 +316,6 @@ impl Reading<'_> {
             })
             .collect()
     }
-}
-
-/// A value that results are added to.
-struct Stream {
-    value: ValueId,
-    /// The node that adds, and which operand of it the value is.
-    sum: NodeId,
-    operand: usize,
-}
-
-/// What a layer's results are added to, constants aside, where nobody else reads them on the way.
-fn residual(graph: &Graph, results: ValueId) -> Option<Stream> {
-    let mut value = results;
-    // A bias or two may come first.
-    for _ in 0..3 {
-        let sum = graph.sole_reader(value)?.node;
-        graph.node(sum).filter(|node| node.is("Add"))?;
-        let (operand, other) = graph.operands(sum).enumerate().find(|(_, other)| *other != Some(value))?;
-        let other = other?;
-        if graph.constant(other).is_none() {
-            return Some(Stream { value: other, sum, operand });
-        }
-        value = sum.port(0);
-    }
-    None
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,16 +8,19 @@
 mod bias;
 mod compare;
 mod fit;
+mod held;
 mod in_turn;
 mod lockstep;
 pub(crate) mod mean_shift;
 mod refit;
+mod stream;
 mod walk;
 mod weight;
 
 pub(crate) use bias::give_bias;
 pub use bias::{BiasSite, bias_site};
 pub(crate) use fit::{Fit, fit};
+pub(crate) use held::held_ridge;
 pub(crate) use in_turn::{Turn, Turned, in_turn};
 pub use lockstep::{Lockstep, Seen};
 pub use refit::{Fitted, refit, ridge};

@@ -6,12 +6,13 @@
 //! layers are fitted one after the other to what the original answers ([`repair`]).
 
 mod consumers;
+mod held;
 mod obs;
 mod repair;
 mod trial;
 mod worth;
 
-pub(super) use repair::repaired;
+pub(super) use repair::fit;
 pub(super) use worth::{Worth, measured};
 
 #[cfg(test)]

@@ -1,33 +1,59 @@
 //! Layers fitted to what the original answers, for the inputs that the pruned model gives them.
 
 use onnxpress_ir::analysis::channels::Coupling;
-use onnxpress_ir::{Model, Slot, Tensor, Use, ValueId};
+use onnxpress_ir::{Edit, Model, Slot, Tensor, Use, ValueId};
+use onnxpress_ops::infer::Standard;
 
 use super::super::cut::slices::masked;
 use super::super::cut::{Left, kept_of};
+use super::super::mask;
+use super::super::options::PruneChannels;
 use super::super::plan::PlannedBias;
 use super::consumers::plain;
 use crate::evidence::{EvidenceError, EvidenceSource, rows_of};
-use crate::reconstruction::{BiasSite, Fit, Lockstep, bias_site, fit, give_bias};
+use crate::pass::{Pass as _, PassError};
+use crate::reconstruction::{self, BiasSite, Fit, Lockstep, bias_site, give_bias, held_ridge};
 
 /// Samples at a time in lockstep.
 const BATCH: usize = 25;
-/// How strongly fitted weights are pulled toward those at hand.
+/// How strongly fitted weights are pulled toward those at hand, at least.
 const RIDGE: f64 = 1e-3;
 
 /// What layers became.
-pub(crate) struct Repaired {
+struct Repaired {
     /// Weights, by constant.
-    pub(crate) weights: Vec<(ValueId, Tensor)>,
+    weights: Vec<(ValueId, Tensor)>,
     /// Biases.
-    pub(crate) biases: Vec<PlannedBias>,
+    biases: Vec<PlannedBias>,
+}
+
+/// Fits the layers of a model without what is not left to what it answers whole; answers the biases that belong to the new
+/// weights.
+///
+/// # Errors
+/// Where the samples do not suit the model, or it cannot be run.
+pub(crate) fn fit(
+    model: &mut Model,
+    coupling: &Coupling,
+    left: &Left,
+    source: &dyn EvidenceSource,
+) -> Result<Vec<PlannedBias>, PassError> {
+    let masked = mask::witness(model, coupling, left)?;
+    let found = repaired(model, &masked, coupling, left, source);
+    let found = found.map_err(|error| PassError::Request(error.to_string()))?;
+    let mut edit = Edit::new(&mut model.graph, &Standard, PruneChannels::NAME, &[]);
+    for (weight, tensor) in found.weights {
+        edit.set_constant(weight.node, tensor);
+    }
+    edit.commit();
+    Ok(found.biases)
 }
 
 /// Fits the layers of a model from the first that loses a column on. `masked_model` is the model whose removed channels are zero.
 ///
 /// # Errors
 /// Where the samples do not suit the model, or it cannot be run.
-pub(crate) fn repaired(
+fn repaired(
     model: &Model,
     masked_model: &Model,
     coupling: &Coupling,
@@ -59,8 +85,8 @@ pub(crate) fn repaired(
     let sites: Vec<BiasSite> = layers
         .iter()
         .map(|(layer, site, _)| {
-            let given = give_bias(&mut original, layer.node, &layer.layer, *site, "prune-channels");
-            let again = give_bias(&mut compressed, layer.node, &layer.layer, *site, "prune-channels");
+            let given = give_bias(&mut original, layer.node, &layer.layer, *site, PruneChannels::NAME);
+            let again = give_bias(&mut compressed, layer.node, &layer.layer, *site, PruneChannels::NAME);
             // Constants that the mask added may have taken the place that the other has free.
             if given == again { given } else { BiasSite::Nowhere }
         })
@@ -76,7 +102,8 @@ pub(crate) fn repaired(
         // A column that is gone holds nothing but zeros in the masked model.
         let alive = mask_of(layer, tensor, kept.as_ref());
         let uses = |group: usize, column: usize| alive.as_ref().is_none_or(|alive| alive[group][column]);
-        let Fit { weight: fitted, bias } = fit(&seen, &weights, uses, site, own.as_deref(), RIDGE);
+        let ridge = held_ridge(&seen, &weights, uses, site, RIDGE);
+        let Fit { weight: fitted, bias } = reconstruction::fit(&seen, &weights, uses, site, own.as_deref(), ridge);
         let Ok(made) = layer.matrices.tensor(&fitted, tensor) else { continue };
         let in_masked = match kept {
             Some(kept) => masked(&made, kept, false).unwrap_or_else(|_| made.clone()),

@@ -69,6 +69,7 @@ fn the_result_is_the_witness() {
         "criterion=activation,ratio=0.5",
         "criterion=l2,ratio=0.5,compensate=least-squares",
         "criterion=hessian,scope=global,ratio=0.3",
+        "criterion=hessian,target=macs,remove=0.4,steps=2",
     ] {
         let (model, report) = run(options, true);
         let report = report.unwrap();

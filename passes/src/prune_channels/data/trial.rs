@@ -1,9 +1,9 @@
 //! What the model's outputs lose when a little of one leaf goes, measured.
 //!
 //! What a reader's output loses says nothing of how much that output matters: a channel of a residual stream is read by every block
-//! behind it, one inside a block by one layer. So a few indices of each leaf go for a trial, with its readers making up for them as
-//! well as they can, and what the outputs lose is held against what the readers do: that ratio makes the losses of
-//! leaves compare.
+//! behind it, one inside a block by one layer. So shares of each leaf's indices go for a trial, with its readers making up for them as
+//! well as they can, and what the outputs lose, on samples that nothing was fitted to, is held against what the readers do: that
+//! ratio, which is another for much than for little, makes the losses of leaves compare.
 
 use std::collections::HashSet;
 
@@ -21,8 +21,8 @@ use crate::reconstruction::{BiasSite, bias_site};
 const SAMPLES: usize = 64;
 /// Samples at a time.
 const BATCH: usize = 16;
-/// The share of a leaf that goes for a trial.
-const PART: f64 = 0.15;
+/// The shares of a leaf that go for a trial each.
+const PARTS: [f64; 3] = [0.15, 0.4, 0.7];
 /// Ratios beyond these say more of the trial than of the leaf.
 const RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 
@@ -99,35 +99,61 @@ impl<'s> Trial<'s> {
         Ok(self.answers.iter().zip(&answers).map(off).sum::<f64>() / self.energy)
     }
 
-    /// How much more the outputs lose than the readers of a leaf, of which some indices go: `lost` says for each what the readers have
-    /// lost by the time it has gone. One where nothing can be told.
+    /// Makes what the readers of a leaf lose what the outputs do: `lost` says for each index what is lost by the time it has gone.
     ///
     /// # Errors
     /// Where the model cannot be run.
-    pub(super) fn ratio(
+    pub(super) fn weigh(
         &self,
         model: &Model,
         readers: &[(&Consumer, &Moments)],
-        lost: &[f64],
-    ) -> Result<f64, EvidenceError> {
+        lost: &mut [f64],
+    ) -> Result<(), EvidenceError> {
         let mut order: Vec<usize> = (0..lost.len()).collect();
         order.sort_by(|&a, &b| lost[a].total_cmp(&lost[b]).then(a.cmp(&b)));
         let most = lost.len().saturating_sub(1);
         // What is nothing to its readers tells nothing.
         let least = order.iter().position(|&index| lost[index] > 1e-6).map_or(most, |place| place + 1);
-        let count = ((PART * lost.len() as f64).round() as usize).max(least).min(most);
-        let Some(foretold) = count.checked_sub(1).map(|last| lost[order[last]]).filter(|loss| *loss > 1e-9) else {
-            return Ok(1.0);
-        };
-        let gone = &order[..count];
-        let mut without = model.clone();
-        for (consumer, moments) in readers {
-            if let Some(made) = made_up(model, consumer, moments, gone) {
-                made.into_iter().for_each(|(value, tensor)| without.graph.set_constant(value.node, tensor));
+        let mut found: Vec<(usize, f64)> = Vec::new();
+        for part in PARTS {
+            let count = ((part * lost.len() as f64).round() as usize).max(least).min(most);
+            let Some(foretold) = count.checked_sub(1).map(|last| lost[order[last]]).filter(|loss| *loss > 1e-9) else {
+                continue;
+            };
+            if found.last().is_some_and(|&(before, _)| before >= count) {
+                continue;
             }
+            let gone = &order[..count];
+            let mut without = model.clone();
+            for (consumer, moments) in readers {
+                if let Some(made) = made_up(model, consumer, moments, gone) {
+                    made.into_iter().for_each(|(value, tensor)| without.graph.set_constant(value.node, tensor));
+                }
+            }
+            let ratio = self.error(&without)? / foretold;
+            found.push((count, if ratio.is_finite() { ratio.clamp(*RANGE.start(), *RANGE.end()) } else { 1.0 }));
         }
-        let ratio = self.error(&without)? / foretold;
-        Ok(if ratio.is_finite() { ratio.clamp(*RANGE.start(), *RANGE.end()) } else { 1.0 })
+        let mut before = 0.0f64;
+        for (place, &index) in order.iter().enumerate() {
+            // What has gone cannot come to matter less.
+            before = before.max(lost[index] * between(&found, place + 1));
+            lost[index] = before;
+        }
+        Ok(())
+    }
+}
+
+/// What was found for so many, or between those next to it; beyond them what is nearest. One where nothing was.
+fn between(found: &[(usize, f64)], count: usize) -> f64 {
+    let after = found.partition_point(|&(at, _)| at < count);
+    match (after.checked_sub(1).map(|before| found[before]), found.get(after)) {
+        (Some((from, a)), Some(&(to, b))) => {
+            let share = (count - from) as f64 / (to - from) as f64;
+            // Ratios are compared as ratios.
+            (a.ln() * (1.0 - share) + b.ln() * share).exp()
+        }
+        (Some((_, nearest)), None) | (None, Some(&(_, nearest))) => nearest,
+        (None, None) => 1.0,
     }
 }
 

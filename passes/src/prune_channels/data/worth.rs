@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::super::members::Member;
 use super::consumers::{Consumer, consumers};
+use super::held::Part;
 use super::obs::Layer;
 use super::trial::Trial;
 use crate::evidence::{Evidence, EvidenceError, EvidenceSource, SecondMoment, Wants, collect};
@@ -42,21 +43,21 @@ pub(crate) fn measured(
             wants.layer(consumer.plain.node, &consumer.plain.layer);
         }
     }
-    let evidence = collect(model, &wants, source)?;
+    let (seen, held) = (Part::seen(source), Part::held(source));
+    let evidence = collect(model, &wants, &seen)?;
     let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
         if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
     };
     let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(wanted).map(one).collect();
     if orders {
-        let trial = Trial::new(model, source)?;
+        let trial = Trial::new(model, &held)?;
         let total = worths.iter().flatten().count();
         for (done, (readers, worth)) in
             readers.iter().zip(&mut worths).filter_map(|(r, w)| Some((r, w.as_mut()?))).enumerate()
         {
             let moments = |reader: &Consumer| evidence.layers.get(&(reader.plain.node, reader.plain.layer.weight));
             let seen: Vec<_> = readers.iter().filter_map(|reader| Some((reader, moments(reader)?))).collect();
-            let ratio = trial.ratio(model, &seen, &worth.lost)?;
-            worth.lost.iter_mut().for_each(|loss| *loss *= ratio);
+            trial.weigh(model, &seen, &mut worth.lost)?;
             source.progress("weigh channels", done + 1, total);
         }
         source.progress("weigh channels", 0, 0);
