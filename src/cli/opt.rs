@@ -127,6 +127,9 @@ impl Opt {
         let before = inspect::size(&typed_original);
         if !run.changed && pipeline_is_lossy(&run, &passes) && !self.allow_unchanged {
             output::notices(global, &notices);
+            if global.verbose {
+                report::reasons(global, &run);
+            }
             let failure =
                 Failure::request("nothing in the model was changed").with_help("-v says why each layer was left alone");
             return Err(failure);

@@ -95,9 +95,15 @@ fn bad_requests() {
     1 | prune-channels{layers=["conv"]}
       |                        ^^^^^^
     "#);
+    let said = |pipeline: &str| usage(pipeline).lines().next().unwrap().to_owned();
+    assert_snapshot!(said("prune-channels{target=flops, remove=0.3}"), @"error: `prune-channels`: option `target` takes `params`, `macs` or `bytes`, or `none`, found `flops`");
+    assert_snapshot!(said("prune-channels{keep=[conv]}"), @"error: `prune-channels`: unknown option `keep`");
     // The options, which are many, stand before the reason.
     let request = |pipeline: &str| place.refused(1, opt(pipeline, &[])).rsplit("}: ").next().unwrap().to_owned();
     assert_snapshot!(request("prune-channels{include=[nobody]}"), @"the pattern `nobody` matches no constant and no node with weights");
+    assert_snapshot!(request("prune-channels{exclude=[nobody]}"), @"the pattern `nobody` matches no constant and no node with weights");
+    assert_snapshot!(request("prune-channels{layers=[\"nobody=0.5\"]}"), @"the pattern `nobody` matches no constant and no node with weights");
+    assert_snapshot!(request("prune-channels{remove=0.5}"), @"`remove` needs `target`, what it is a share of");
     assert_snapshot!(request("prune-channels{ratio=0.001}"), @"
     error: nothing in the model was changed
       help: -v says why each layer was left alone
@@ -108,6 +114,21 @@ fn bad_requests() {
     assert_snapshot!(request("prune-channels{compensate=least-squares}"), @"`compensate=least-squares` needs data: give samples with --calib");
     assert_snapshot!(request("apply-plan"), @"`file` is missing, the plan to apply");
     assert_snapshot!(request("apply-plan{file=none.json}"), @"plan `none.json`: No such file or directory (os error 2)");
+}
+
+/// All channels of a single layer are the interface's.
+#[test]
+fn nothing_to_prune_writes_nothing() {
+    let place = Workplace::new();
+    let text = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,4] x) => (float[N,2] y) <float[4,2] w = iota> { y = MatMul(x, w) }";
+    place.write("model.txt", text.as_bytes());
+    place.run(["parse", "model.txt", "-o", "model.onnx"]).assert_done();
+    assert_snapshot!(place.refused(1, opt(HALVED, &["--plan-out", "plan.json"])), @"
+    error: nothing in the model was changed
+      help: -v says why each layer was left alone
+    ");
+    let told = place.run(opt(HALVED, &["-v"])).stderr;
+    assert!(told.contains("input `x` of the graph") && told.contains("output `y` of the graph"), "{told}");
 }
 
 #[test]

@@ -102,19 +102,7 @@ impl OptReport {
             global,
             &format!("pipeline: {}", if self.pipeline.is_empty() { "(empty)" } else { &self.pipeline }),
         );
-        for pass in &self.passes {
-            let applied: Vec<_> = pass.applied.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
-            let what = if applied.is_empty() { "nothing to do".to_owned() } else { applied.join(", ") };
-            output::say(global, &format!("  {:24} {what} ({:.1} ms)", pass.name, 1e3 * pass.seconds));
-            for (reason, times) in &pass.declined {
-                output::say(global, &format!("  {:24} left alone {times}: {reason}", ""));
-            }
-            if global.verbose {
-                for site in &pass.sites {
-                    output::say(global, &format!("  {:24}   {}: {} ({})", "", site.site, site.reason, site.rule));
-                }
-            }
-        }
+        passes(global, &self.passes);
         // Bars are for people who look; a log has the numbers.
         let looked_at = global.verbose || std::io::stderr().is_terminal();
         for cuts in self.passes.iter().filter_map(|pass| pass.channels.as_ref()).filter(|_| looked_at) {
@@ -140,6 +128,28 @@ impl OptReport {
         }
         output::say(global, &table.to_string());
         output::say(global, &self.check.sentence());
+    }
+}
+
+/// Says of each pass of a run what it did and left alone.
+pub(super) fn reasons(global: &Global, run: &Report) {
+    let all: Vec<Pass> = run.passes.iter().map(pass).collect();
+    passes(global, &all);
+}
+
+fn passes(global: &Global, all: &[Pass]) {
+    for pass in all {
+        let applied: Vec<_> = pass.applied.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
+        let what = if applied.is_empty() { "nothing to do".to_owned() } else { applied.join(", ") };
+        output::say(global, &format!("  {:24} {what} ({:.1} ms)", pass.name, 1e3 * pass.seconds));
+        for (reason, times) in &pass.declined {
+            output::say(global, &format!("  {:24} left alone {times}: {reason}", ""));
+        }
+        if global.verbose {
+            for site in &pass.sites {
+                output::say(global, &format!("  {:24}   {}: {} ({})", "", site.site, site.reason, site.rule));
+            }
+        }
     }
 }
 
