@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes the tables and the plot of docs/pruning.md: what pruning without training costs in accuracy.
 
-    prune_accuracy.py BINARY FOLDER [--only WORD ...] [--skip WORD ...] [--limit N] [--json FILE] [--from FILE]
+    prune_accuracy.py BINARY FOLDER [--only WORD ...] [--skip WORD ...] [--limit N] [--ways WORD ...] [--json FILE] [--from FILE]
 
 BINARY is what `cargo build --release` made. FOLDER holds `labelled/` (`.onnx`, `.onnx.xz`, `LABELLED.json`) and `data/`: LABELLED.json has
 for each model `name`, `file`, `data`, `preprocess` (scale, mean, std, layout), `n`, as the judging tools have it. --json keeps what
-was measured, --from takes it from there and only writes.
+was measured, --from takes it from there and only writes; with --ways, the rows whose names have a word are measured and added to it.
 
 A way is a row of the tables: a line of WAYS, whose options are added to the ratio. One that needs samples is given those of the entry's
 `calib`, which have no labels.
@@ -33,8 +33,10 @@ RATIOS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 # Name of the row, options, whether they need samples.
 WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={criterion}, compensate={compensate}", False)
         for criterion in ("l1", "l2", "random", "bn-scale", "fpgm") for compensate in ("false", "mean")]
-WAYS += [("activation", "criterion=activation, compensate=false", True),
-         ("hessian, fitted", "criterion=hessian, compensate=least-squares", True)]
+WAYS += [(f"{criterion}{', fitted' if fits else ''}", f"criterion={criterion}, compensate={'least-squares' if fits else 'false'}", True)
+         for criterion in ("activation", "hessian") for fits in (False, True)]
+WAYS += [("l2, fitted", "criterion=l2, compensate=least-squares", True)]
+SAMPLED_RATIOS = [0.1, 0.3, 0.5, 0.7]  # Where ways with data are measured: they take their time.
 CALIBRATED = 256  # Samples that ways with data are given.
 BATCH = 100
 COLOURS = ["#3568a8", "#d2602f", "#2b9868", "#a9850a", "#7757c6", "#c23f7b", "#24899e"]
@@ -95,7 +97,7 @@ def accuracy(path, samples, labels):
 
 
 def examine(job):
-    binary, folder, limit, name, path, entry = job
+    binary, folder, limit, words, name, path, entry = job
     samples, labels = loaded(folder, entry)
     samples, labels = {key: array[:limit] for key, array in samples.items()}, labels[:limit]
     found, seen = {"name": name, "whole": accuracy(path, samples, labels), "ways": {}}, {}
@@ -106,8 +108,13 @@ def examine(job):
         first = session(path).get_inputs()[0].name
         np.savez(samples_file, **{key or first: array[:CALIBRATED] for key, array in given.items()})
         for way, options, needs_samples in WAYS:
+            if words and not any(word in way for word in words):
+                continue
             row = []
             for ratio in RATIOS:
+                if needs_samples and ratio not in SAMPLED_RATIOS:
+                    row.append(None)
+                    continue
                 pipeline = f"prune-channels{{ratio={ratio}, {options}}}"
                 command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json"]
                 command += ["--calib", samples_file] if needs_samples else []
@@ -131,7 +138,9 @@ def percent(value):
 
 
 def mean(results, way, place):
-    """Mean accuracy over models, as a share of that of the whole model."""
+    """Mean accuracy over the models for which all ways were measured, as a share of that of the whole model."""
+    most = max(len(one["ways"]) for one in results)
+    results = [one for one in results if len(one["ways"]) == most]
     shares = [one["ways"][way][place]["accuracy"] / one["whole"] for one in results if one["ways"].get(way, [None] * 9)[place]]
     return sum(shares) / len(shares) if shares else None
 
@@ -140,7 +149,9 @@ def tables(results):
     head = "| " + " | ".join(["way", *[f"{100 * ratio:.0f} %" for ratio in RATIOS]]) + " |"
     rule = "|---|" + "---|" * len(RATIOS)
     ways = list(dict.fromkeys(way for one in results for way in one["ways"]))
-    text = ["Accuracy that is left, mean over all models, the whole model's being 100:", "", head, rule]
+    most = max(len(one["ways"]) for one in results)
+    names = ", ".join(f"`{one['name']}`" for one in results if len(one["ways"]) == most)
+    text = [f"Accuracy that is left, the whole model's being 100, mean over {names}:", "", head, rule]
     text += [f"| {way} | " + " | ".join(percent(mean(results, way, at)) for at in range(len(RATIOS))) + " |" for way in ways]
     for one in results:
         some = next((row for row in one["ways"].values() if any(row)), [])
@@ -188,18 +199,23 @@ def main():
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--skip", nargs="*", default=[])
     parser.add_argument("--limit", type=int, help="take so many samples of each model, not all")
+    parser.add_argument("--ways", nargs="*", default=[])
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--from", dest="kept", type=pathlib.Path)
     asked = parser.parse_args()
-    if asked.kept:
-        results = json.loads(asked.kept.read_text())
-    else:
+    results = json.loads(asked.kept.read_text()) if asked.kept else []
+    if asked.ways or not asked.kept:
         binary = asked.binary.resolve(strict=True)
         with tempfile.TemporaryDirectory() as scratch:
             found = labelled(asked.folder, asked.only, pathlib.Path(scratch))
-            jobs = [(binary, asked.folder, asked.limit, *one) for one in found if not any(word in one[0] for word in asked.skip)]
+            jobs = [(binary, asked.folder, asked.limit, asked.ways, *one) for one in found if not any(word in one[0] for word in asked.skip)]
             with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
-                results = list(pool.map(examine, jobs))
+                for one in pool.map(examine, jobs):
+                    known = next((other for other in results if other["name"] == one["name"]), None)
+                    if known:
+                        known["ways"].update(one["ways"])
+                    else:
+                        results.append(one)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1))
     before, _, rest = PAPER.read_text().partition(MARKS[0])
