@@ -9,6 +9,7 @@ mod apply;
 mod bias;
 mod conversions;
 mod hand_on;
+mod limits;
 mod names;
 mod operators;
 pub mod options;

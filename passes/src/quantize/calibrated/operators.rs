@@ -10,8 +10,7 @@ use onnxpress_ir::{DType, Edit, EditError, Graph, Node, NodeId, Tensor, ValueId}
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
-/// How far a limit may cut into the range of codes, as a share of it: the scale was rounded.
-const ROUNDED: f64 = 1e-5;
+use super::limits::{holds, reach};
 
 /// Codes with what they are worth.
 struct Coded {
@@ -91,33 +90,6 @@ fn behind(cx: &NodeCx<'_>, operands: [Coded; 2]) -> Result<Found, String> {
         limits.push(reader);
         value = reader.port(0);
     }
-}
-
-/// The numbers that codes reach from and to.
-fn reach(conversion: &NodeCx<'_>) -> Option<(f64, f64)> {
-    let scale = *conversion.constant(1)?.to_f64s().ok()?.first()?;
-    let (dtype, zero) = match conversion.constant(2) {
-        Some(zero) => (zero.dtype(), *zero.to_i64s().ok()?.first()?),
-        None => (DType::Uint8, 0),
-    };
-    let (low, high) = onnxpress_ir::tensor::range(dtype);
-    (dtype.bits() == 8).then_some(((low - zero) as f64 * scale, (high - zero) as f64 * scale))
-}
-
-/// Whether a limit lets all of a range through.
-fn holds(graph: &Graph, limit: NodeId, (low, high): (f64, f64)) -> bool {
-    let Some(cx) = NodeCx::new(graph, limit) else { return false };
-    let slack = (high - low) * ROUNDED;
-    if cx.node.is("Relu") {
-        return low >= -slack;
-    }
-    let bound = |operand: usize, none: f64| match cx.has(operand) {
-        true => cx.constant(operand).and_then(|bound| bound.to_f64s().ok()?.first().copied()),
-        false => Some(none),
-    };
-    // Bounds were attributes before opset 11.
-    let (Some(least), Some(most)) = (bound(1, f64::NEG_INFINITY), bound(2, f64::INFINITY)) else { return false };
-    cx.version >= 11 && low >= least - slack && high <= most + slack
 }
 
 fn replace(graph: &mut Graph, id: NodeId, name: &'static str, found: Found) -> Result<(), EditError> {

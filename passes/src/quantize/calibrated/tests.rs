@@ -167,13 +167,11 @@ fn codes_reach_from_the_first_layer_to_the_last() {
     insta::assert_snapshot!(quantized("calibration=minmax, rounding=nearest, correct-bias=false", RESIDUAL), @r"
     x_quantized = x / 0.0196 + 102
     a = Conv([x_quantized], [w_quantized], [b_quantized])
-    r = Relu(a)
-    r_quantized = r / 0.0513 + 0
+    r_quantized = a / 0.0513 + 0
     k = Conv([r_quantized], [v_quantized])
     k_quantized = k / 0.1062 + 183
     s = Add([k_quantized], [r_quantized])
-    t = Relu(s)
-    t_quantized = t / 0.0587 + 0
+    t_quantized = s / 0.0587 + 0
     m_quantized = MaxPool(t_quantized)
     p = GlobalAveragePool([m_quantized])
     p_quantized = p / 0.0351 + 0
@@ -332,8 +330,7 @@ fn layers_are_exempt_or_of_other_types() {
     k = Conv([r_quantized], [v_quantized])
     k_quantized = k / 0.1062 + 183
     s = Add([k_quantized], [r_quantized])
-    t = Relu(s)
-    t_quantized = t / 0.0587 + 0
+    t_quantized = s / 0.0587 + 0
     m_quantized = MaxPool(t_quantized)
     p = GlobalAveragePool([m_quantized])
     p_quantized = p / 0.0351 + 0
@@ -405,8 +402,7 @@ fn operators_on_codes_take_the_place_of_conversions() {
     r_quantized = QLinearConv(x_quantized, scale_0, zero_point_102, w_quantized, w_scale, w_quantized_zero_point, scale_1, zero_point_0, b_quantized)
     k_quantized = QLinearConv(r_quantized, scale_1, zero_point_0, v_quantized, v_scale, v_quantized_zero_point, scale_2, zero_point_183)
     s = Add([k_quantized], [r_quantized])
-    t = Relu(s)
-    t_quantized = t / 0.0587 + 0
+    t_quantized = s / 0.0587 + 0
     m_quantized = MaxPool(t_quantized)
     p = GlobalAveragePool([m_quantized])
     p_quantized = p / 0.0351 + 0

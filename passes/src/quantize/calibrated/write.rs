@@ -15,9 +15,9 @@ use onnxpress_ops::table;
 use super::adapt::Rounded;
 use super::bias::{self, IntegerBias};
 use super::conversions::conversions;
-use super::hand_on;
 use super::options::WeightRounding;
 use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedWeight, QuantizePlan};
+use super::{hand_on, limits};
 use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, Written};
 
 /// Why a plan cannot be written into a model.
@@ -87,6 +87,7 @@ pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As, rounded: &
     edit.commit();
     drop_unread(model, &found, &tables);
     if form == As::Codes && plan.compact {
+        limits::drop_kept(&mut model.graph)?;
         hand_on::hand_on(&mut model.graph)?;
     }
     onnxpress_ops::infer::model(model);
