@@ -12,6 +12,7 @@ table can be made in pieces; --write puts what is there into the paper. Samples 
 import argparse
 import json
 import pathlib
+import resource
 import subprocess
 import tempfile
 import time
@@ -66,13 +67,15 @@ def prepared(scratch, path, entry, folder):
 
 def press(binary, path, out, pipeline, calib):
     command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json", *(["--calib", calib] if calib else [])]
-    start = time.time()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
-    return None if done.returncode else (json.loads(done.stdout), time.time() - start)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return None if done.returncode else (json.loads(done.stdout), took)
 
 
 def run_once(binary, folder, limit, path, entry, pipeline, with_samples):
-    """Accuracy, bytes, bytes after zstd, MACs and seconds; None where the pipeline cannot be run."""
+    """Accuracy, bytes, bytes after zstd, MACs and seconds of processor time, all threads; None where the pipeline cannot be run."""
     samples, labels = loaded(folder, entry)
     samples, labels = {key: array[:limit] for key, array in samples.items()}, labels[:limit]
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +126,7 @@ def jobs(parts, ratios):
 
 def tables(found, peers):
     get = lambda table, name, row, column="": found.get(f"{table}|{name}|{row}|{column}")
-    text = ["### Low rank", ""]
+    text = ["### Low rank", ""] if any(key.startswith("factorize|") for key in found) else []
     for name, target in FACTORIZED.items():
         whole = get("factorize", name, "whole")
         if not whole:
@@ -133,20 +136,24 @@ def tables(found, peers):
                  "| | " + " | ".join(f"{100 * ratio:.0f} %" for ratio in RATIOS) + " |", "|---|" + "---|" * len(RATIOS)]
         for way, _, _ in WAYS:
             cells = [get("factorize", name, way, f"{ratio}") for ratio in RATIOS]
-            text.append(f"| {way} | " + " | ".join(percent(cell and cell["accuracy"]) for cell in cells) + " |")
+            if any(cells):
+                text.append(f"| {way} | " + " | ".join(percent(cell and cell["accuracy"]) for cell in cells) + " |")
         text.append("")
-    text += ["### Zeros", "", "Half of the weights of every layer zero, no training. In brackets what onnxsim 0.8.1 reaches in the same way.", "",
-             "| | " + " | ".join(f"`{name}`" for name in SPARSE) + " |", "|---|" + "---|" * len(SPARSE)]
-    whole = [get("sparsify", name, "whole") for name in SPARSE]
+    models = [name for name in SPARSE if get("sparsify", name, "whole")]
+    text += ["### Zeros", "", "Half of the weights of every layer zero, no training. Seconds are processor time, of all threads\ntogether. In brackets what onnxsim 0.8.1 reaches in the same way.", "",
+             "| | " + " | ".join(f"`{name}`" for name in models) + " |", "|---|" + "---|" * len(models)]
+    whole = [get("sparsify", name, "whole") for name in models]
     text.append("| whole | " + " | ".join(percent(cell and cell["accuracy"]) for cell in whole) + " |")
     for way, _, peer in CRITERIA:
         cells = []
-        for name in SPARSE:
+        if not any(get("sparsify", name, way) for name in models):
+            continue
+        for name in models:
             cell, other = get("sparsify", name, way), peers.get(name, {}).get(peer, {})
-            words = percent(cell and cell["accuracy"]) + (f" in {cell['seconds']:.0f} s" if cell else "")
+            words = percent(cell and cell["accuracy"]) + (f" in {cell['seconds']:.0f} s" if cell and cell["seconds"] else "")
             cells.append(words + (f" ({percent(other['accuracy'])})" if other.get("accuracy") else ""))
         text.append(f"| {way} | " + " | ".join(cells) + " |")
-    text += ["", "### Together", "", "Bytes of the file, bytes after zstd (level 19), multiply-accumulates, accuracy, milliseconds a sample.", ""]
+    text += ["", "### Together", "", "Bytes of the file, bytes after zstd (level 19), multiply-accumulates, accuracy, milliseconds a sample (on a busy\nmachine: they compare within a model).", ""]
     for name in TOGETHER:
         whole = get("together", name, "whole")
         if not whole:
