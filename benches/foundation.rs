@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod generate;
+mod medians;
+mod pairs;
 mod process;
 mod weights;
 
@@ -13,7 +15,8 @@ use std::process::Command;
 
 use generate::{model, node};
 use onnxpress::proto::write_atomically;
-use process::{cp_synced, opt, paired, press};
+use pairs::paired;
+use process::{cp_synced, opt, press};
 use weights::{large, memcpy_seconds};
 
 /// A chain of elementwise nodes, every fourth reading two values.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod generate;
+mod medians;
 mod process;
 mod weights;
 
@@ -49,7 +50,8 @@ fn main() {
     ] {
         let samples = if seen { &["--calib", &calib][..] } else { &[] };
         let figure = measure(&mut opt(&layer, &out, &[&["-p", pipeline, "--check", "off"], samples].concat()));
-        println!("  {pipeline:52} {:6.2} s, {:5} MB", figure.seconds, figure.anonymous_kb / 1024);
+        let (own, all) = (figure.anonymous_kb / 1024, figure.resident_kb / 1024);
+        println!("  {pipeline:52} {:6.2} s, {own:5} MB, with mapped files {all:5} MB", figure.seconds);
     }
     let whole = folder.join("large.onnx");
     large(&whole);

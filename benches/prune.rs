@@ -8,15 +8,19 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod generate;
+mod medians;
+mod pairs;
 mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use generate::{model, node};
+use medians::{RUNS, median};
 use onnxpress::proto::schema::TensorProto;
 use onnxpress::proto::write_atomically;
-use process::{RUNS, cp_synced, median, opt, paired};
+use pairs::paired;
+use process::{cp_synced, opt};
 
 /// Width of the residual stream, and of what hangs on it.
 const WIDTH: usize = 8;

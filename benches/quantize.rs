@@ -10,13 +10,16 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod generate;
+mod medians;
+mod pairs;
 mod process;
 mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use process::{cp_synced, measure, opt, paired};
+use pairs::paired;
+use process::{cp_synced, measure, opt};
 use weights::{large, memcpy_seconds};
 
 fn weights_only(folder: &Path) {

@@ -8,6 +8,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod generate;
+mod medians;
+mod pairs;
 mod process;
 
 use std::fs;
@@ -15,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use generate::{model, node};
+use medians::median;
 use onnxpress::proto::Bytes;
 use onnxpress::proto::schema::TensorProto;
 use onnxpress::proto::write_atomically;
-use process::{Figure, cp_synced, measure, median, opt, paired};
+use pairs::paired;
+use process::{Figure, cp_synced, measure, opt};
 
 /// Runs of a peer, which take their time.
 const PEER_RUNS: usize = 3;

@@ -1,15 +1,11 @@
 //! Whole processes, measured: how long they take and how much memory.
 //!
-//! A machine's speed drifts and its disk more so, so a figure is the median of alternating runs and is told as a ratio. Memory
-//! is sampled while the process runs.
+//! Memory is sampled while the process runs.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// How often each command runs.
-pub(crate) const RUNS: usize = 5;
 
 /// What one command took.
 pub(crate) struct Figure {
@@ -45,26 +41,6 @@ fn memory(child: &Child) -> (u64, u64) {
         line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
     };
     (field("RssAnon:"), field("VmHWM:"))
-}
-
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-/// Runs two commands in turn; answers the median seconds of both, and the first one's memory.
-pub(crate) fn paired(mut a: impl FnMut() -> Command, mut b: impl FnMut() -> Command) -> (Figure, f64) {
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        first.push(measure(&mut a()));
-        second.push(measure(&mut b()).seconds);
-    }
-    let anonymous_kb = first.iter().map(|figure| figure.anonymous_kb).max().unwrap();
-    let resident_kb = first.iter().map(|figure| figure.resident_kb).max().unwrap();
-    (
-        Figure { seconds: median(first.iter().map(|figure| figure.seconds).collect()), anonymous_kb, resident_kb },
-        median(second),
-    )
 }
 
 /// The binary with these arguments, then these files.

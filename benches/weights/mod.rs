@@ -7,7 +7,7 @@ use onnxpress::proto::schema::TensorProto;
 use onnxpress::proto::{Bytes, write_atomically};
 
 use crate::generate::{model, node};
-use crate::process::{RUNS, median};
+use crate::medians::{RUNS, median};
 
 /// 113 weights of 16 MiB: 1.9 GB.
 const WEIGHTS: usize = 113;
