@@ -1,8 +1,8 @@
 //! `differentiate`: the training step of a model, as a model.
 //!
-//! Beside the graph that computes the outputs stands a loss that compares them with what is wanted ([`loss`]); reverse mode walks
+//! Beside the graph that computes the outputs stands a loss that compares them with what is wanted (`loss`); reverse mode walks
 //! the graph from there and asks each operator's data sheet for the nodes that compute the gradients of its operands
-//! ([`reverse`]). [`step`] makes a model of it: samples, what is wanted and parameters are inputs, the loss and the parameters'
+//! (`reverse`). [`step`] makes a model of it: samples, what is wanted and parameters are inputs, the loss and the parameters'
 //! gradients outputs. Whatever runs models takes training steps then, and nothing here knows how.
 
 mod loss;

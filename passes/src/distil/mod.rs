@@ -1,8 +1,8 @@
 //! `distil`: what compression lost, won back from samples without labels.
 //!
 //! The model that came into the run is the teacher, the model at hand the student: its parameters take steps down the gradient of
-//! how far it is from the teacher ([`differentiate`](crate::differentiate)). Samples are kept in memory, cut apart ([`rows`]); some
-//! are held out, and of all epochs the one is kept that agrees best with the teacher on those ([`train`]), the start among them, so
+//! how far it is from the teacher ([`differentiate`](crate::differentiate)). Samples are kept in memory, cut apart (`rows`); some
+//! are held out, and of all epochs the one is kept that agrees best with the teacher on those (`train`), the start among them, so
 //! the result is never worse on them than what came in. What a compressor made stays made: elements of a weight that are zero stay
 //! zero, and nothing but constants changes.
 
