@@ -44,7 +44,8 @@ pub(crate) fn measured(
         }
     }
     let (seen, held) = (Part::seen(source), Part::held(source));
-    let evidence = collect(model, &wants, &seen)?;
+    // Without orders nothing is estimated that could be held against samples, so all of them count, and serve again.
+    let evidence = collect(model, &wants, if orders { &seen } else { source })?;
     let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
         if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
     };
