@@ -76,7 +76,8 @@ fn quiet_says_nothing_and_verbose_more() {
     };
     assert_eq!(said(&["-q"]), "");
     assert!(said(&[]).contains("pipeline: "));
-    assert!(said(&["-v"]).len() >= said(&[]).len());
+    // Lines, since milliseconds take more letters on a busy machine.
+    assert!(said(&["-v"]).lines().count() >= said(&[]).lines().count());
     // Quiet about what went well, never about what did not.
     assert!(!place.refused(1, ["opt", "none.onnx", "-o", "out.onnx", "-p", "", "-q"]).is_empty());
 }
