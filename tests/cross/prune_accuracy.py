@@ -89,10 +89,13 @@ def accuracy(path, samples, labels):
     fixed = runner.get_inputs()[0].shape[0]
     step = fixed if isinstance(fixed, int) and fixed > 0 else BATCH
     right = 0
-    for start in range(0, len(labels) // step * step, step):
-        feed = {name: np.ascontiguousarray(inputs[name][start:start + step]) for name in named}
+    for start in range(0, len(labels), step):
+        # A batch of a fixed size is filled up by repeating samples.
+        taken = np.arange(start, start + step) % len(labels)
+        feed = {name: np.ascontiguousarray(np.asarray(inputs[name])[taken]) for name in named}
         scores = np.asarray(runner.run(None, feed)[0]).reshape(step, -1)
-        right += int((scores.argmax(1) == labels[start:start + step]).sum())
+        wanted = labels[start:start + step]
+        right += int((scores.argmax(1)[:len(wanted)] == wanted).sum())
     return right / len(labels)
 
 

@@ -60,8 +60,10 @@ def scores(path, samples, count):
     fixed = runner.get_inputs()[0].shape[0]
     step = fixed if isinstance(fixed, int) and fixed > 0 else BATCH
     rows = []
-    for start in range(0, count // step * step, step):
-        feed = {name: np.ascontiguousarray(array[start:start + step]) for name, array in inputs.items()}
+    for start in range(0, count, step):
+        # A last batch is filled up by repeating samples.
+        taken = np.arange(start, start + step) % count
+        feed = {name: np.ascontiguousarray(np.asarray(array)[taken]) for name, array in inputs.items()}
         rows.append(np.asarray(runner.run(None, feed)[0], "float64").reshape(step, -1))
     one = {name: np.ascontiguousarray(array[:step if isinstance(fixed, int) else 1]) for name, array in inputs.items()}
     took = []
@@ -69,7 +71,7 @@ def scores(path, samples, count):
         clock = time.perf_counter()
         runner.run(None, one)
         took.append(time.perf_counter() - clock)
-    return np.concatenate(rows), 1000 * min(took)
+    return np.concatenate(rows)[:count], 1000 * min(took)
 
 
 def preprocess(how):
