@@ -26,6 +26,7 @@ pub mod specialize;
 
 mod builtin;
 mod calls;
+mod code_bytes;
 mod compressed_size;
 mod correct_bias;
 mod dedupe_initializers;
@@ -39,6 +40,7 @@ mod transplant;
 mod upgrade_opset;
 
 pub use builtin::builtin;
+pub use code_bytes::CodeBytes;
 pub use correct_bias::{CorrectBias, Source};
 pub use dedupe_initializers::DedupeInitializers;
 pub use differentiate::Differentiate;

@@ -8,6 +8,7 @@ use onnxpress_ir::Model;
 use onnxpress_ops::verify::Severity;
 use onnxpress_ops::{infer, verify};
 
+use crate::code_bytes::CodeBytes;
 use crate::pass::{AnyPass, Decline, PassCx, PassError, Request, Said, Settled};
 use crate::pipeline::{PassStep, Pipeline, Step};
 use crate::rewrite::file_size;
@@ -63,6 +64,8 @@ pub struct PassRecord {
     pub nodes: (usize, usize),
     /// What it decided, where it is a pass that plans.
     pub plan: Option<serde_json::Value>,
+    /// What codes take that it made of weights, where [somebody wants to know](Request::codes).
+    pub codes: Vec<CodeBytes>,
 }
 
 /// Two models that must compute the same: what was expected at some point of the pipeline, and what is there.
@@ -264,7 +267,7 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let Said { applied, declined, notices, witness, tolerance, settled, plan } = cx.into_said();
+        let Said { applied, declined, notices, witness, tolerance, settled, plan, codes } = cx.into_said();
         self.report.notices.extend(notices);
         if let Some(tolerance) = tolerance.filter(|_| changed) {
             self.report.tolerance = Some(self.report.tolerance.unwrap_or(0.0).max(tolerance));
@@ -281,6 +284,7 @@ impl Run<'_> {
             changed,
             nodes: (nodes, model.node_count()),
             plan,
+            codes,
         });
         if changed {
             self.report.changed = true;

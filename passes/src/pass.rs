@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use onnxpress_ir::{Model, Tensor, Type};
 
+use crate::code_bytes::CodeBytes;
 use crate::evidence::{self, Evidence, EvidenceSource, Wants};
 use crate::options::Options;
 use crate::pipeline::{PassSpec, Registry, RegistryError};
@@ -135,6 +136,7 @@ pub(crate) struct Said {
     pub(crate) tolerance: Option<f64>,
     pub(crate) settled: Settled,
     pub(crate) plan: Option<serde_json::Value>,
+    pub(crate) codes: Vec<CodeBytes>,
 }
 
 /// What holds for every pass of a run.
@@ -153,6 +155,8 @@ pub struct Request<'a> {
     /// Whether somebody wants to see what passes decide. Without, a pass need not tie it to the model, which takes a reading of
     /// all weights.
     pub plans: bool,
+    /// Whether somebody wants to know what codes take once they are compressed, which takes a look at all of them.
+    pub codes: bool,
     /// Who reads files that the pipeline names; a pass opens none itself.
     pub files: Option<&'a dyn Files>,
     /// Where samples come from and who runs models on them; `None` where there are none to be had.
@@ -304,6 +308,14 @@ impl<'a> PassCx<'a> {
     /// Hands over what the pass decided, for people to read and for `apply-plan` to repeat.
     pub fn set_plan(&mut self, plan: &impl serde::Serialize) {
         self.said.plan = serde_json::to_value(plan).ok();
+    }
+
+    /// Says what codes a weight has become, with so many bits of each in use; they are looked at where [somebody wants to
+    /// know](Request::codes).
+    pub(crate) fn coded(&mut self, tensor: &str, codes: &Tensor, bits: u32) {
+        if self.request.codes {
+            self.said.codes.extend(CodeBytes::of(tensor, codes, bits));
+        }
     }
 
     /// How often each rule was applied.

@@ -1,6 +1,7 @@
 //! `opt`: a pipeline over a model, checked and written.
 
 mod channels;
+mod codes;
 mod first;
 mod html;
 mod plans;
@@ -115,6 +116,7 @@ impl Opt {
                     files: Some(&FromDisk),
                     evidence: Some(&samples),
                     plans: self.plan_out.is_some(),
+                    codes: global.json || global.verbose || self.report.is_some(),
                     ..Request::default()
                 },
             },

@@ -32,6 +32,43 @@ fn blocks_that_no_axis_falls_into() {
 }
 
 #[test]
+fn codes_that_an_old_opset_has_not() {
+    for (pipeline, needed) in [
+        ("quantize-weights{bits=4, upgrade=false}", 21),
+        ("quantize-weights{type=float8e4m3fn, upgrade=false}", 19),
+        ("allocate-bits{average=6, bits=[4], upgrade=false}", 21),
+    ] {
+        let said = refused(1, pipeline);
+        let expected = format!("this takes opset {needed}, the model has 17, and `upgrade` is false");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
+fn samples_that_are_not_to_be_used() {
+    let said = refused(1, "quantize-weights{rounding=gptq, data=false}");
+    assert!(said.contains("`rounding=gptq` needs data, and `data` is false"), "{said}");
+}
+
+#[test]
+fn the_report_says_what_codes_take() {
+    let place = Workplace::with_digits();
+    for (pipeline, bits) in [("quantize-weights{bits=3}", 3), ("palettize{bits=2, upgrade=false}", 2)] {
+        let outcome = place.run(["opt", "model.onnx", "-o", "out.onnx", "-p", pipeline, "--json", "--check", "off"]);
+        outcome.assert_done();
+        let report: serde_json::Value = serde_json::from_slice(&outcome.stdout).unwrap();
+        let codes = report["passes"][0]["codes"].as_array().unwrap();
+        assert!(!codes.is_empty());
+        for it in codes {
+            assert_eq!(it["bits"], bits);
+            let entropy = it["entropy"].as_f64().unwrap();
+            assert!(entropy > 0.5 && entropy <= f64::from(bits), "{it}");
+            assert!(it["zstd_bytes"].as_u64().unwrap() < it["bytes"].as_u64().unwrap() + 32, "{it}");
+        }
+    }
+}
+
+#[test]
 fn goals_that_contradict_each_other() {
     assert!(refused(1, "allocate-bits").contains("give one of `average`, `bytes` and `max-loss`"));
     assert!(

@@ -38,6 +38,8 @@ crate::options! {
         keep_io: bool = true,
         /// Nodes that stay, by their name or that of an output.
         keep: Vec<Pattern> = Vec::new(),
+        /// Whether a model whose opset lacks the type may go to a newer one; otherwise it is refused.
+        upgrade: bool = true,
     }
 }
 
@@ -82,7 +84,7 @@ impl Pass for ConvertFloat {
             InlineFunctions::default().run(&mut base, &mut inlining)?;
             infer::model(&mut base);
         }
-        let (from, to) = raise(&mut base, self.to.opset(), cx)?;
+        let (from, to) = raise(&mut base, self.to.opset(), self.upgrade, cx)?;
         if from < to {
             cx.notice(format!("the model goes from opset {from} to {to}, whose operators have {}", self.to));
         }

@@ -18,7 +18,7 @@ pub use palettize::{PaletteCodes, PaletteInit, Palettize, Per};
 pub use range::Calibration;
 pub use scaling::{Equalize, SmoothQuant};
 pub use weight::Rounding;
-pub use weights_only::{AllocateBits, Bits, CodeType, Form, Granularity, QuantizeWeights};
+pub use weights_only::{AllocateBits, Bits, CodeType, Form, Granularity, QuantizeWeights, Scales};
 pub(crate) use weights_only::{Weight, Weights, apply_plan, part_mut, raise, tensor};
 
 #[cfg(test)]

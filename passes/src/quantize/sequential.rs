@@ -97,15 +97,18 @@ pub(crate) type Rounding<'r> = dyn FnMut(Target<'_>) -> Result<Option<Vec<Mat<f6
 /// Where the samples do not suit the model, and what `round` answers.
 pub(crate) fn sequential(
     model: &Model,
-    start: &Model,
+    start: Model,
     layers: &[Layer],
     source: &dyn EvidenceSource,
     ridge: f64,
     round: &mut Rounding<'_>,
 ) -> Result<Model, PassError> {
+    if layers.is_empty() {
+        return Ok(start);
+    }
     let failed = |error: EvidenceError| PassError::Request(error.to_string());
     let mut lockstep =
-        Lockstep::new(model, source, BATCH).and_then(|lockstep| lockstep.against(start)).map_err(failed)?;
+        Lockstep::new(model, source, BATCH).and_then(|lockstep| lockstep.against(&start)).map_err(failed)?;
     let place = |layer: &Layer| lockstep.order().iter().position(|&id| id == layer.node);
     let mut order: Vec<(usize, usize)> =
         layers.iter().enumerate().filter_map(|(index, layer)| Some((place(layer)?, index))).collect();

@@ -59,7 +59,7 @@ pub(super) fn store(
         how = Store::Dense;
     }
     if how == Store::Bitmask {
-        let (from, to) = raise(model, bitmask::OPSET, cx)?;
+        let (from, to) = raise(model, bitmask::OPSET, true, cx)?;
         if to < bitmask::OPSET {
             cx.notice(format!(
                 "opset {to} is as far as the model goes and cannot decode bits: the weights are stored dense"

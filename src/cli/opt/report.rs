@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::channels::Cuts;
+use super::codes::Codes;
 use super::html;
 use crate::cli::check::Proof;
 use crate::cli::failure::Failure;
@@ -42,6 +43,9 @@ pub(super) struct Pass {
     /// What was cut of the model's channels, by a pass that does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) channels: Option<Cuts>,
+    /// What codes take that it made of weights.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) codes: Vec<Codes>,
     pub(super) nodes_before: usize,
     pub(super) nodes_after: usize,
     pub(super) seconds: f64,
@@ -142,6 +146,9 @@ fn passes(global: &Global, all: &[Pass]) {
         let applied: Vec<_> = pass.applied.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
         let what = if applied.is_empty() { "nothing to do".to_owned() } else { applied.join(", ") };
         output::say(global, &format!("  {:24} {what} ({:.1} ms)", pass.name, 1e3 * pass.seconds));
+        if let Some(sentence) = Codes::sentence(&pass.codes) {
+            output::say(global, &format!("  {:24} {sentence}", ""));
+        }
         for (reason, times) in &pass.declined {
             output::say(global, &format!("  {:24} left alone {times}: {reason}", ""));
         }
@@ -170,6 +177,7 @@ fn pass(record: &PassRecord) -> Pass {
         declined,
         sites: sites.collect(),
         channels: Cuts::of(record.plan.as_ref()),
+        codes: Codes::of(&record.codes),
         nodes_before: record.nodes.0,
         nodes_after: record.nodes.1,
         seconds: record.time.as_secs_f64(),

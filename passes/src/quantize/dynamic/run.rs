@@ -43,7 +43,7 @@ pub(super) fn run(options: &QuantizeDynamic, model: &mut Model, cx: &mut PassCx<
         return Ok(());
     }
     let mut base = model.clone();
-    let (from, to) = raise(&mut base, OPSET, cx)?;
+    let (from, to) = raise(&mut base, OPSET, true, cx)?;
     if to < OPSET {
         cx.notice(format!("opset {to} is as far as the model goes, which has no DynamicQuantizeLinear"));
         return Ok(());

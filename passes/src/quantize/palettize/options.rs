@@ -44,6 +44,8 @@ crate::options! {
         keep: Vec<Pattern> = Vec::new(),
         /// Only weights of such a name; all, where none is given.
         only: Vec<Pattern> = Vec::new(),
+        /// Whether the model may go to a newer opset for places of less than a byte; otherwise they take bytes.
+        upgrade: bool = true,
     }
 }
 

@@ -40,6 +40,8 @@ struct Work<'a> {
     model: &'a Model,
     weights: &'a Weights,
     source: Option<&'a dyn EvidenceSource>,
+    /// Whether it may go to a newer opset.
+    upgrade: bool,
 }
 
 /// Does what the options ask for, and says what was done.
@@ -62,7 +64,8 @@ pub(super) fn run(
         cx.declined(NAME, name.clone(), reason.clone());
     }
     let orders: Vec<Order> = wanted.into_iter().map(|weight| Order { weight, scheme }).collect();
-    let layers = carry_out(&Work { model: &whole, weights: &weights, source }, orders, model, cx)?;
+    let layers =
+        carry_out(&Work { model: &whole, weights: &weights, source, upgrade: options.upgrade }, orders, model, cx)?;
     if cx.request.plans {
         let declined = cx.declines().iter().filter(|decline| decline.rule == NAME);
         let left = declined.map(|one| LeftAlone { tensor: one.site.clone(), reason: one.reason.clone() }).collect();
@@ -97,7 +100,7 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
         orders.push(Order { weight: id, scheme: planned.scheme()? });
     }
     let declined = cx.declines().len();
-    carry_out(&Work { model: &whole, weights: &weights, source }, orders, model, cx)
+    carry_out(&Work { model: &whole, weights: &weights, source, upgrade: true }, orders, model, cx)
         .map_err(|error| error.to_string())?;
     if let Some(decline) = cx.declines().get(declined) {
         return Err(format!("weight `{}`: {}", decline.site, decline.reason));
@@ -149,7 +152,9 @@ fn carry_out(
     let (whole, weights) = (work.model, work.weights);
     let mut result = whole.clone();
     let needed = orders.iter().filter_map(|order| oldest_cast(places(order.scheme.bits, None), DType::Int32)).max();
-    let (from, to) = raise(&mut result, needed.unwrap_or(0), cx)?;
+    // Bytes are there in any version.
+    let needed = needed.filter(|_| work.upgrade).unwrap_or(0);
+    let (from, to) = raise(&mut result, needed, work.upgrade, cx)?;
     let mut planned = Vec::new();
     let mut jobs: Vec<(Order, DType)> = Vec::new();
     for order in orders {
@@ -190,6 +195,7 @@ fn carry_out(
         };
         let graph = graph_at(part_mut(&mut result, weight.function), &weight.site.path);
         put::put(graph, weight.site.constant, &parts, NAME).map_err(|error| PassError::Broken(error.to_string()))?;
+        cx.coded(&planned.tensor, &parts.codes, planned.bits);
         kept.push(planned);
     }
     if kept.is_empty() {
@@ -255,7 +261,7 @@ fn make(
     }
     let Some(source) = work.source.filter(|_| !seen.is_empty()) else { return Ok(Made { witness, parts }) };
     let layers: Vec<Layer> = seen.iter().map(|(_, layer)| layer.clone()).collect();
-    let witness = sequential::sequential(model, &witness, &layers, source, RIDGE, &mut |target| {
+    let witness = sequential::sequential(model, witness, &layers, source, RIDGE, &mut |target| {
         let job = seen[target.index].0;
         let (order, codes) = jobs[job];
         let layer = target.layer;

@@ -57,7 +57,7 @@ impl Grid {
         let bytes = floats(weight)?;
         let (elements, _) = bytes.as_chunks::<4>();
         let dtype = weight.dtype();
-        let round = |scale: f32| stored(dtype, scale);
+        let round = |scale: f32| stored(scheme.scales.unwrap_or(dtype), scale);
         let ranges = ranges(elements, &layout);
         if !ranges.is_finite() {
             return Err(Refusal::NotFinite);

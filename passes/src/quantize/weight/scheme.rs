@@ -43,6 +43,8 @@ pub(crate) struct Scheme {
     pub(crate) reduce_range: bool,
     /// How the scale is found.
     pub(crate) rounding: Rounding,
+    /// The type that scales are stored in; the weight's own, where none is given.
+    pub(crate) scales: Option<DType>,
 }
 
 /// What codes stand for, times the scale.
@@ -89,7 +91,12 @@ impl Scheme {
 
     /// Codes of this type that are numbers, all of them in use.
     pub(crate) const fn of(dtype: DType, symmetric: bool, rounding: Rounding) -> Self {
-        Self { dtype, meaning: Meaning::Number, bits: None, symmetric, reduce_range: false, rounding }
+        Self { dtype, meaning: Meaning::Number, bits: None, symmetric, reduce_range: false, rounding, scales: None }
+    }
+
+    /// How many bits of a code are in use.
+    pub(crate) fn used_bits(&self) -> u32 {
+        self.bits.unwrap_or(self.dtype.bits() as u32)
     }
 
     /// Whether it chooses zero points, or zero is another code than 0.

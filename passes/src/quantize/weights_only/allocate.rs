@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::apply::{self, DAMPING, Order, Work};
 use super::candidates::{Weights, tensor};
-use super::options::{Bits, Form, Granularity, QuantizeWeights};
+use super::options::{Bits, Form, Granularity, QuantizeWeights, Scales};
 use crate::allocation::{Choice, allocate};
 use crate::evidence::{EvidenceSource, SecondMoment, Wants, collect};
 use crate::options::{ByteSize, Options, Pattern};
@@ -47,10 +47,16 @@ crate::options! {
         rounding: Rounding = Rounding::Mse,
         /// What makes floats of codes.
         form: Form = Form::Dequantize,
+        /// The type that scales of floats are stored in; their own, where none is given.
+        scales: Option<Scales> = None,
+        /// Whether samples are used, where there are any: to measure what is lost, and to fit layers before they are rounded.
+        data: bool = true,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
         keep: Vec<Pattern> = Vec::new(),
         /// Only weights of such a name; all, where none is given.
         only: Vec<Pattern> = Vec::new(),
+        /// Whether the model may go to a newer opset where codes need it; otherwise it is refused.
+        upgrade: bool = true,
     }
 }
 
@@ -87,6 +93,8 @@ impl AllocateBits {
             symmetric: self.symmetric,
             rounding: self.rounding,
             form: self.form,
+            scales: self.scales,
+            data: self.data,
             ..QuantizeWeights::default()
         }
     }
@@ -103,11 +111,8 @@ impl Pass for AllocateBits {
         }
         self.bits.iter().try_for_each(|&bits| self.with(bits).validated())?;
         let text = format!("{}{{{}}}", Self::NAME, self.to_text());
-        let data = match self.rounding.needs_data() {
-            true => Some(cx.data(&format!("`rounding={}`", self.rounding))?),
-            false => cx.user_samples(),
-        };
-        let work = Work::of(model, &text, data, DAMPING, cx)?;
+        let data = self.with(Bits::Four).source(cx)?;
+        let work = Work { upgrade: self.upgrade, ..Work::of(model, &text, data, DAMPING, cx)? };
         let wanted = work.weights.wanted(&self.keep, &self.only, Self::NAME, cx)?;
         let candidates = candidates(self, &work, &wanted, cx);
         let curves = curves(&work.whole, &work.weights, &candidates, data)?;

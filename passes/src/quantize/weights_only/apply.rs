@@ -9,7 +9,7 @@ use onnxpress_ops::table;
 use rayon::prelude::*;
 
 use super::candidates::{Weight, Weights, bytes_of_codes, part_mut, tensor};
-use super::options::{Form, Granularity as Asked, QuantizeWeights};
+use super::options::{Form, Granularity as Asked, QuantizeWeights, Scales};
 use super::plan::{Plan, PlanError, Planned, SCHEMA, axis_and_block};
 use super::{decode, fitted, nbits, opset, put};
 use crate::calls::each_node;
@@ -47,11 +47,13 @@ pub(super) struct Work<'a> {
     pub(super) weights: Weights,
     /// The samples, where they are of use.
     pub(super) source: Option<&'a dyn EvidenceSource>,
-    damping: f64,
+    pub(super) damping: f64,
+    /// Whether it may go to a newer opset.
+    pub(super) upgrade: bool,
     /// The pass, with all its options.
-    text: String,
+    pub(super) text: String,
     /// The digest of the model as it came, where a plan is wanted.
-    digest: String,
+    pub(super) digest: String,
 }
 
 impl<'a> Work<'a> {
@@ -69,13 +71,13 @@ impl<'a> Work<'a> {
         let digest = if cx.request.plans { digest::of(model) } else { String::new() };
         let whole = sequential::inlined(model, source, cx)?;
         let weights = Weights::of(&whole);
-        Ok(Self { whole, weights, source, damping, text: text.to_owned(), digest })
+        Ok(Self { whole, weights, source, damping, upgrade: true, text: text.to_owned(), digest })
     }
 
     /// The version of the standard that the model reaches, of those that orders need.
     fn reach(&self, orders: &[Order], cx: &PassCx<'_>) -> Result<i64, PassError> {
         let mut aside = PassCx::new(cx.request);
-        raised(&self.whole, orders, &self.weights, &mut aside).map(|(_, _, to)| to)
+        raised(&self.whole, orders, &self.weights, self.upgrade, &mut aside).map(|(_, _, to)| to)
     }
 
     /// Whether a version of the standard has what an order needs.
@@ -95,7 +97,7 @@ impl<'a> Work<'a> {
         pass: &'static str,
         cx: &mut PassCx<'_>,
     ) -> Result<(), PassError> {
-        let (mut result, from, to) = raised(&self.whole, &orders, &self.weights, cx)?;
+        let (mut result, from, to) = raised(&self.whole, &orders, &self.weights, self.upgrade, cx)?;
         let (orders, beyond): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(|order| self.reached(order, to));
         for order in beyond {
             let reason = format!("its codes need a newer opset than {to}, which is as far as the model goes");
@@ -139,11 +141,8 @@ pub(super) fn run(
     model: &mut Model,
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
-    let source = match options.rounding.needs_data() {
-        true => Some(cx.data(&format!("`rounding={}`", options.rounding))?),
-        false => None,
-    };
-    let work = Work::of(model, text, source, options.damping, cx)?;
+    let source = options.source(cx)?;
+    let work = Work { upgrade: options.upgrade, ..Work::of(model, text, source, options.damping, cx)? };
     let (whole, weights) = (&work.whole, &work.weights);
     let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
     let before = cx.declines().len();
@@ -184,7 +183,7 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
     let model = &whole;
     let weights = Weights::of(model);
     let orders = ordered(&plan, &digest, model, &weights).map_err(|error| error.to_string())?;
-    let (mut result, from, to) = raised(model, &orders, &weights, cx).map_err(|error| error.to_string())?;
+    let (mut result, from, to) = raised(model, &orders, &weights, true, cx).map_err(|error| error.to_string())?;
     for order in &orders {
         let label = weights.list[order.weight].label();
         match needed(model, &weights, order) {
@@ -211,7 +210,7 @@ pub(crate) fn apply_plan(plan: serde_json::Value, model: &mut Model, cx: &mut Pa
     Ok(())
 }
 
-/// Carries orders out, with samples where any order needs them.
+/// Carries orders out, with samples where there are some.
 fn done(
     orders: &[Order],
     weights: &Weights,
@@ -220,7 +219,7 @@ fn done(
     source: Option<&dyn EvidenceSource>,
     cx: &mut PassCx<'_>,
 ) -> Result<Vec<Order>, PassError> {
-    let taken = match source.filter(|_| orders.iter().any(|order| order.scheme.rounding.needs_data())) {
+    let taken = match source {
         Some(source) => fitted::carry_out(orders, weights, (result, witness), (pass, damping), source, cx),
         None => carry_out(orders, weights, (model, result, witness), pass, cx),
     }?;
@@ -272,6 +271,7 @@ fn planned(model: &Model, weights: &Weights, order: &Order) -> Planned {
             Meaning::Number => order.scheme.dtype.to_string(),
         },
         bits: order.scheme.bits,
+        scales: order.scheme.scales.map(|dtype| dtype.to_string()),
         axis,
         block,
         symmetric: order.scheme.symmetric,
@@ -284,8 +284,7 @@ fn planned(model: &Model, weights: &Weights, order: &Order) -> Planned {
 /// Bytes of a weight before and after.
 pub(in crate::quantize) fn bytes(tensor: &Tensor, name: Option<&onnxpress_ir::Name>, order: &Order) -> (usize, usize) {
     let before = file_size::new_tensor(tensor, name, file_size::Written::Initializer);
-    let zeros = order.scheme.has_zero_points();
-    (before, bytes_of_codes(tensor, name, order.scheme.dtype, order.granularity, zeros))
+    (before, bytes_of_codes(tensor, name, &order.scheme, order.granularity))
 }
 
 /// Those of the wanted weights that become smaller; the others are declined.
@@ -303,7 +302,9 @@ pub(super) fn orders(
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
         let granularity = weight.granularity(tensor.dims(), asked, block);
-        let mut order = Order { weight: index, scheme: options.scheme(), granularity, form: options.form };
+        let scales = options.scales.filter(|_| half_holds(tensor, &options.scheme())).map(Scales::dtype);
+        let scheme = Scheme { scales, ..options.scheme() };
+        let mut order = Order { weight: index, scheme, granularity, form: options.form };
         if order.form == Form::Matmulnbits
             && let Some(reason) = nbits::unable(model, weight, &order.scheme, granularity)
         {
@@ -325,6 +326,16 @@ pub(super) fn orders(
         cx.notice(format!("{} decoded by DequantizeLinear: {reason}", several(names)));
     }
     orders
+}
+
+/// Whether scales of a weight in binary16 are of full precision where they matter: that of its largest elements is.
+fn half_holds(tensor: &Tensor, scheme: &Scheme) -> bool {
+    // Codes of 16 bits are finer than such scales. The least number that binary16 holds in full precision is 2⁻¹⁴; floats of eight
+    // bits go up to 2¹⁶.
+    let codes = if scheme.dtype.is_float() { 16 } else { scheme.dtype.bits() as i32 - 1 };
+    let usable = 2f32.powi(codes - 14)..65504.0;
+    let peak = tensor.values::<f32>().map(|values| values.iter().fold(0f32, |peak, value| peak.max(value.abs())));
+    scheme.dtype.bits() <= 8 && peak.is_ok_and(|peak| usable.contains(&peak))
 }
 
 /// The first of some names, and how many there are.
@@ -353,11 +364,12 @@ fn raised(
     model: &Model,
     orders: &[Order],
     weights: &Weights,
+    upgrade: bool,
     cx: &mut PassCx<'_>,
 ) -> Result<(Model, i64, i64), PassError> {
     let mut result = model.clone();
     let wanted = orders.iter().filter_map(|order| needed(model, weights, order)).max().unwrap_or(0);
-    let (from, to) = opset::raise(&mut result, wanted, cx)?;
+    let (from, to) = opset::raise(&mut result, wanted, upgrade, cx)?;
     Ok((result, from, to))
 }
 
@@ -398,8 +410,9 @@ pub(in crate::quantize) fn carry_out(
         }
         put::round(graph_of(witness, weight), weight, &quantized, pass)?;
         let behind = weight.is_behind_lookup(order.scheme.dtype, order.granularity);
-        let placed = put::Placing { pass, form: order.form, behind };
+        let placed = put::Placing { pass, form: order.form, behind, scales: order.scheme.scales };
         placed.put(graph_of(result, weight), weight.site.constant, &quantized)?;
+        cx.coded(&weight.label(), &quantized.codes, order.scheme.used_bits());
         taken.push(*order);
     }
     Ok(taken)

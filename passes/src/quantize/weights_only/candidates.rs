@@ -2,10 +2,11 @@
 
 use onnxpress_ir::{Callables, DType, Graph, Model, Name, NodeId, Tensor, Vertex};
 
+use super::decode;
 use super::options::Granularity as Asked;
 use crate::options::Pattern;
 use crate::pass::{PassCx, PassError};
-use crate::quantize::weight::{Granularity, Role, Site, node, sites};
+use crate::quantize::weight::{Granularity, Role, Scheme, Site, node, sites};
 use crate::reading_across::Path;
 use crate::rewrite::file_size::{self, NEW_NAME, Written};
 
@@ -173,9 +174,8 @@ impl Weight {
 pub(in crate::quantize) fn bytes_of_codes(
     weight: &Tensor,
     name: Option<&Name>,
-    dtype: DType,
+    scheme: &Scheme,
     how: Granularity,
-    zeros: bool,
 ) -> usize {
     let name = name.map_or(NEW_NAME, |name| name.as_bytes().len());
     let named = |suffix: &str| Name::from("x".repeat(name) + suffix);
@@ -191,8 +191,14 @@ pub(in crate::quantize) fn bytes_of_codes(
         file_size::new_constant(dtype, dims, Some(&named(suffix)), Written::Initializer)
     };
     let operands = [name + "_quantized".len(), name + "_scale".len(), name + "_zero_point".len()];
+    let (dtype, zeros) = (scheme.dtype, scheme.has_zero_points());
+    // Scales of another type than the weight's have a node that makes them of it.
+    let cast = scheme
+        .scales
+        .map_or(0, |_| file_size::node_reading(&decode::cast(weight.dtype()), operands.into_iter().take(1)));
     constant(dtype, weight.dims(), "_quantized")
-        + constant(weight.dtype(), &scales, "_scale")
+        + constant(scheme.scales.unwrap_or(weight.dtype()), &scales, "_scale")
+        + cast
         + if zeros { constant(dtype, &scales, "_zero_point") } else { 0 }
         + file_size::node_reading(&node(how), operands.into_iter().take(if zeros { 3 } else { 2 }))
         + name

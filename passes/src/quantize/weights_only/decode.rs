@@ -138,6 +138,7 @@ pub(super) fn floats(
     Ok(floats)
 }
 
-fn cast(to: DType) -> Node {
+/// The node that makes this type of another.
+pub(super) fn cast(to: DType) -> Node {
     Node::new("Cast", 1).with(Attr::int("to", to.code()))
 }

@@ -36,14 +36,15 @@ pub(super) fn carry_out(
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (job, order) in orders.iter_mut().enumerate() {
         let weight = &weights.list[order.weight];
-        match order.scheme.rounding.needs_data().then(|| sequential::of_weight(&base, weight)) {
-            Some(Ok(layer)) => seen.push((job, layer)),
-            Some(Err(reason)) => {
+        match sequential::of_weight(&base, weight) {
+            Ok(layer) => seen.push((job, layer)),
+            Err(reason) => {
                 reasons.entry(reason).or_default().push(weight.label());
-                order.scheme.rounding = Rounding::Mse;
+                if order.scheme.rounding.needs_data() {
+                    order.scheme.rounding = Rounding::Mse;
+                }
                 unseen.push(job);
             }
-            None => unseen.push(job),
         }
     }
     notice_unseen(&reasons, cx);
@@ -74,7 +75,7 @@ pub(super) fn carry_out(
         made[job] = rounded;
     }
     let layers: Vec<Layer> = seen.iter().map(|(_, layer)| layer.clone()).collect();
-    *witness = sequential::sequential(&base, &start, &layers, source, RIDGE, &mut |target| {
+    *witness = sequential::sequential(&base, start, &layers, source, RIDGE, &mut |target| {
         let job = seen[target.index].0;
         let (quantized, weights) = match layer(&target, &orders[job], damping) {
             Ok(chosen) => chosen,
@@ -93,8 +94,9 @@ pub(super) fn carry_out(
         match made {
             Ok(quantized) => {
                 let behind = weight.is_behind_lookup(order.scheme.dtype, order.granularity);
-                let placed = put::Placing { pass, form: order.form, behind };
+                let placed = put::Placing { pass, form: order.form, behind, scales: order.scheme.scales };
                 placed.put(graph_of(result, weight), weight.site.constant, &quantized)?;
+                cx.coded(&weight.label(), &quantized.codes, order.scheme.used_bits());
                 taken.push(*order);
             }
             Err(refusal) => cx.declined(pass, weight.label(), refusal.to_string()),

@@ -24,7 +24,7 @@ pub(super) use candidates::{inside, part};
 pub(super) use decode::oldest_opset as oldest_cast;
 pub(super) use fitted::notice_unseen;
 pub(crate) use opset::raise;
-pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights};
+pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights, Scales};
 
 #[cfg(test)]
 mod tests;

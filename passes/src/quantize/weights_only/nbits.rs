@@ -12,6 +12,8 @@ use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
 use super::candidates::{Weight, inside, part};
+use super::decode;
+use super::put::Placing;
 use crate::imports::import;
 use crate::quantize::weight::{Granularity, Meaning, Quantized, Role, Scheme};
 
@@ -186,9 +188,9 @@ pub(super) fn put(
     graph: &mut Graph,
     constant: NodeId,
     quantized: &Quantized,
-    pass: &'static str,
+    placing: &Placing,
 ) -> Result<(), EditError> {
-    let value = constant.port(0);
+    let (value, pass) = (constant.port(0), placing.pass);
     let mut readers: Vec<Use> = graph.readers(value).collect();
     readers.sort_by_key(|reading| (graph.place(reading.node), *reading));
     let name = graph.port(value).name.clone();
@@ -202,18 +204,23 @@ pub(super) fn put(
         let operands: Vec<Option<ValueId>> = graph.operands(reading.node).collect();
         let mut edit = Edit::new(graph, &Standard, pass, &[reading.node]);
         let known = made.iter().find(|(key, _)| *key == (turned, lie)).map(|(_, parts)| *parts);
-        let parts = known.unwrap_or_else(|| {
-            let mut add = |suffix: &str, tensor: &Tensor| {
-                edit.add_constant(name.as_ref().map(|name| name.suffixed(suffix)), tensor.clone())
-            };
-            let parts = [
-                Some(add("_quantized", &packed.codes)),
-                Some(add("_scale", &packed.scale)),
-                packed.zero_point.as_ref().map(|zeros| add("_zero_point", zeros)),
-            ];
-            made.push(((turned, lie), parts));
-            parts
-        });
+        let parts = match known {
+            Some(parts) => parts,
+            None => {
+                let mut add = |suffix: &str, tensor: &Tensor| {
+                    edit.add_constant(name.as_ref().map(|name| name.suffixed(suffix)), tensor.clone())
+                };
+                let codes = add("_quantized", &packed.codes);
+                let mut scale = add("_scale", &placing.stored_scale(&packed.scale));
+                let zeros = packed.zero_point.as_ref().map(|zeros| add("_zero_point", zeros));
+                if placing.scales.is_some() {
+                    scale = edit.add(decode::cast(packed.scale.dtype()), &[scale])?;
+                }
+                let parts = [Some(codes), Some(scale), zeros];
+                made.push(((turned, lie), parts));
+                parts
+            }
+        };
         let int = |name: &'static str, value: usize| Attr::int(name, value as i64);
         let [codes, scale, zeros] = parts;
         let port = |suffix: Option<&str>| {

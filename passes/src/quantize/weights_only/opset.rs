@@ -15,11 +15,16 @@ pub(crate) fn oldest(model: &Model) -> Option<i64> {
 /// the way is declined.
 ///
 /// # Errors
-/// Never: where a model cannot be brought there, the version that it reached says so.
-pub(crate) fn raise(model: &mut Model, to: i64, cx: &mut PassCx<'_>) -> Result<(i64, i64), PassError> {
+/// Where the model is older and `may` it not be brought there. Where it only cannot be, the version that it reached says so.
+pub(crate) fn raise(model: &mut Model, to: i64, may: bool, cx: &mut PassCx<'_>) -> Result<(i64, i64), PassError> {
     let before = oldest(model).unwrap_or(0);
     if before >= to || before == 0 {
         return Ok((before, before));
+    }
+    if !may {
+        return Err(PassError::Request(format!(
+            "this takes opset {to}, the model has {before}, and `upgrade` is false"
+        )));
     }
     // A function may be written in a newer version than asked for; going on from there is no way back.
     let newest = model.graph.opsets.version(b"").unwrap_or(to).max(to);

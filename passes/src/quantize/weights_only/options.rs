@@ -3,6 +3,7 @@
 use onnxpress_ir::{DType, Model};
 
 use super::apply;
+use crate::evidence::EvidenceSource;
 use crate::options::{Options, Pattern};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::{Meaning, Rounding, Scheme};
@@ -76,6 +77,24 @@ crate::option_enum! {
     }
 }
 
+crate::option_enum! {
+    /// The type that scales are stored in.
+    pub enum Scales {
+        /// Half the bytes, behind each a `Cast` that runtimes take out when they load the model. A weight that is so small that its scales
+        /// leave the range keeps floats.
+        Float16,
+    }
+}
+
+impl Scales {
+    /// As a type of elements.
+    pub(super) fn dtype(self) -> DType {
+        match self {
+            Self::Float16 => DType::Float16,
+        }
+    }
+}
+
 crate::options! {
     /// Writes weights in few bits, and behind them what makes floats of the codes.
     ///
@@ -105,10 +124,16 @@ crate::options! {
         damping: f64 = apply::DAMPING,
         /// What makes floats of codes.
         form: Form = Form::Dequantize,
+        /// The type that scales of floats are stored in; their own, where none is given.
+        scales: Option<Scales> = None,
+        /// Whether samples are used, where there are any: layers are then fitted one after the other before they are rounded.
+        data: bool = true,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.
         keep: Vec<Pattern> = Vec::new(),
         /// Only weights of such a name; all, where none is given.
         only: Vec<Pattern> = Vec::new(),
+        /// Whether the model may go to a newer opset where codes need it; otherwise it is refused.
+        upgrade: bool = true,
     }
 }
 
@@ -149,6 +174,17 @@ impl QuantizeWeights {
         Scheme { meaning, bits, ..Scheme::of(dtype, self.symmetric, self.rounding) }
     }
 
+    /// The samples that it works with.
+    ///
+    /// # Errors
+    /// Where there are none and the rounding needs some.
+    pub(super) fn source<'a>(&self, cx: &PassCx<'a>) -> Result<Option<&'a dyn EvidenceSource>, PassError> {
+        match self.rounding.needs_data() {
+            true => cx.data(&format!("`rounding={}`", self.rounding)).map(Some),
+            false => Ok(cx.user_samples().filter(|_| self.data)),
+        }
+    }
+
     /// Refuses what no model can be given.
     pub(super) fn validated(&self) -> Result<(), PassError> {
         if self.block.is_some_and(|block| block < 2) {
@@ -156,6 +192,9 @@ impl QuantizeWeights {
         }
         if !(self.damping > 0.0 && self.damping.is_finite()) {
             return Err(PassError::Request(format!("`damping` is {}, expected more than 0", self.damping)));
+        }
+        if self.rounding.needs_data() && !self.data {
+            return Err(PassError::Request(format!("`rounding={}` needs data, and `data` is false", self.rounding)));
         }
         let (dtype, meaning) = self.codes();
         let whole = meaning == Meaning::Number && !dtype.is_float();

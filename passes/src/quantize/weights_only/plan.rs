@@ -26,6 +26,9 @@ pub(super) struct Planned {
     /// How many bits of a code are in use; all, where that is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) bits: Option<u32>,
+    /// The type that scales are stored in; the weight's own, where that is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) scales: Option<String>,
     /// The axis that scales run along; none where there is one scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) axis: Option<usize>,
@@ -97,7 +100,12 @@ impl Planned {
         };
         let rounding = Rounding::ALL.into_iter().find(|rounding| rounding.text() == self.rounding);
         let rounding = rounding.ok_or_else(|| word("way to round", &self.rounding))?;
-        Ok(Scheme { meaning, bits: self.bits, ..Scheme::of(dtype, self.symmetric, rounding) })
+        let scales = match self.scales.as_deref() {
+            None => None,
+            Some("float16") => Some(DType::Float16),
+            Some(other) => return Err(word("type of scales", other)),
+        };
+        Ok(Scheme { meaning, bits: self.bits, scales, ..Scheme::of(dtype, self.symmetric, rounding) })
     }
 
     /// What makes floats of the codes.

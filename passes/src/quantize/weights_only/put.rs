@@ -1,6 +1,6 @@
 //! Codes in the place of a weight, and the weight's witness.
 
-use onnxpress_ir::{Edit, EditError, Graph, NodeId, Port, Tensor, Use, ValueId, Vertex};
+use onnxpress_ir::{DType, Edit, EditError, Graph, Name, NodeId, Port, Tensor, Use, ValueId, Vertex};
 use onnxpress_ops::infer::Standard;
 
 use super::candidates::Weight;
@@ -36,6 +36,8 @@ pub(super) struct Placing {
     pub(super) form: Form,
     /// Whether that stands behind the lookups in them.
     pub(super) behind: bool,
+    /// The type that scales are stored in; their own, where none is given.
+    pub(super) scales: Option<DType>,
 }
 
 impl Placing {
@@ -45,10 +47,32 @@ impl Placing {
     /// Where the graph does not take them: a defect.
     pub(super) fn put(&self, graph: &mut Graph, constant: NodeId, quantized: &Quantized) -> Result<(), PassError> {
         let placed = match self.form {
-            Form::Matmulnbits => nbits::put(graph, constant, quantized, self.pass),
+            Form::Matmulnbits => nbits::put(graph, constant, quantized, self),
             _ => self.placed(graph, constant, quantized),
         };
         placed.map_err(|error| PassError::Broken(error.to_string()))
+    }
+
+    /// A scale as the file has it: its values are ones that its type there holds.
+    pub(super) fn stored_scale(&self, scale: &Tensor) -> Tensor {
+        let stored = self.scales.and_then(|to| Tensor::from_f64s(to, scale.dims(), &scale.to_f64s().ok()?).ok());
+        stored.unwrap_or_else(|| scale.clone())
+    }
+
+    /// The constants, the scale in the type that the codes are to become.
+    fn parts(
+        &self,
+        edit: &mut Edit<'_>,
+        name: Option<&Name>,
+        quantized: &Quantized,
+        written: Written,
+    ) -> Result<Parts, EditError> {
+        let own = Quantized { scale: self.stored_scale(&quantized.scale), ..quantized.clone() };
+        let mut made = parts(edit, name, &own, written);
+        if self.scales.is_some() {
+            made.scale = edit.add(decode::cast(quantized.scale.dtype()), &[made.scale])?;
+        }
+        Ok(made)
     }
 
     fn placed(&self, graph: &mut Graph, constant: NodeId, quantized: &Quantized) -> Result<(), EditError> {
@@ -64,7 +88,7 @@ impl Placing {
         let from: Vec<NodeId> = readers.first().map(|reading| reading.node).into_iter().collect();
         let mut edit = Edit::new(graph, &Standard, self.pass, &from);
         let stored = decode::stored(quantized, self.form);
-        let made = parts(&mut edit, name.as_ref(), &stored, written);
+        let made = self.parts(&mut edit, name.as_ref(), &stored, written)?;
         if self.behind {
             for reading in readers {
                 self.look_up(&mut edit, reading.node, &made, quantized)?;

@@ -45,6 +45,9 @@ fn the_result_is_the_witness() {
         "rounding=gptq, bits=4, block=8, form=cast",
         "rounding=awq, bits=4, block=8",
         "rounding=awq, bits=3, symmetric=false",
+        "rounding=nearest, bits=4, block=8, scales=float16",
+        "rounding=mse, bits=4, block=8, scales=float16, form=cast",
+        "rounding=hqq, symmetric=false, bits=4, block=8, scales=float16",
     ] {
         let (model, report) = run(&format!("quantize-weights{{{options}}}"), NET, DATA);
         let report = report.unwrap();
@@ -61,11 +64,16 @@ fn samples_help() {
     let lost = |options: &str, data| {
         error(&typed(NET), &run(&format!("quantize-weights{{keep=[w, r], {options}}}"), NET, data).0)
     };
+    let mut fitted = Vec::new();
     for how in ["bits=4, block=8", "bits=3, block=8, symmetric=false", "bits=4"] {
         let nearest = lost(how, None);
         let fed = lost(&format!("{how}, rounding=gptq"), DATA);
         assert!(fed < 0.9 * nearest, "{how}: gptq {fed}, nearest {nearest}");
+        fitted.push((lost(how, DATA), nearest));
+        assert_eq!(lost(&format!("{how}, data=false"), DATA), nearest);
     }
+    let (with, without) = fitted.iter().fold((0.0, 0.0), |sums, one| (sums.0 + one.0, sums.1 + one.1));
+    assert!(with < without, "{fitted:?}");
 }
 
 /// A normalization that makes some channels large, as those of transformers do.
