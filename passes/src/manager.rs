@@ -274,6 +274,7 @@ impl Run<'_> {
         }
         self.report.settled.inputs.extend(settled.inputs);
         self.report.settled.dims.extend(settled.dims);
+        self.report.settled.types.extend(settled.types);
         self.report.settled.another |= settled.another;
         self.report.passes.push(PassRecord {
             name: step.pass.name(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onnxpress_ir::{Model, Tensor, Type};
+use onnxpress_ir::{DType, Model, Tensor, Type};
 
 use crate::code_bytes::CodeBytes;
 use crate::evidence::{self, Evidence, EvidenceSource, Wants};
@@ -186,6 +186,8 @@ pub struct Settled {
     pub inputs: Vec<(String, Option<Tensor>)>,
     /// Dimensions that have a size now, by name, or by input and axis as in `x:0`.
     pub dims: Vec<(String, i64)>,
+    /// Inputs and outputs of floats that have another element type now, by name.
+    pub types: Vec<(String, DType)>,
     /// Whether another model stands in the place of the one that came in, which computes something else on purpose.
     pub another: bool,
 }
@@ -298,6 +300,11 @@ impl<'a> PassCx<'a> {
     /// Says that a dimension has a size now: by name, or by input and axis as in `x:0`.
     pub fn sized(&mut self, dim: &str, size: i64) {
         self.said.settled.dims.push((dim.to_owned(), size));
+    }
+
+    /// Says that an input or output of floats has another element type now, which callers asked for.
+    pub fn retyped(&mut self, port: &str, dtype: DType) {
+        self.said.settled.types.push((port.to_owned(), dtype));
     }
 
     /// Says that the result is another model than the one that came in: there is nothing that it must equal.

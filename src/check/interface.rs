@@ -1,7 +1,7 @@
 //! What the outside sees of a model: names, order and types of inputs and outputs. No pass may change it, but for inputs that
-//! it was asked to give a value.
+//! it was asked to give a value, and element types that it was asked to change.
 
-use onnxpress_ir::{Graph, Model, NodeId, Type};
+use onnxpress_ir::{DType, Graph, Model, NodeId, Type};
 use onnxpress_passes::pass::Settled;
 
 /// Where two interfaces differ; `None` where a reader of the one can read the other.
@@ -14,7 +14,7 @@ pub(super) fn conflict(original: &Model, result: &Model, settled: &Settled) -> O
     let (mut before, after) = (inputs(a), inputs(b));
     let is_there = |name: &String| after.iter().any(|(other, _)| other == name);
     before.retain(|(name, _)| is_there(name) || settled.inputs.iter().all(|(gone, _)| gone != name));
-    differ("input", &before, &after).or_else(|| differ("output", &outputs(a), &outputs(b)))
+    differ("input", &before, &after, settled).or_else(|| differ("output", &outputs(a), &outputs(b), settled))
 }
 
 fn entries(graph: &Graph, ids: &[NodeId], declared: impl Fn(&Graph, NodeId) -> Type) -> Vec<(String, Type)> {
@@ -25,7 +25,12 @@ fn entries(graph: &Graph, ids: &[NodeId], declared: impl Fn(&Graph, NodeId) -> T
     ids.iter().map(|&id| (name(id), declared(graph, id))).collect()
 }
 
-fn differ(what: &str, a: &[(String, Type)], b: &[(String, Type)]) -> Option<String> {
+/// The type of a tensor, of other elements.
+fn with_dtype(ty: &Type, dtype: DType) -> Option<Type> {
+    ty.as_tensor().map(|tensor| Type::tensor(dtype, tensor.shape.clone()))
+}
+
+fn differ(what: &str, a: &[(String, Type)], b: &[(String, Type)], settled: &Settled) -> Option<String> {
     for (index, (name, ty)) in a.iter().enumerate() {
         match b.get(index) {
             None => return Some(format!("{what} `{name}` is gone")),
@@ -33,7 +38,11 @@ fn differ(what: &str, a: &[(String, Type)], b: &[(String, Type)]) -> Option<Stri
                 return Some(format!("{what} {index} is `{other}` instead of `{name}`"));
             }
             Some((_, other)) => {
-                if let Err(conflict) = ty.merge(other) {
+                let retyped = settled.types.iter().filter(|(known, _)| known == name);
+                let allowed = retyped.filter_map(|&(_, dtype)| with_dtype(ty, dtype)).any(|ty| ty.merge(other).is_ok());
+                if let Err(conflict) = ty.merge(other).map(drop)
+                    && !allowed
+                {
                     return Some(format!("{what} `{name}` is {other} instead of {ty}: {conflict}"));
                 }
             }
@@ -74,6 +83,24 @@ mod tests {
         assert_eq!(conflict(&before, &after, &settled("z")), None);
         assert_eq!(conflict(&before, &after, &settled("x")).unwrap(), "input `z` is gone");
         assert_eq!(conflict(&after, &before, &settled("z")).unwrap(), "input `z` was not there before");
+    }
+
+    #[test]
+    fn element_types_may_change_that_were_asked_to() {
+        let before = Model::from_text("g (float[N] x) => (float[N] y) { y = Neg(x) }").unwrap();
+        let after = Model::from_text("g (float16[N] x) => (float16[N] y) { y = Neg(x) }").unwrap();
+        let settled = |names: &[&str]| {
+            let types = names.iter().map(|&name| (name.to_owned(), DType::Float16)).collect();
+            Settled { types, ..Settled::default() }
+        };
+        assert_eq!(conflict(&before, &after, &settled(&["x", "y"])), None);
+        assert_eq!(
+            conflict(&before, &before, &settled(&["x", "y"])),
+            None,
+            "a model before the change is none the worse"
+        );
+        let only_input = conflict(&before, &after, &settled(&["x"])).unwrap();
+        assert!(only_input.starts_with("output `y` is float16[N] instead of float[N]"), "{only_input}");
     }
 
     #[test]

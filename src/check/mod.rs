@@ -9,6 +9,7 @@ mod difference;
 mod interface;
 mod mode;
 mod numeric;
+mod retyped;
 mod settled;
 
 use onnxpress_ir::Model;

@@ -9,6 +9,7 @@ use onnxpress_ops::evaluate::Value;
 
 use super::chance::random_outputs;
 use super::difference::{Difference, difference};
+use super::retyped::as_given_by;
 use super::settled::{self, values_for};
 use super::{CheckError, CheckReport, CheckRequest, Done, OutputReport};
 use crate::runner::{Runner, RunnerError, choose};
@@ -192,8 +193,14 @@ fn compare(
     inputs: &[Inputs],
     originals: &[Outputs],
 ) -> Result<CheckReport, CheckError> {
-    let run =
-        |model: &Model| run_all(runner, model, &values_for(model, models.original, inputs)).map_err(CheckError::Result);
+    let run = |model: &Model| -> Result<Vec<Outputs>, CheckError> {
+        let mut outputs =
+            run_all(runner, model, &values_for(model, models.original, inputs)).map_err(CheckError::Result)?;
+        if !request.settled.types.is_empty() {
+            outputs.iter_mut().for_each(|outputs| as_given_by(&models.original.graph, outputs));
+        }
+        Ok(outputs)
+    };
     let results = run(models.result)?;
     let witnesses = match models.witness {
         Some(witness) => Some(run(witness)?),

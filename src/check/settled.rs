@@ -5,6 +5,7 @@ use onnxpress_ir::{Graph, Model, NodeId};
 use onnxpress_ops::evaluate::Value;
 
 use super::CheckRequest;
+use super::retyped::as_taken;
 use crate::inputs::{self, GenerateError};
 
 /// One entry an input of a model, in its order.
@@ -47,7 +48,11 @@ impl Generator {
 pub(super) fn values_for(model: &Model, original: &Model, inputs: &[Inputs]) -> Vec<Inputs> {
     let known: Vec<String> = names(&original.graph).collect();
     let places: Vec<_> = names(&model.graph).map(|name| known.iter().position(|other| *other == name)).collect();
-    let pick = |values: &Inputs| places.iter().map(|place| values.get((*place)?).cloned().flatten()).collect();
+    let pick = |values: &Inputs| {
+        let mut picked: Inputs = places.iter().map(|place| values.get((*place)?).cloned().flatten()).collect();
+        as_taken(model, &mut picked);
+        picked
+    };
     inputs.iter().map(pick).collect()
 }
 

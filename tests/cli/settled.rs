@@ -166,3 +166,25 @@ fn what_does_not_fit_is_refused() {
     let both = ["opt", "model.onnx", "-o", "out.onnx", "--set-dim", "batch=2", "--dim", "batch=3"];
     assert_snapshot!(place.refused(2, both), @"error: --dim batch=3, but it was set to 2");
 }
+
+#[test]
+fn element_types_of_inputs_and_outputs_are_changed() {
+    let place = place(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,3] x) => (float[2,3] y) \
+        <float[3,3] w = normal(seed=1, std=1.0)> { a = MatMul(x, w)  y = Relu(a) }",
+    );
+    let out = |more: &[&str]| {
+        let args = ["opt", "model.onnx", "-o", "out.onnx", "--json", "-p"];
+        place.run([&args[..], more].concat()).json()["check"]["mode"].clone()
+    };
+    for pipeline in [
+        "convert-float{keep-io=false}",
+        "sparsify,convert-float{keep-io=false}",
+        "convert-float{keep-io=false},sparsify",
+    ] {
+        assert_eq!(out(&[pipeline, "--check-each"]), "numeric", "{pipeline}");
+    }
+    let text = place.run(["dump", "out.onnx"]);
+    let text = String::from_utf8(text.assert_done().stdout.clone()).unwrap();
+    assert!(text.contains("(float16[2,3] x) => (float16[2,3] y)"), "{text}");
+}

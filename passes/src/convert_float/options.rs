@@ -1,6 +1,6 @@
 //! What can be asked of `convert-float`, and the run.
 
-use onnxpress_ir::{DType, Model};
+use onnxpress_ir::{DType, Graph, Model};
 use onnxpress_ops::infer;
 
 use super::convert::{self, Converted};
@@ -106,6 +106,9 @@ impl Pass for ConvertFloat {
         }
         infer::model(&mut result);
         infer::model(&mut witness);
+        for (name, dtype) in retyped(&model.graph, &result.graph) {
+            cx.retyped(&name, dtype);
+        }
         for word in converted.words {
             cx.notice(word);
         }
@@ -115,4 +118,18 @@ impl Pass for ConvertFloat {
         *model = result;
         Ok(())
     }
+}
+
+/// Inputs and outputs of a graph that are of another type in its result.
+fn retyped(before: &Graph, after: &Graph) -> Vec<(String, DType)> {
+    let of = |graph: &Graph| -> Vec<(String, Option<DType>)> {
+        let inputs = graph.inputs().iter().map(|&id| (graph.label(id.port(0)), graph.input(id).declared.dtype()));
+        let outputs = graph.outputs().iter().map(|&id| graph.output(id));
+        inputs.chain(outputs.map(|output| (output.name.to_string(), output.declared.dtype()))).collect()
+    };
+    let pairs = of(before).into_iter().zip(of(after));
+    let other = |((_, old), (name, new)): ((String, Option<DType>), (String, Option<DType>))| {
+        new.filter(|_| old != new).map(|dtype| (name, dtype))
+    };
+    pairs.filter_map(other).collect()
 }
