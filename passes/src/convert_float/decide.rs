@@ -113,19 +113,21 @@ fn holder(cx: &NodeCx<'_>, types: Types, keep: &[Pattern], decision: &mut Decisi
     // An optional or a sequence of floats would change its type with what is inside of it.
     let plain = interface(cx).all(|ty| !holds_floats(ty, types.from) || matches!(ty, Type::Tensor(_)));
     let typed = interface(cx).all(|ty| !ty.is_unknown());
+    let lacking = schema_of(cx).is_some_and(|schema| takes_everywhere(cx, schema, types) == Some(false));
     decision.bodies.insert(cx.id, bodies);
     if gives_wide
         || reads_wide
         || !known
         || !plain
         || !typed
+        || lacking
         || keep.iter().any(|pattern| named(cx.graph, cx.id, pattern))
     {
         let ports = (0..cx.node.port_count() as u32).map(|port| cx.id.port(port));
         if gives_wide {
             decision.wide.extend(ports);
         }
-        return Verdict::Wide(None);
+        return Verdict::Wide(lacking.then(|| format!("{} {}", cx.node.op_type.to_str(), lacks(cx, types))));
     }
     Verdict::Narrow
 }
@@ -242,20 +244,28 @@ fn unable(cx: &NodeCx<'_>, types: Types) -> Option<Option<String>> {
     if neighbours_quantized(cx) {
         return Some(Some("computes on what is quantized".to_owned()));
     }
-    let mut any = false;
-    let formals =
-        (0..).zip(graph.operands(cx.id)).filter_map(|(slot, value)| Some((schema.input(slot)?, graph.ty(value?))));
-    let results = (0..).zip(cx.node.ports()).filter_map(|(port, it)| Some((schema.output(port)?, &it.ty)));
-    for (formal, ty) in formals.chain(results) {
-        if ty.dtype() != Some(types.from) || !matches!(formal.types, TypeRef::Parameter(_)) {
-            continue;
-        }
-        any = true;
-        if !takes(schema, formal, types.to) {
-            return Some(Some(format!("has no {} at opset {}", types.to, cx.version)));
-        }
+    match takes_everywhere(cx, schema, types) {
+        None => Some(None),
+        Some(true) => None,
+        Some(false) => Some(Some(lacks(cx, types))),
     }
-    (!any).then_some(None)
+}
+
+/// Whether a node takes and gives the narrower type wherever it has the other one in an operand or result whose type is open;
+/// `None` where there is none such.
+fn takes_everywhere(cx: &NodeCx<'_>, schema: &OpSchema, types: Types) -> Option<bool> {
+    let operands = (0..).zip(cx.graph.operands(cx.id));
+    let formals = operands.filter_map(|(slot, value)| Some((schema.input(slot)?, cx.graph.ty(value?))));
+    let results = (0..).zip(cx.node.ports()).filter_map(|(port, it)| Some((schema.output(port)?, &it.ty)));
+    let open = |(formal, ty): &(&schema::Formal, &Type)| {
+        ty.dtype() == Some(types.from) && matches!(formal.types, TypeRef::Parameter(_))
+    };
+    let taken = formals.chain(results).filter(open).map(|(formal, _)| takes(schema, formal, types.to));
+    taken.reduce(|all, one| all && one)
+}
+
+fn lacks(cx: &NodeCx<'_>, types: Types) -> String {
+    format!("has no {} at opset {}", types.to, cx.version)
 }
 
 /// Whether an operand comes out of a quantization, or a result goes into one.

@@ -53,9 +53,10 @@ impl FloatType {
         }
     }
 
-    /// The oldest opset whose operators have the type.
-    const fn opset(self) -> i64 {
+    /// The oldest opset whose operators have the type: those that hold subgraphs have bfloat16 later than arithmetic.
+    fn opset(self, graph: &Graph) -> i64 {
         match self {
+            Self::Bfloat16 if graph.nodes().any(|(_, node)| node.has_subgraphs()) => 16,
             Self::Bfloat16 => 13,
             _ => 0,
         }
@@ -84,7 +85,8 @@ impl Pass for ConvertFloat {
             InlineFunctions::default().run(&mut base, &mut inlining)?;
             infer::model(&mut base);
         }
-        let (from, to) = raise(&mut base, self.to.opset(), self.upgrade, cx)?;
+        let oldest = self.to.opset(&base.graph);
+        let (from, to) = raise(&mut base, oldest, self.upgrade, cx)?;
         if from < to {
             cx.notice(format!("the model goes from opset {from} to {to}, whose operators have {}", self.to));
         }

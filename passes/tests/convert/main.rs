@@ -286,7 +286,39 @@ fn bfloat16_needs_a_newer_opset() {
     left: Relu `z`: `keep` names it
     notice: the model goes from opset 11 to 13, whose operators have bfloat16
     "#);
-    insta::assert_snapshot!(converted("keep=[nobody]", "g (float[N] x) => (y) { y = Neg(x) }"), @"convert-float{to=float16, keep-io=true, keep=[nobody]}: the pattern `nobody` matches no node");
+    insta::assert_snapshot!(converted("keep=[nobody]", "g (float[N] x) => (y) { y = Neg(x) }"), @"convert-float{to=float16, keep-io=true, keep=[nobody], upgrade=true}: the pattern `nobody` matches no node");
+}
+
+#[test]
+fn what_holds_subgraphs_hands_on_only_types_that_it_has() {
+    insta::assert_snapshot!(converted("to=bfloat16", r#"
+        <ir_version: 7, opset_import: ["" : 13]>
+        g (float[N,8] x, bool c) => (float[N,8] y)
+        <float[8,8] w = normal(seed=1)>
+        {
+          y = If(c) <
+            then_branch = yes () => (float[N,8] a) { a = MatMul(x, w) },
+            else_branch = no () => (float[N,8] b) { b = Identity(x) }>
+        }"#), @r#"
+    <ir_version: 8, opset_import: ["" : 16]>
+    g (float[N,8] x, bool c) => (float[N,8] y)
+    <float[8,8] w = elided("sha256:addd26fa9ef2982b")>
+    {
+      y_bfloat16 = If(c) <
+        then_branch = yes () => (bfloat16[N,8] a) {
+          x_bfloat16 = Cast <to = 16> (x)
+          w_bfloat16 = Cast <to = 16> (w)
+          a = MatMul(x_bfloat16, w_bfloat16)
+        },
+        else_branch = no () => (bfloat16[N,8] b) {
+          x_bfloat16_1 = Cast <to = 16> (x)
+          b = Identity(x_bfloat16_1)
+        }
+      >
+      y = Cast <to = 1> (y_bfloat16)
+    }
+    notice: the model goes from opset 13 to 16, whose operators have bfloat16
+    "#);
 }
 
 #[test]
