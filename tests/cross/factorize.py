@@ -39,7 +39,7 @@ def witnesses(original, result, plan):
         tensor = next(tensor for tensor in made.graph.initializer if tensor.name == name)
         array, v, u = numpy_helper.to_array(tensor), factors[f"{name}_v"], factors[f"{name}_u"]
         if node.op_type == "Conv":
-            whole = convolution(node, v, u, array.shape)
+            whole = convolution(node, layer["form"], v, factors.get(f"{name}_core"), u, array.shape)
         else:
             # A factorized weight comes near the original: of the ways to multiply, the one that does.
             ways = list(products(v, u, array.shape))
@@ -50,11 +50,21 @@ def witnesses(original, result, plan):
     return made
 
 
-def convolution(node, v, u, dims):
-    group = next((attr.i for attr in node.attribute if attr.name == "group"), 1)
-    rank, outputs = v.shape[0] // group, u.shape[0] // group
-    part = lambda g: u[g * outputs:(g + 1) * outputs].reshape(outputs, rank) @ v[g * rank:(g + 1) * rank].reshape(rank, -1)
-    return np.concatenate([part(g) for g in range(group)]).reshape(dims)
+def convolution(node, form, v, core, u, dims):
+    """The kernel that the factors make, group by group."""
+    groups = next((attr.i for attr in node.attribute if attr.name == "group"), 1)
+    whole = []
+    for of_v, of_core, of_u in zip(*(np.split(array, groups) if array is not None else [None] * groups for array in (v, core, u))):
+        flat = lambda array: array.reshape(*array.shape[:2], -1)
+        match form:
+            case "channel" | "spatial":
+                made = np.einsum("orj,rci->ocij", flat(of_u), flat(of_v))
+            case "tucker":
+                made = np.einsum("op,pqk,qc->ock", of_u.reshape(of_u.shape[:2]), flat(of_core), of_v.reshape(of_v.shape[:2]))
+            case "cp":
+                made = np.einsum("or,rk,rc->ock", of_u.reshape(of_u.shape[:2]), flat(of_core)[:, 0], of_v.reshape(of_v.shape[:2]))
+        whole.append(made)
+    return np.concatenate(whole).reshape(dims)
 
 
 def products(v, u, dims):

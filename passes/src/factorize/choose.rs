@@ -1,84 +1,95 @@
-//! Which rank each layer gets.
+//! Which form each layer gets, and which ranks.
 
+use super::form::{Extents, Form, Price};
 use super::layers::Layer;
+use super::offer::{Asked, Candidate, Offer};
 use super::options::{Ranks, Save};
 use crate::allocation::{Choice, allocate};
 use crate::prune_channels::Quantity;
 
-/// What a layer offers: by rank, from zero to the full one, what it loses of its output's energy.
-#[derive(Debug, Clone)]
-pub(super) struct Offer {
-    pub(super) losses: Vec<f64>,
-    /// The energy of the output, in what the losses are.
-    pub(super) energy: f64,
-    /// How many singular values of the weight are no noise: the most of all groups.
-    pub(super) signal: usize,
-}
-
-impl Offer {
-    /// The share of the energy that is kept at a rank.
-    pub(super) fn kept(&self, rank: usize) -> f64 {
-        let lost = self.losses.get(rank).copied().unwrap_or(0.0);
-        if self.energy > 0.0 { 1.0 - lost / self.energy } else { 1.0 }
-    }
-
-    /// The least rank that keeps a share of what all ranks together hold.
-    fn rank_for(&self, share: f64) -> usize {
-        let whole = self.losses.first().copied().unwrap_or(0.0);
-        let most = (1.0 - share) * whole;
-        // Eigenvalues that are nothing but rounding hold nothing.
-        let rank = self.losses.iter().position(|&loss| loss <= most.max(whole * 1e-14));
-        rank.unwrap_or(self.losses.len().saturating_sub(1)).max(1)
-    }
-}
-
-/// Whether factors of a rank save what they must.
-fn saves(layer: &Layer, rank: usize, save: Save) -> bool {
-    // Both are in proportion: factors are applied as often as the weight was.
-    save == Save::Nothing || layer.params_at(rank) < layer.params()
-}
-
-/// The rank of each layer; `None` where it is left alone, with the reason.
-pub(super) fn choose(layers: &[Layer], offers: &[Offer], ranks: Ranks, save: Save) -> Vec<Result<usize, String>> {
-    let by = |rank: &dyn Fn(&Layer, &Offer) -> usize| {
-        let one = |(layer, offer): (&Layer, &Offer)| {
-            let rank = rank(layer, offer).clamp(1, layer.full_rank());
-            let least = layer.params_at(1) < layer.params();
-            match (saves(layer, rank, save), least) {
-                (true, _) => Ok(rank),
-                (false, true) => Err(format!("factors of rank {rank} would save nothing")),
-                (false, false) => Err("factors of any rank would save nothing".to_owned()),
-            }
-        };
-        layers.iter().zip(offers).map(one).collect()
-    };
-    match ranks {
-        Ranks::Energy(share) => by(&|_, offer| offer.rank_for(share)),
-        Ranks::Rank(rank) => by(&|_, _| rank),
-        Ranks::Vbmf => by(&|_, offer| offer.signal),
-        Ranks::Ratio(ratio) => by(&|layer, _| (ratio * layer.full_rank() as f64).round() as usize),
-        Ranks::Target(quantity, share) => {
-            let weight = |layer: &Layer| match quantity {
-                Quantity::Macs => layer.uses,
-                _ => 1.0,
-            };
-            let curve = |(layer, offer): (&Layer, &Offer)| {
-                let untouched = Choice { saved: 0.0, loss: 0.0 };
-                let at = |rank: usize| Choice {
-                    saved: weight(layer) * (layer.params() - layer.params_at(rank)),
-                    loss: 1.0 - offer.kept(rank),
-                };
-                let ranks = (1..=layer.full_rank()).filter(|&rank| saves(layer, rank, Save::Both)).map(at);
-                std::iter::once(untouched).chain(ranks).collect::<Vec<_>>()
-            };
-            let curves: Vec<Vec<Choice>> = layers.iter().zip(offers).map(curve).collect();
-            let whole: f64 = layers.iter().map(|layer| weight(layer) * layer.params()).sum();
-            let picks = allocate(&curves, share * whole);
-            let named = |pick: usize| match pick {
-                0 => Err("it would lose more than others do".to_owned()),
-                rank => Ok(rank),
-            };
-            picks.into_iter().map(named).collect()
+/// The candidate that each layer takes, by its number; where it is left alone, the reason.
+pub(super) fn choose(layers: &[Layer], offers: &[Offer], asked: &Asked) -> Vec<Result<usize, String>> {
+    let one = |(layer, offer): (&Layer, &Offer)| {
+        if offer.candidates.is_empty() {
+            return Err(nothing_saved(layer, asked));
         }
+        match asked.ranks {
+            Ranks::Energy(share) => cheapest(layer, offer, share, asked.save),
+            _ => {
+                let rank = asked.rank(&layer.extents, Form::Channel).unwrap_or(offer.signal);
+                best(layer, offer, rank, asked)
+            }
+        }
+    };
+    match asked.ranks {
+        Ranks::Target(quantity, share) => shared(layers, offers, quantity, share),
+        _ => layers.iter().zip(offers).map(one).collect(),
     }
+}
+
+fn nothing_saved(layer: &Layer, asked: &Asked) -> String {
+    let form = Form::Channel;
+    let saves = asked.saves(&layer.extents, layer.extents.at(form, 1));
+    match asked.rank(&layer.extents, form).map(|rank| layer.extents.at(form, rank).rank) {
+        Some(rank) if saves => format!("factors of rank {rank} would save nothing"),
+        _ => "factors of any rank would save nothing".to_owned(),
+    }
+}
+
+/// The candidate that costs least of those that keep a share of what all ranks together hold.
+fn cheapest(layer: &Layer, offer: &Offer, share: f64, save: Save) -> Result<usize, String> {
+    // Eigenvalues that are nothing but rounding hold nothing.
+    let most = ((1.0 - share) * offer.whole).max(offer.whole * 1e-14);
+    let whole = layer.extents.price();
+    let cost = |candidate: &Candidate| {
+        let (params, macs) = (candidate.price.params / whole.params, candidate.price.macs / whole.macs.max(1.0));
+        match save {
+            Save::Both | Save::Nothing => params + macs,
+            Save::Macs => macs,
+            Save::Bytes => params,
+        }
+    };
+    let enough = offer.candidates.iter().enumerate().filter(|(_, candidate)| candidate.loss <= most);
+    let least = enough.min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)).then(a.0.cmp(&b.0)));
+    least.map(|(at, _)| at).ok_or_else(|| format!("factors that keep {share} of its energy would save nothing"))
+}
+
+/// The candidate that loses least of those that cost no more than two factors of a rank, or, where a form is asked for, that form at it.
+fn best(layer: &Layer, offer: &Offer, rank: usize, asked: &Asked) -> Result<usize, String> {
+    let extents: &Extents = &layer.extents;
+    let lone = offer.candidates.first().filter(|_| asked.forms != super::options::Forms::Auto).map(|one| one.size.form);
+    if let Some(form) = lone.filter(|_| asked.rank(extents, Form::Channel).is_some()) {
+        let rank = asked.rank(extents, form).unwrap_or(rank);
+        let wanted = extents.at(form, rank).rank;
+        let found = offer.candidates.iter().position(|candidate| candidate.size.rank == wanted);
+        return found.ok_or_else(|| format!("factors of rank {wanted} would save nothing"));
+    }
+    let two = extents.at(Form::Channel, rank);
+    let Price { params, macs } = extents.price_of(two);
+    let affordable = offer.candidates.iter().enumerate();
+    let affordable = affordable.filter(|(_, one)| one.price.params <= params && one.price.macs <= macs);
+    let least = affordable.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss).then(a.0.cmp(&b.0)));
+    match least {
+        Some((at, _)) if asked.saves(extents, two) => Ok(at),
+        _ => Err(format!("factors of rank {} would save nothing", two.rank)),
+    }
+}
+
+/// So that all layers together lose a share of what they hold, where that costs least.
+fn shared(layers: &[Layer], offers: &[Offer], quantity: Quantity, share: f64) -> Vec<Result<usize, String>> {
+    let of = |price: Price| if quantity == Quantity::Macs { price.macs } else { price.params };
+    let curve = |(layer, offer): (&Layer, &Offer)| {
+        let whole = of(layer.extents.price());
+        let at = |one: &Candidate| Choice { saved: whole - of(one.price), loss: offer.share(one.loss) };
+        let untouched = Choice { saved: 0.0, loss: 0.0 };
+        std::iter::once(untouched).chain(offer.candidates.iter().map(at)).collect::<Vec<_>>()
+    };
+    let curves: Vec<Vec<Choice>> = layers.iter().zip(offers).map(curve).collect();
+    let whole: f64 = layers.iter().map(|layer| of(layer.extents.price())).sum();
+    let reason = |offer: &Offer| match offer.candidates.is_empty() {
+        true => "factors of any rank would save nothing".to_owned(),
+        false => "it would lose more than others do".to_owned(),
+    };
+    let named = |(pick, offer): (usize, &Offer)| pick.checked_sub(1).ok_or_else(|| reason(offer));
+    allocate(&curves, share * whole).into_iter().zip(offers).map(named).collect()
 }

@@ -5,6 +5,7 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Cost, Linear, LinearLayer};
 use onnxpress_ops::table;
 
+use super::form::{Extents, Places};
 use crate::reconstruction::{BiasSite, LayerWeight, Turn, bias_site};
 
 /// How the product is written.
@@ -16,7 +17,7 @@ pub(super) enum Kind {
     Left,
     /// Two `Gemm`.
     Gemm,
-    /// Two `Conv`, the second 1×1.
+    /// Two or three `Conv`.
     Conv,
 }
 
@@ -30,8 +31,8 @@ pub(super) struct Layer {
     pub(super) matrices: LayerWeight,
     pub(super) bias: BiasSite,
     pub(super) kind: Kind,
-    /// How often each weight is used in a run, open extents counted as one.
-    pub(super) uses: f64,
+    /// Its group's matrix, and what forms have to know.
+    pub(super) extents: Extents,
     /// As messages call it.
     pub(super) name: String,
     /// Its names, for patterns.
@@ -44,25 +45,25 @@ impl Layer {
         let Self { node, layer, weight, matrices, bias, .. } = self;
         Turn { node: *node, layer, weight: *weight, matrices, bias: *bias }
     }
-
-    /// Weights of the layer.
-    pub(super) fn params(&self) -> f64 {
-        (self.matrices.groups() * self.matrices.outputs() * self.matrices.columns()) as f64
-    }
-
-    /// Weights of its factors at a rank.
-    pub(super) fn params_at(&self, rank: usize) -> f64 {
-        (self.matrices.groups() * rank * (self.matrices.outputs() + self.matrices.columns())) as f64
-    }
-
-    /// The full rank.
-    pub(super) fn full_rank(&self) -> usize {
-        self.matrices.outputs().min(self.matrices.columns())
-    }
 }
 
-/// The layers of a graph that can be written as products, in topological order, and the others, with the reason.
+/// The layers of a graph that have factors, in topological order, and the others, with the reason.
 pub(super) fn layers(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
+    let (all, mut left) = linear(graph);
+    let mut found = Vec::new();
+    for layer in all {
+        if layer.extents.columns() < 2 || layer.extents.outputs < 2 {
+            let groups = if layer.extents.groups > 1 { " in each group" } else { "" };
+            left.push((layer.name, format!("it is a vector{groups}, which has no smaller rank")));
+        } else {
+            found.push(layer);
+        }
+    }
+    (found, left)
+}
+
+/// The layers of a graph that there are forms for, vectors too, in topological order, and the others, with the reason.
+pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
     let (mut found, mut left) = (Vec::new(), Vec::new());
     for id in graph.topological().unwrap_or_default() {
         let Some((node, cx)) = graph.node(id).zip(NodeCx::new(graph, id)) else { continue };
@@ -94,15 +95,12 @@ fn one(graph: &Graph, cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> 
     if graph.sole_reader(weight).is_none() {
         return Err("the weight is read by several nodes".to_owned());
     }
-    if matrices.columns() < 2 || matrices.outputs() < 2 {
-        let groups = if matrices.groups() > 1 { " in each group" } else { "" };
-        return Err(format!("it is a vector{groups}, which has no smaller rank"));
-    }
     let Some(Cost::Macs(macs)) = table::of(cx.node).map(|operator| operator.cost) else {
         return Err("its work is not known".to_owned());
     };
-    let counted = macs(cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+    let uses = macs(cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
     let outputs = matrices.groups() * matrices.outputs();
+    let extents = extents(cx, layer, kind, tensor.dims(), &matrices, uses as f64 / tensor.len().max(1) as f64);
     let mut names = vec![graph.label(weight)];
     names.extend(cx.node.name.as_ref().map(ToString::to_string));
     names.push(graph.label(cx.id.port(0)));
@@ -112,11 +110,43 @@ fn one(graph: &Graph, cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> 
         weight,
         bias: bias_site(graph, cx.id, layer, outputs),
         kind,
-        uses: counted as f64 / tensor.len() as f64,
+        extents,
         name: graph.label(weight),
         names,
         matrices,
     })
+}
+
+/// What forms have to know of a layer whose weights are used so often in a run each.
+fn extents(
+    cx: &NodeCx<'_>,
+    layer: &LinearLayer,
+    kind: Kind,
+    dims: &[usize],
+    matrices: &LayerWeight,
+    uses: f64,
+) -> Extents {
+    let (groups, outputs) = (matrices.groups(), matrices.outputs());
+    let kernel = dims.get(2..).filter(|_| kind == Kind::Conv).unwrap_or_default();
+    let (tall, wide) = (kernel.first().copied().unwrap_or(1), kernel.iter().skip(1).product::<usize>());
+    let input = counted(cx.graph, cx.operand(layer.input));
+    let mut places = Places { input: uses, between: uses, output: uses };
+    if let (Some(x), Some(y)) = (input, counted(cx.graph, Some(cx.id.port(0))))
+        && kind == Kind::Conv
+        && x.len() == dims.len()
+        && y.len() == dims.len()
+    {
+        let count = |axes: &[f64]| axes.iter().product::<f64>();
+        places.input = x[0] * count(&x[2..]);
+        places.between = y[0] * y[2] * count(&x[3..]);
+    }
+    Extents { groups, outputs, channels: matrices.columns() / (tall * wide).max(1), tall, wide, places }
+}
+
+/// The extents of a value, open ones counted as one.
+fn counted(graph: &Graph, value: Option<ValueId>) -> Option<Vec<f64>> {
+    let shape = graph.ty(value?).shape()?;
+    Some(shape.iter().map(|dim| dim.as_const().map_or(1.0, |extent| extent as f64)).collect())
 }
 
 fn kind(cx: &NodeCx<'_>, layer: &LinearLayer) -> Result<Kind, String> {

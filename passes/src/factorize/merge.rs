@@ -1,25 +1,28 @@
-//! `merge-factors`: two linear layers with nothing between them as one, the way back from `factorize`.
+//! `merge-factors`: linear layers with nothing between them as one, the way back from `factorize`.
 //!
-//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, or a `Conv` with a 1×1 behind it, of the same groups.
-//! After: one of them, whose weight is the product.
+//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, or two `Conv` of which along each axis one looks at a
+//! single place.
+//! After: one of them, whose weight is the product; of three factors, in two steps.
 //! When: nobody else reads what is between, and nothing is added there; and the names are those that `factorize` gives, or `all` says
 //! that names do not count. Whether the product is smaller is not asked.
 //! Why exact: products of matrices are associative; rounding differs. It ends: each time there is a node less.
 
-use onnxpress_ir::{AttrValue, Edit, EditError, Graph, Model, Name, Node, NodeId, ValueId};
+use onnxpress_ir::{AttrValue, Edit, EditError, Graph, Model, Name, Node, NodeId, Tensor, ValueId};
 use onnxpress_ops::infer::{self, Standard};
 use onnxpress_ops::node::NodeCx;
 
-use super::layers::{Kind, Layer, layers};
+use super::layers::{Kind, Layer, linear};
 use super::rewrite;
+use super::windows::{self, Windows};
 use crate::pass::{Pass, PassCx, PassError};
 
 crate::options! {
-    /// Merges two linear layers with nothing between them into one: the way back from `factorize`.
+    /// Merges linear layers with nothing between them into one: the way back from `factorize`.
     ///
-    /// The result computes the same, in a file that may be larger. `conv1.weight_v` and `conv1.weight_u` become `conv1.weight`.
+    /// The result computes the same, in a file that may be larger. `conv1.weight_v` and `conv1.weight_u` become `conv1.weight`, with
+    /// `conv1.weight_core` between them, too.
     pub struct MergeFactors {
-        /// Whether layers are merged whose weights are not called `X_v` and `X_u`, too.
+        /// Whether layers are merged whose weights are not called `X_v`, `X_core` and `X_u`, too.
         all: bool = false,
     }
 }
@@ -30,7 +33,7 @@ impl Pass for MergeFactors {
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         loop {
-            let (found, _) = layers(&model.graph);
+            let (found, _) = linear(&model.graph);
             let mut done = 0;
             let mut taken: Vec<NodeId> = Vec::new();
             for second in &found {
@@ -71,7 +74,7 @@ fn fits(graph: &Graph, first: &Layer, second: &Layer) -> bool {
     match (first.kind, second.kind) {
         (Kind::Right, Kind::Right) | (Kind::Left, Kind::Left) => true,
         (Kind::Right | Kind::Gemm, Kind::Gemm) => !transposed(second),
-        (Kind::Conv, Kind::Conv) => first.layer.groups == second.layer.groups && is_pointwise(graph, second),
+        (Kind::Conv, Kind::Conv) => both(graph, first, second).is_some(),
         _ => false,
     }
 }
@@ -80,61 +83,62 @@ fn is_set(graph: &Graph, node: NodeId, name: &str) -> bool {
     matches!(graph.node(node).and_then(|node| node.attr(name)), Some(AttrValue::Int(set)) if *set != 0)
 }
 
-/// What `factorize` has named both weights after.
+/// What `factorize` has named both weights after; of the first two of three factors what stands for both.
 fn common_name<'l>(first: &'l Layer, second: &Layer) -> Option<&'l str> {
-    let (v, u) = (first.name.strip_suffix("_v")?, second.name.strip_suffix("_u")?);
-    (v == u).then_some(v)
+    let stem = first.name.strip_suffix("_v")?;
+    match second.name.strip_prefix(stem)? {
+        "_u" => Some(stem),
+        "_core" => Some(&first.name),
+        _ => None,
+    }
 }
 
-/// Whether a convolution looks at one place at a time, at every place.
-fn is_pointwise(graph: &Graph, layer: &Layer) -> bool {
-    let dims = graph.constant(layer.weight).map_or(&[][..], |weight| weight.dims());
-    let Some(cx) = NodeCx::new(graph, layer.node) else { return false };
-    let all = |name: &str, number: i64| match cx.node.attr(name) {
-        Some(AttrValue::Ints(values)) => values.iter().all(|value| *value == number),
-        Some(_) => false,
-        None => true,
+/// What two convolutions do, and both together, where that is what one can do.
+fn both(graph: &Graph, first: &Layer, second: &Layer) -> Option<[Windows; 3]> {
+    let windows = |layer: &Layer| {
+        let kernel = graph.constant(layer.weight)?.dims().get(2..)?;
+        Windows::of(&NodeCx::new(graph, layer.node)?, kernel)
     };
-    dims.get(2..).is_some_and(|kernel| kernel.iter().all(|extent| *extent == 1)) && all("strides", 1) && all("pads", 0)
+    let (a, b) = (windows(first)?, windows(second)?);
+    let (fewer, more) = (first.layer.groups.min(second.layer.groups), first.layer.groups.max(second.layer.groups));
+    let both = a.then(&b).filter(|_| fewer > 0 && more % fewer == 0)?;
+    Some([a, b, both])
+}
+
+/// The node that stands for two, and its weight; `None` where the product cannot be stored.
+fn merged(graph: &Graph, first: &Layer, second: &Layer) -> Option<(Node, Tensor)> {
+    let (v, u) = (first.turn().weights(graph)?, second.turn().weights(graph)?);
+    let like = graph.constant(first.weight)?;
+    if second.kind == Kind::Conv {
+        let [before, behind, windows] = both(graph, first, second)?;
+        let (tensor, groups) = windows::product((v, &before), (u, &behind), &windows, like)?;
+        return Some((windows.node(groups), tensor));
+    }
+    let product = u.first()? * v.first()?;
+    let (outputs, columns) = (product.nrows(), product.ncols());
+    let outputs_first = second.kind == Kind::Left || is_set(graph, second.node, "transB");
+    let dims = if outputs_first { [outputs, columns] } else { [columns, outputs] };
+    let tensor = rewrite::tensor(&[&product], !outputs_first, &dims, like)?;
+    let (before, behind) = (graph.node(first.node)?, graph.node(second.node)?);
+    // Both have them; what the first has of `transA` is the input's.
+    let own = behind.attrs.iter().filter(|attr| attr.name.as_bytes() != b"transA");
+    let attrs = own.chain(before.attrs.iter().filter(|attr| attr.name.as_bytes() == b"transA"));
+    Some((attrs.cloned().fold(Node::new(behind.op_type.clone(), 1), Node::with), tensor))
 }
 
 /// Puts one layer in the place of two. `Ok(false)` where the product cannot be stored.
 fn merge(graph: &mut Graph, first: &Layer, second: &Layer) -> Result<bool, EditError> {
-    let made = || {
-        let (v, u) = (first.turn().weights(graph)?, second.turn().weights(graph)?);
-        let products: Vec<_> = u.iter().zip(&v).map(|(u, v)| u * v).collect();
-        let (outputs, columns) = (products.first()?.nrows(), products.first()?.ncols());
-        let like = graph.constant(first.weight)?;
-        let (transposed, dims) = match second.kind {
-            Kind::Conv => {
-                let mut dims = like.dims().to_vec();
-                dims[0] = products.len() * outputs;
-                (false, dims)
-            }
-            Kind::Left => (false, vec![outputs, columns]),
-            Kind::Gemm if is_set(graph, second.node, "transB") => (false, vec![outputs, columns]),
-            Kind::Gemm | Kind::Right => (true, vec![columns, outputs]),
-        };
-        rewrite::tensor(&products.iter().collect::<Vec<_>>(), transposed, &dims, like)
-    };
-    let Some(tensor) = made() else { return Ok(false) };
-    let (Some(before), Some(behind)) = (graph.node(first.node).cloned(), graph.node(second.node).cloned()) else {
-        return Ok(false);
-    };
+    let Some((node, tensor)) = merged(graph, first, second) else { return Ok(false) };
     let Some(input) = graph.operand(first.node, first.layer.input) else { return Ok(false) };
     let own = graph.port(first.weight).name.clone();
     let name = common_name(first, second).map(|name| Name::from(name.to_owned())).or(own);
-    let attrs: Vec<_> = match second.kind {
-        Kind::Conv => before.attrs.clone(),
-        // Both have them; what the first has of `transA` is the input's.
-        _ => {
-            let own = behind.attrs.iter().filter(|attr| attr.name.as_bytes() != b"transA");
-            own.chain(before.attrs.iter().filter(|attr| attr.name.as_bytes() == b"transA")).cloned().collect()
-        }
+    let label = graph.node(second.node).and_then(|behind| behind.name.as_ref()).map(Name::to_string);
+    let of_both = |label: String| match (label.strip_suffix("_u"), label.strip_suffix("_core")) {
+        (Some(stem), _) => stem.to_owned(),
+        (_, Some(stem)) => format!("{stem}_v"),
+        _ => label,
     };
-    let label = behind.name.as_ref().map(Name::to_string);
-    let label = label.map(|label| Name::from(label.strip_suffix("_u").unwrap_or(&label).to_owned()));
-    let node = attrs.into_iter().fold(Node::new(behind.op_type.clone(), 1), Node::with).named(label);
+    let node = node.named(label.map(|label| Name::from(of_both(label))));
     let rest: Vec<Option<ValueId>> = graph.operands(second.node).skip(2).collect();
     let output = second.node.port(0);
     let mut edit = Edit::new(graph, &Standard, MergeFactors::NAME, &[first.node, second.node]);

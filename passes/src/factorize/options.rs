@@ -23,6 +23,22 @@ crate::option_enum! {
     }
 }
 
+crate::option_enum! {
+    /// How the factors of convolutions are arranged.
+    pub enum Forms {
+        /// For each layer `channel`, `spatial` or `tucker`, whichever loses least at its cost.
+        Auto,
+        /// The whole kernel to fewer channels, then 1×1.
+        Channel,
+        /// A kernel of k×1 to fewer channels, then one of 1×k.
+        Spatial,
+        /// 1×1 to fewer channels, the kernel between fewer, then 1×1.
+        Tucker,
+        /// 1×1, a kernel on each channel alone, then 1×1: a sum of products of vectors.
+        Cp,
+    }
+}
+
 /// The rank that layers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
@@ -55,7 +71,7 @@ impl OptionType for Rank {
 crate::options! {
     /// Writes linear layers as products of two smaller ones.
     ///
-    /// A `MatMul` or `Gemm` becomes two; a `Conv` one with fewer outputs and a 1×1 behind it. How much of each layer is kept is asked for as
+    /// A `MatMul` or `Gemm` becomes two; a `Conv` two or three, in the form that loses least at its cost. How much of each layer is kept is asked for as
     /// the share of its output's energy, as a rank, as a share of the full rank, or for all layers together as a share of
     /// parameters or multiply-accumulates to remove, which goes where it costs least. With samples (`--calib`) energy is that of
     /// the layer's outputs on them, not of its weight, and layers are fitted one after the other to what the original answers. The result
@@ -72,6 +88,8 @@ crate::options! {
         target: Option<Quantity> = None,
         /// Share of the `target` to remove.
         remove: Option<Share> = None,
+        /// How factors of convolutions are arranged, where the kernel has more places than one.
+        form: Forms = Forms::Auto,
         /// What factors must save of a layer, or it is left alone.
         save: Save = Save::Both,
         /// Whether, with samples, layers are fitted one after the other to what the original answers.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::form::{Form, Size};
 use crate::plan::LeftAlone;
 
 /// The number of the format.
@@ -15,8 +16,14 @@ pub(super) struct Planned {
     pub(super) tensor: String,
     /// The value that the layer gives.
     pub(super) layer: String,
-    /// The rank.
+    /// How its factors are arranged.
+    #[serde(default)]
+    pub(super) form: Form,
+    /// The rank: what the last factor reads.
     pub(super) rank: usize,
+    /// What the first factor makes, where that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) inner_rank: Option<usize>,
     /// The full rank.
     #[serde(default)]
     pub(super) full_rank: usize,
@@ -29,6 +36,13 @@ pub(super) struct Planned {
     /// Multiply-accumulates before and after, open extents counted as one.
     #[serde(default)]
     pub(super) macs: (f64, f64),
+}
+
+impl Planned {
+    /// The form and its ranks.
+    pub(super) fn size(&self) -> Size {
+        Size { form: self.form, rank: self.rank, inner: self.inner_rank.unwrap_or(self.rank) }
+    }
 }
 
 /// What is to be done to a model.

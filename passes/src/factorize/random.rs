@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::evidence::testing::typed;
-use crate::manager::{self, RunOptions};
+use crate::manager::{self, Report, RunOptions};
 
 /// A model of one layer, and the extents of its input.
 #[derive(Debug, Clone)]
@@ -93,27 +93,41 @@ fn error(a: &Model, b: &Model, input: &[usize]) -> f64 {
     a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / peak
 }
 
+fn run(model: &mut Model, pipeline: &str) -> Report {
+    let pipeline = crate::builtin().unwrap().pipeline(pipeline).unwrap();
+    manager::run(&pipeline, model, RunOptions { verify_each: true, ..RunOptions::default() }).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 48, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default()
+        cases: 96, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
-    fn products_are_what_they_say(drawn in prop_oneof![2 => convolution(), 1 => gemm(), 1 => product()], rank in 1usize..5) {
+    fn products_are_what_they_say(
+        drawn in prop_oneof![4 => convolution(), 1 => gemm(), 1 => product()],
+        form in prop::sample::select(vec!["auto", "channel", "spatial", "tucker", "cp"]),
+        rank in 1usize..5,
+    ) {
         let original = typed(&drawn.text);
-        for options in ["energy=1, save=none".to_owned(), format!("rank={rank}, save=none")] {
-            let pipeline = crate::builtin().unwrap().pipeline(&format!("factorize{{{options}}}")).unwrap();
+        for how in ["energy=1".to_owned(), format!("rank={rank}")] {
+            let options = format!("{how}, form={form}, save=none");
             let mut model = original.clone();
-            let run = RunOptions { verify_each: true, ..RunOptions::default() };
-            let report = manager::run(&pipeline, &mut model, run).unwrap();
+            let report = run(&mut model, &format!("factorize{{{options}}}"));
             // A vector has no smaller rank, nor has what no window fits.
             let Some(point) = report.checkpoints.first() else { continue };
             let witnessed = error(&point.expected, &model, &drawn.input);
             prop_assert!(witnessed < 1e-5, "{options}: {witnessed} off the witness\n{}", drawn.text);
-            if options.starts_with("energy") {
+            if how == "energy=1" {
                 let exact = error(&original, &model, &drawn.input);
-                prop_assert!(exact < 1e-4, "{exact} at the full rank\n{}", drawn.text);
+                prop_assert!(exact < 1e-4, "{options}: {exact} at the full rank\n{}", drawn.text);
             }
+            let factorized = model.clone();
+            run(&mut model, "merge-factors");
+            let nodes = |model: &Model| model.graph.nodes().count();
+            prop_assert_eq!(nodes(&model), nodes(&original), "{}: not all are merged\n{}", options, &drawn.text);
+            let merged = error(&factorized, &model, &drawn.input);
+            prop_assert!(merged < 1e-5, "{options}: {merged} off when merged\n{}", drawn.text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts the two factors of a layer in its place.
+//! Puts the two factors of a product of matrices in its place.
 
 use faer::Mat;
 use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Name, Node, Tensor, ValueId};
@@ -6,8 +6,9 @@ use onnxpress_ops::infer::Standard;
 
 use super::compress::Factors;
 use super::layers::{Kind, Layer};
+use super::stages::Stages;
 
-const NAME: &str = "factorize";
+pub(super) const NAME: &str = "factorize";
 
 /// A tensor of matrices, one after the other, transposed where the layer has inputs first.
 pub(super) fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], like: &Tensor) -> Option<Tensor> {
@@ -32,29 +33,18 @@ fn first_is_product(graph: &Graph, layer: &Layer) -> bool {
 /// Both factors as the layer's operator takes them: first `V`, then `U`.
 fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tensor)> {
     let like = graph.constant(layer.weight)?;
-    let (u, v): (Vec<_>, Vec<_>) = made.iter().map(|(u, v)| (u, v)).unzip();
-    let (outputs, rank) = (u.first()?.nrows(), u.first()?.ncols());
-    let columns = v.first()?.ncols();
-    let groups = u.len();
+    let [Stages { u, v, .. }] = &made[..] else { return None };
+    let (outputs, rank, columns) = (u.nrows(), u.ncols(), v.ncols());
     let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
-    match layer.kind {
-        Kind::Conv => {
-            let mut of_v = like.dims().to_vec();
-            let mut of_u = vec![1; of_v.len()];
-            of_v[0] = groups * rank;
-            (of_u[0], of_u[1]) = (groups * outputs, rank);
-            Some((tensor(&v, false, &of_v, like)?, tensor(&u, false, &of_u, like)?))
-        }
-        _ if outputs_first => {
-            let u = tensor(&u, false, &[outputs, rank], like)?;
-            let v = match first_is_product(graph, layer) {
-                true => tensor(&v, true, &[columns, rank], like)?,
-                false => tensor(&v, false, &[rank, columns], like)?,
-            };
-            Some((v, u))
-        }
-        _ => Some((tensor(&v, true, &[columns, rank], like)?, tensor(&u, true, &[rank, outputs], like)?)),
+    if outputs_first {
+        let u = tensor(&[u], false, &[outputs, rank], like)?;
+        let v = match first_is_product(graph, layer) {
+            true => tensor(&[v], true, &[columns, rank], like)?,
+            false => tensor(&[v], false, &[rank, columns], like)?,
+        };
+        return Some((v, u));
     }
+    Some((tensor(&[v], true, &[columns, rank], like)?, tensor(&[u], true, &[rank, outputs], like)?))
 }
 
 /// Writes a layer as a product. `Ok(false)` where its factors cannot be stored.
@@ -73,8 +63,6 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Resul
     let output = layer.node.port(0);
     let output_name = graph.port(output).name.clone();
     let product = first_is_product(graph, layer);
-    // Of the input nothing may be known.
-    let rank = graph.constant(layer.weight).map_or(0, Tensor::rank);
 
     let mut edit = Edit::new(graph, &Standard, NAME, &[layer.node]);
     let (v, u) = (edit.add_constant(suffixed("_v"), v), edit.add_constant(suffixed("_u"), u));
@@ -85,7 +73,7 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Resul
     };
     let is = |attr: &Attr, name: &str| attr.name.as_bytes() == name.as_bytes();
     let (first, second) = match layer.kind {
-        Kind::Right | Kind::Left => (Node::new("MatMul", 1), Node::new("MatMul", 1)),
+        Kind::Right | Kind::Left | Kind::Conv => (Node::new("MatMul", 1), Node::new("MatMul", 1)),
         Kind::Gemm => {
             let keep = |but: &[&str]| {
                 old.attrs.iter().filter(|attr| !but.iter().any(|name| is(attr, name))).cloned().collect::<Vec<_>>()
@@ -95,14 +83,6 @@ pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Resul
                 false => keep(&["beta"]).into_iter().fold(Node::new("Gemm", 1), Node::with),
             };
             (first, keep(&["transA"]).into_iter().fold(Node::new("Gemm", 1), Node::with))
-        }
-        Kind::Conv => {
-            let first = old.attrs.iter().cloned().fold(Node::new("Conv", 1), Node::with);
-            let group = old.attrs.iter().find(|attr| is(attr, "group")).cloned();
-            let ones = vec![1i64; rank.saturating_sub(2)];
-            let second =
-                group.into_iter().fold(Node::new("Conv", 1), Node::with).with(Attr::ints("kernel_shape", ones));
-            (first, second)
         }
     };
     let hidden = edit.add_node(first.named(node_name("_v")), &place(v, input))?.port(0);

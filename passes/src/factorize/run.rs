@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use onnxpress_ir::{Edit, Model};
 use onnxpress_ops::infer::{self, Standard};
 
-use super::compress;
-use super::layers::{Layer, layers};
+use super::form::Size;
+use super::layers::{Kind, Layer, layers};
+use super::offer::{Asked, Candidate};
 use super::options::{Factorize, Ranks};
 use super::plan::{Plan, Planned, SCHEMA};
 use super::spectrum::Spectrum;
-use super::{choose, rewrite};
+use super::{choose, compress, convolutions, rewrite};
 use crate::InlineFunctions;
 use crate::digest;
 use crate::evidence::{EvidenceError, EvidenceSource};
@@ -40,9 +41,9 @@ pub(super) fn run(
     InlineFunctions::default().run(&mut whole, cx)?;
     let (found, mut left) = layers(&whole.graph);
     let found = wanted(options, found, &mut left)?;
-    let offers =
-        compress::offers(&whole, &found, source, (!(options.reconstruct && source.is_some()), ranks == Ranks::Vbmf))
-            .map_err(failed)?;
+    let asked = Asked { forms: options.form, ranks, save: options.save };
+    let keep = !(options.reconstruct && source.is_some());
+    let offers = compress::offers(&whole, &found, source, &asked, keep).map_err(failed)?;
     let (mut kept, mut known, mut spectra) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, offer) in found.into_iter().zip(offers) {
         match offer {
@@ -54,19 +55,24 @@ pub(super) fn run(
             None => left.push((layer.name, "its weights or inputs are not finite".to_owned())),
         }
     }
-    let chosen = choose::choose(&kept, &known, ranks, options.save);
+    let chosen = choose::choose(&kept, &known, &asked);
     let mut planned = Vec::new();
-    for ((layer, offer), rank) in kept.iter().zip(&known).zip(chosen) {
-        match rank {
-            Ok(rank) => planned.push(Planned {
-                tensor: layer.name.clone(),
-                layer: whole.graph.label(layer.node.port(0)),
-                rank,
-                full_rank: layer.full_rank(),
-                energy_kept: offer.kept(rank),
-                params: (layer.params(), layer.params_at(rank)),
-                macs: (layer.uses * layer.params(), layer.uses * layer.params_at(rank)),
-            }),
+    for ((layer, offer), chosen) in kept.iter().zip(&known).zip(chosen) {
+        match chosen.map(|at| &offer.candidates[at]) {
+            Ok(Candidate { size, price, loss }) => {
+                let before = layer.extents.price();
+                planned.push(Planned {
+                    tensor: layer.name.clone(),
+                    layer: whole.graph.label(layer.node.port(0)),
+                    form: size.form,
+                    rank: size.rank,
+                    inner_rank: (size.inner != size.rank).then_some(size.inner),
+                    full_rank: layer.extents.full(size.form).rank,
+                    energy_kept: 1.0 - offer.share(*loss),
+                    params: (before.params, price.params),
+                    macs: (before.macs, price.macs),
+                });
+            }
             Err(reason) => left.push((layer.name.clone(), reason)),
         }
     }
@@ -102,12 +108,24 @@ pub fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut PassCx
     for layer in &plan.layers {
         let known = found.iter().find(|one| one.name == layer.tensor);
         let known = known.ok_or_else(|| format!("`{}` is no layer that can be factorized", layer.tensor))?;
-        if layer.rank == 0 || layer.rank > known.full_rank() {
-            let (name, rank, full) = (&layer.tensor, layer.rank, known.full_rank());
+        fits(layer, known)?;
+    }
+    carry_out(&plan, (&found, &[]), whole, model, source, cx).map_err(|error| error.to_string())
+}
+
+/// Whether a layer has what is planned for it.
+fn fits(planned: &Planned, layer: &Layer) -> Result<(), String> {
+    let (name, size) = (&planned.tensor, planned.size());
+    if !layer.extents.has(size.form) {
+        return Err(format!("`{name}` has no factors of the form that is planned for it"));
+    }
+    let full = layer.extents.full(size.form);
+    for (rank, full) in [(size.rank, full.rank), (size.inner, full.inner)] {
+        if rank == 0 || rank > full {
             return Err(format!("`{name}` has rank {rank}, expected 1 to {full}"));
         }
     }
-    carry_out(&plan, (&found, &[]), whole, model, source, cx).map_err(|error| error.to_string())
+    Ok(())
 }
 
 fn carry_out(
@@ -118,7 +136,7 @@ fn carry_out(
     source: Option<&dyn EvidenceSource>,
     cx: &mut PassCx<'_>,
 ) -> Result<(), PassError> {
-    let by_name: BTreeMap<&str, usize> = plan.layers.iter().map(|layer| (layer.tensor.as_str(), layer.rank)).collect();
+    let by_name: BTreeMap<&str, Size> = plan.layers.iter().map(|layer| (layer.tensor.as_str(), layer.size())).collect();
     cx.set_plan(plan);
     if by_name.is_empty() {
         return Ok(());
@@ -130,10 +148,10 @@ fn carry_out(
         }
         infer::model(&mut whole);
     }
-    let ranks: Vec<Option<usize>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
+    let sizes: Vec<Option<Size>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
     let made = match source.filter(|_| plan.reconstruct) {
-        Some(source) => compress::reconstructed(&whole, &layers, &ranks, plan.ridge, source),
-        None => compress::plain(&whole, &layers, &ranks, spectra, source),
+        Some(source) => compress::reconstructed(&whole, &layers, &sizes, plan.ridge, source),
+        None => compress::plain(&whole, &layers, &sizes, spectra, source),
     };
     let made = made.map_err(failed)?;
     let mut witness = whole.clone();
@@ -148,11 +166,12 @@ fn carry_out(
     edit.commit();
     let mut result = witness.clone();
     let mut done = 0;
-    for (layer, compressed) in layers.iter().zip(&made) {
-        if compressed.factors.is_empty() {
-            continue;
-        }
-        let written = rewrite::rewrite(&mut result.graph, layer, &compressed.factors);
+    for ((layer, compressed), size) in layers.iter().zip(&made).zip(&sizes) {
+        let Some(size) = size.filter(|_| !compressed.factors.is_empty()) else { continue };
+        let written = match layer.kind {
+            Kind::Conv => convolutions::rewrite(&mut result.graph, layer, size, &compressed.factors),
+            _ => rewrite::rewrite(&mut result.graph, layer, &compressed.factors),
+        };
         done += usize::from(written.map_err(|error| PassError::Broken(error.to_string()))?);
     }
     if done > 0 {

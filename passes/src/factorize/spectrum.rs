@@ -72,7 +72,7 @@ fn in_singles(weight: &Mat<f64>) -> Mat<f64> {
 }
 
 /// Eigenvalues, the largest first, and their vectors.
-fn eigen(matrix: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
+pub(super) fn eigen(matrix: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
     let size = matrix.nrows();
     let finite = (0..size).all(|column| matrix.col(column).iter().all(|value| value.is_finite()));
     if !finite {

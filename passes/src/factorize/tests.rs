@@ -75,7 +75,7 @@ fn the_full_rank_is_exact() {
         assert_eq!(report.unwrap().passes[0].applied["factorize"], 6);
         assert!(error(&typed(NET), &model) < 1e-5, "with data: {data}");
     }
-    let (model, _) = run("energy=1,save=none", NET, false);
+    let (model, _) = run("energy=1,save=none,form=channel", NET, false);
     assert_eq!(
         layers(&model),
         [
@@ -105,6 +105,10 @@ fn the_result_is_the_witness() {
         ("rank=2,reconstruct=false,save=none", true),
         ("target=params,remove=0.4", true),
         ("target=macs,remove=0.3", false),
+        ("rank=2,form=spatial,save=none", true),
+        ("rank=2,form=tucker,save=none", true),
+        ("rank=3,form=cp,save=none", true),
+        ("ratio=0.5,form=tucker,save=none", false),
     ] {
         let (model, report) = run(options, NET, data);
         let report = report.unwrap();
@@ -150,12 +154,12 @@ fn what_saves_nothing_is_left_alone_with_the_reason() {
     let reasons: Vec<String> =
         report.passes[0].declined.iter().map(|decline| format!("{}: {}", decline.site, decline.reason)).collect();
     insta::assert_snapshot!(reasons.join("\n"), @r"
-    a: factors of rank 6 would save nothing
-    b: factors of rank 4 would save nothing
-    d: factors of rank 6 would save nothing
-    e: factors of rank 6 would save nothing
-    g: factors of rank 7 would save nothing
-    h: factors of rank 5 would save nothing
+    a: factors that keep 1 of its energy would save nothing
+    b: factors that keep 1 of its energy would save nothing
+    d: factors that keep 1 of its energy would save nothing
+    e: factors that keep 1 of its energy would save nothing
+    g: factors that keep 1 of its energy would save nothing
+    h: factors that keep 1 of its energy would save nothing
     ");
 }
 
@@ -236,10 +240,55 @@ fn convolutions_of_inputs_of_unknown_rank_are_written_by_their_weight() {
 }
 
 #[test]
+fn each_form_has_its_convolutions() {
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,8,9,9] x) => (y)
+        <float[8,4,3,3] w = normal(seed=1, std=0.5), float[8] b = normal(seed=2, std=1.0)> {
+            y = Conv<group = 2, strides = [2, 1], dilations = [1, 2], pads = [1, 2, 0, 3]>(x, w, b)
+        }"#;
+    let weights = |form: &str| {
+        let (model, _) = run(&format!("rank=2, save=none, form={form}"), text, false);
+        let dims = |name: &str| {
+            let id = model.graph.constants().find(|(id, _)| model.graph.label(id.port(0)) == name)?.0;
+            Some(format!("{name}{:?}", model.graph.constant(id.port(0))?.dims()))
+        };
+        ["w_v", "w_core", "w_u"].into_iter().filter_map(dims).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(weights("channel"), "w_v[4, 4, 3, 3] w_u[8, 2, 1, 1]");
+    assert_eq!(weights("spatial"), "w_v[4, 4, 3, 1] w_u[8, 2, 1, 3]");
+    assert_eq!(weights("tucker"), "w_v[4, 4, 1, 1] w_core[4, 2, 3, 3] w_u[8, 2, 1, 1]");
+    assert_eq!(weights("cp"), "w_v[4, 4, 1, 1] w_core[4, 1, 3, 3] w_u[8, 2, 1, 1]");
+}
+
+#[test]
+fn of_all_forms_the_best_is_taken() {
+    // A kernel that is a product along its axes, and one whose channels are few: what suits the one does not suit the other.
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,8,6,5] x) => (y, z)
+        <float[2,8,3,1] a = normal(seed=1, std=0.5), float[8,2,1,3] b = normal(seed=2, std=0.5),
+         float[2,8,1,1] c = normal(seed=3, std=0.5), float[2,2,3,3] d = normal(seed=4, std=0.5), float[8,2,1,1] e = normal(seed=5, std=0.5)> {
+            p = Conv<pads = [1, 0, 1, 0]>(x, a)
+            y = Conv<pads = [0, 1, 0, 1]>(p, b)
+            q = Conv(x, c)
+            r = Conv<pads = [1, 1, 1, 1]>(q, d)
+            z = Conv(r, e)
+        }"#;
+    let mut model = typed(text);
+    let pipeline = crate::builtin().unwrap().pipeline("merge-factors{all=true}, factorize{energy=0.999}").unwrap();
+    let report = manager::run(&pipeline, &mut model, RunOptions::default()).unwrap();
+    let plan = report.passes[1].plan.as_ref().unwrap();
+    let of = |layer: &serde_json::Value| format!("{} {}", layer["layer"], layer["form"]).replace('"', "");
+    let forms: Vec<_> = plan["layers"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!(forms, ["y spatial", "z tucker"]);
+}
+
+#[test]
 fn merging_is_the_way_back() {
     let original = typed(NET);
     for data in [false, true] {
-        let (mut model, _) = run("rank=2,save=none,reconstruct=false", NET, data);
+        let (mut model, _) = run("rank=2,save=none,form=channel,reconstruct=false", NET, data);
         let factorized = model.clone();
         let pipeline = crate::builtin().unwrap().pipeline("merge-factors").unwrap();
         let report =
