@@ -9,10 +9,11 @@ mod given;
 mod made;
 mod record;
 mod recorded;
+mod scratch;
 
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
-use onnxpress_passes::evidence::{Archive, EvidenceError, EvidenceSource, Execute, Feed};
+use onnxpress_passes::evidence::{Archive, Aside, EvidenceError, EvidenceSource, Execute, Feed};
 
 use crate::runner::{self, RunnerChoice, Session};
 pub use file::{EvidenceFile, EvidenceFileError, Origin};
@@ -136,6 +137,10 @@ impl EvidenceSource for Samples<'_> {
 
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
         self.inner().load(model)
+    }
+
+    fn aside(&self) -> Option<Box<dyn Aside>> {
+        Some(Box::new(scratch::Scratch::new()?))
     }
 
     fn archive(&self) -> Option<&dyn Archive> {

@@ -29,7 +29,7 @@ pub use moments::{CrossMoment, Moments, SecondMoment};
 pub(crate) use padding::Padding;
 pub(crate) use parts::in_parts;
 pub use probe::{part, probe};
-pub use source::{EvidenceError, EvidenceSource, Execute, Feed};
+pub use source::{Aside, EvidenceError, EvidenceSource, Execute, Feed};
 pub use statistics::Statistics;
 
 #[cfg(test)]

@@ -73,6 +73,11 @@ pub trait EvidenceSource {
         None
     }
 
+    /// Somewhere to lay values aside that memory has no room for; `None` where there is no such place.
+    fn aside(&self) -> Option<Box<dyn Aside>> {
+        None
+    }
+
     /// Is told what is going on, and how much of it is done; zero of zero once it is over.
     fn progress(&self, _what: &str, _done: usize, _total: usize) {}
 }
@@ -81,6 +86,24 @@ impl std::fmt::Debug for dyn EvidenceSource + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "EvidenceSource({})", self.describe())
     }
+}
+
+/// Takes bytes that memory has no room for.
+pub trait Aside: Send + Sync {
+    /// Lays bytes aside; answers where they are.
+    ///
+    /// # Errors
+    /// Where there is no room for them.
+    fn put(&self, bytes: &[u8]) -> Result<u64, EvidenceError>;
+
+    /// The bytes that were laid aside there, as many as there were.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn get(&self, at: u64, len: usize) -> Result<Vec<u8>, EvidenceError>;
+
+    /// Nobody asks for these bytes any more.
+    fn free(&self, at: u64, len: usize);
 }
 
 /// A model ready to run.

@@ -4,46 +4,23 @@
 //! sample passes once through each model and not once per layer. While layers are compressed only constants change; where the second
 //! model has nodes that the first does not, such as conversions to codes and back, it goes along the nodes that both have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use onnxpress_ir::{Graph, Model, NodeId, Tensor, ValueId, Vertex};
-use onnxpress_ops::evaluate::Value;
+use onnxpress_ir::{Model, NodeId, Tensor, ValueId};
 use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
+use super::batch::{Batch, Side, Values, Way, inputs, kept_elements, room, sessions, slice};
 use super::compare::{Compared, Comparison};
+use super::shelf::Shelf;
 use super::stream::Stream;
 use super::walk::Walk;
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, part,
-    rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, rows_of,
 };
 
 /// Of so many batches one is held back.
 const HELD_BATCHES: usize = 4;
-/// The most bytes of values that are kept between two layers, of both models together.
-const KEPT: usize = 3 << 30;
-
-/// Values of one batch between two layers.
-struct Batch {
-    /// Samples that count, and that the tensors have.
-    len: usize,
-    size: usize,
-    /// How many samples came before.
-    before: usize,
-    padding: Option<Padding>,
-    original: HashMap<ValueId, Value>,
-    compressed: HashMap<ValueId, Value>,
-}
-
-impl Batch {
-    fn values_mut(&mut self, side: Side) -> &mut HashMap<ValueId, Value> {
-        match side {
-            Side::Original => &mut self.original,
-            Side::Compressed => &mut self.compressed,
-        }
-    }
-}
 
 /// What a layer sees of the model compressed so far, and what it should answer.
 #[derive(Debug, Clone)]
@@ -64,6 +41,7 @@ pub struct Lockstep<'s> {
     compressed: Walk,
     batches: Vec<Batch>,
     samples: usize,
+    shelf: Arc<Shelf>,
 }
 
 impl<'s> Lockstep<'s> {
@@ -76,12 +54,13 @@ impl<'s> Lockstep<'s> {
         let graph = &model.graph;
         let room = room(graph, original.order());
         let inputs: Vec<ValueId> = graph.inputs().iter().map(|id| id.port(0)).collect();
-        let (mut batches, mut samples) = (Vec::new(), 0);
+        let (mut batches, mut samples, shelf) = (Vec::new(), 0, Shelf::new(source.aside()));
         source.feed(model, batch, &mut |feed: Feed<'_>| {
             if samples == 0 || samples + feed.len <= room {
                 let given = inputs.iter().zip(feed.inputs);
-                let values: HashMap<ValueId, Value> =
-                    given.filter_map(|(&id, value)| Some((id, value.clone()?))).collect();
+                let kept = given.filter_map(|(&id, value)| Some((id, value.clone()?)));
+                let kept = kept.map(|(id, value)| Ok((id, shelf.keep(value)?)));
+                let values = kept.collect::<Result<Values, EvidenceError>>()?;
                 let (original, compressed) = (values.clone(), values);
                 let padding = Padding::of(model, feed.inputs);
                 batches.push(Batch { len: feed.len, size: feed.size, before: samples, padding, original, compressed });
@@ -89,7 +68,7 @@ impl<'s> Lockstep<'s> {
             }
             Ok(())
         })?;
-        Ok(Self { source, original, compressed, batches, samples })
+        Ok(Self { source, original, compressed, batches, samples, shelf })
     }
 
     /// Lets another model be the compressed one, as long as nobody has gone on. Where it has the same nodes, and others between them,
@@ -170,12 +149,13 @@ impl<'s> Lockstep<'s> {
         for (side, node) in [(Side::Original, original), (Side::Compressed, compressed)] {
             let walk = if side == Side::Original { &mut self.original } else { &mut self.compressed };
             let Some(stretch) = walk.stretch(node) else { continue };
-            if !stretch.made.is_empty() {
-                let slice = part(&walk.model, &stretch.given, &stretch.made)?;
-                run_all(&slice, &stretch.given, &stretch.made, &mut self.batches, side, self.source)?;
-            }
-            for batch in &mut self.batches {
-                batch.values_mut(side).retain(|value, _| stretch.kept.contains(value));
+            if stretch.made.is_empty() {
+                let values = self.batches.iter_mut().map(|batch| batch.values_mut(side));
+                values.for_each(|values| values.retain(|value, _| stretch.kept.contains(value)));
+            } else {
+                let (slice, given) = slice(&walk.model, stretch.given.iter().copied(), &stretch.made)?;
+                let way = Way { slice: &slice, given: &given, made: &stretch.made, kept: &stretch.kept };
+                way.run(&mut self.batches, side, &self.shelf, self.source)?;
             }
             walk.went(&stretch);
         }
@@ -192,20 +172,19 @@ impl<'s> Lockstep<'s> {
         let graph = &self.original.model.graph;
         let (reader, input) = rows_of(&self.compressed.model.graph, node, layer)?;
         let output = node.port(0);
-        let given: Vec<ValueId> = self.original.live().into_iter().collect();
-        let slice = part(&self.original.model, &given, &[output])?;
+        let live = self.original.live();
+        let (slice, given) = slice(&self.original.model, live.iter().copied(), &[output])?;
         let mut sessions = sessions(&slice, self.source)?;
         let groups = reader.groups();
         let sees_results = reader.has_results();
-        let stream = Stream::of(graph, output).filter(|stream| given.contains(&stream.value));
+        let stream = Stream::of(graph, output).filter(|stream| live.contains(&stream.value));
         let none = (SecondMoment::new(reader.columns()), CrossMoment::new(reader.outputs(), reader.columns()));
         let (mut all, mut held) = (vec![none.clone(); groups], vec![none; groups]);
         let mut number = 0;
         for batches in self.batches.chunks(sessions.len()) {
             let outputs: Vec<_> = if sees_results {
                 let run = |(batch, session): (&Batch, &mut Box<dyn Execute + '_>)| {
-                    let inputs: Vec<_> = given.iter().map(|value| batch.original.get(value).cloned()).collect();
-                    session.run(&inputs).map(|mut outputs| outputs.pop())
+                    session.run(&inputs(&batch.original, &given)?).map(|mut outputs| outputs.pop())
                 };
                 batches.par_iter().zip(sessions.par_iter_mut()).map(run).collect()
             } else {
@@ -214,16 +193,12 @@ impl<'s> Lockstep<'s> {
             for (batch, y) in batches.iter().zip(outputs) {
                 let said = |reason: String| EvidenceError::Site { site: graph.describe(node), reason };
                 let nothing = || said("its input is not a tensor of numbers".to_owned());
-                let (x, dims) = batch
-                    .compressed
-                    .get(&input)
-                    .and_then(|x| elements(x, batch.len, batch.size))
-                    .ok_or_else(nothing)?;
+                let (x, dims) = kept_elements(&batch.compressed, input, batch)?.ok_or_else(nothing)?;
                 let mut y = y?.and_then(|y| elements(&y, batch.len, batch.size));
                 if let (Some(stream), Some((y, dims))) = (&stream, &mut y) {
                     let is = self.compressed.model.graph.operand(stream.sum, stream.operand);
-                    let is = is.and_then(|is| elements(batch.compressed.get(&is)?, batch.len, batch.size));
-                    let was = batch.original.get(&stream.value).and_then(|was| elements(was, batch.len, batch.size));
+                    let is = is.map(|is| kept_elements(&batch.compressed, is, batch)).transpose()?.flatten();
+                    let was = kept_elements(&batch.original, stream.value, batch)?;
                     if let (Some((was, a)), Some((is, b))) = (was, is)
                         && a == *dims
                         && b == *dims
@@ -267,10 +242,9 @@ impl Lockstep<'_> {
         let sides = [(&self.original, original), (&self.compressed, compressed)];
         let mut slices = Vec::new();
         for (walk, value) in sides {
-            let given: Vec<ValueId> = walk.live().into_iter().collect();
             // What is behind and no longer kept cannot be had.
-            let Ok(slice) = part(&walk.model, &given, &[value]) else { return Ok(None) };
-            slices.push((slice, given));
+            let Ok(slice) = slice(&walk.model, walk.live(), &[value]) else { return Ok(None) };
+            slices.push(slice);
         }
         let mut sessions = Vec::new();
         for (slice, _) in &slices {
@@ -278,9 +252,8 @@ impl Lockstep<'_> {
         }
         let mut whole = Comparison::default();
         for batch in &self.batches {
-            let mut run = |side: usize, values: &HashMap<ValueId, Value>| {
-                let inputs: Vec<_> = slices[side].1.iter().map(|value| values.get(value).cloned()).collect();
-                let outputs = sessions[side].run(&inputs)?;
+            let mut run = |side: usize, values: &Values| {
+                let outputs = sessions[side].run(&inputs(values, &slices[side].1)?)?;
                 Ok::<_, EvidenceError>(outputs.first().and_then(|value| elements(value, batch.len, batch.size)))
             };
             let (was, is) = (run(0, &batch.original)?, run(1, &batch.compressed)?);
@@ -316,73 +289,4 @@ impl Reading<'_> {
             })
             .collect()
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Original,
-    Compressed,
-}
-
-fn sessions<'m>(model: &'m Model, source: &dyn EvidenceSource) -> Result<Vec<Box<dyn Execute + 'm>>, EvidenceError> {
-    (0..rayon::current_num_threads().max(1)).map(|_| source.load(model)).collect()
-}
-
-/// Runs a slice on all batches of one side, and keeps what it makes.
-fn run_all(
-    slice: &Model,
-    given: &[ValueId],
-    made: &[ValueId],
-    batches: &mut [Batch],
-    side: Side,
-    source: &dyn EvidenceSource,
-) -> Result<(), EvidenceError> {
-    let mut sessions = sessions(slice, source)?;
-    let count = sessions.len();
-    for batches in batches.chunks_mut(count) {
-        let run = |(batch, session): (&mut Batch, &mut Box<dyn Execute + '_>)| {
-            let values = batch.values_mut(side);
-            let inputs: Vec<_> = given.iter().map(|value| values.get(value).cloned()).collect();
-            let outputs = session.run(&inputs)?;
-            values.extend(made.iter().copied().zip(outputs));
-            Ok(())
-        };
-        batches.par_iter_mut().zip(sessions.par_iter_mut()).map(run).collect::<Result<(), EvidenceError>>()?;
-    }
-    Ok(())
-}
-
-/// How many samples there is room for: by the most elements that are alive between two nodes.
-fn room(graph: &Graph, order: &[NodeId]) -> usize {
-    let bytes = |value: ValueId| {
-        let Some(shape) = graph.ty(value).shape() else { return 0 };
-        let extent =
-            |dim: &onnxpress_ir::Dim| dim.as_const().and_then(|extent| usize::try_from(extent).ok()).unwrap_or(64);
-        shape.iter().skip(1).map(extent).fold(4usize, usize::saturating_mul)
-    };
-    // Values that come and go, in one walk over the order.
-    let mut last: BTreeMap<ValueId, usize> = BTreeMap::new();
-    for (place, &id) in order.iter().enumerate() {
-        for value in graph.reads(id) {
-            last.insert(value, place);
-        }
-    }
-    let mut dying: Vec<Vec<ValueId>> = vec![Vec::new(); order.len()];
-    for (&value, &place) in &last {
-        if !matches!(graph.get(value.node), Some(Vertex::Constant(_)) | None) {
-            dying[place].push(value);
-        }
-    }
-    let (mut alive, mut most) = (0usize, 1usize);
-    for (place, &id) in order.iter().enumerate() {
-        let ports = graph.node(id).map_or(0, |node| node.port_count() as u32);
-        alive = (0..ports)
-            .map(|port| id.port(port))
-            .filter(|value| last.contains_key(value))
-            .map(bytes)
-            .fold(alive, usize::saturating_add);
-        most = most.max(alive);
-        alive = dying[place].iter().map(|&value| bytes(value)).fold(alive, usize::saturating_sub);
-    }
-    KEPT / 2 / most
 }

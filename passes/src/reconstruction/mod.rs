@@ -5,6 +5,7 @@
 //! ([`refit`]), and in the metric of the first a pass chooses what to remove. Pruning, factorization, sparsity and few bits
 //! differ only in what they remove.
 
+mod batch;
 mod bias;
 mod compare;
 mod fit;
@@ -13,6 +14,7 @@ mod in_turn;
 mod lockstep;
 pub(crate) mod mean_shift;
 mod refit;
+mod shelf;
 mod stream;
 mod walk;
 mod weight;
