@@ -5,8 +5,8 @@
 
 Of each model that onnx.checker takes: the result must be taken too, be no larger, and run in onnxruntime where the model runs; its
 outputs must be of the same types and shapes. With --snr, each float output must be so many decibels from the model's, or the
-report must have left something alone and say why; with --share the result must have at most that share of the bytes of its
-weights. A pipeline that finds nothing to do must say so by exit code 1. What falls short is printed, a line each. Exit code 0 if
+report must have left something alone and say why; with --share the result's constants of floats must take at most that share of the
+bytes that the model's take, wherever they are: names and nodes take what they take. A pipeline that finds nothing to do must say so by exit code 1. What falls short is printed, a line each. Exit code 0 if
 nothing did, 1 if something did.
 """
 
@@ -49,6 +49,24 @@ def size(path):
     return path.stat().st_size + sum((path.parent / name).stat().st_size for name in beside if (path.parent / name).exists())
 
 
+def constants(graph):
+    """All tensors of a graph and of what is inside of its nodes."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
+            for body in [attribute.g, *attribute.graphs]:
+                yield from constants(body)
+
+
+def floats(path):
+    """Bytes of constants of floats."""
+    model = onnx.load(path, load_external_data=False)
+    kinds = {onnx.TensorProto.DOUBLE: 8, onnx.TensorProto.FLOAT: 4, onnx.TensorProto.FLOAT16: 2, onnx.TensorProto.BFLOAT16: 2}
+    return sum(kinds.get(tensor.data_type, 0) * math.prod(tensor.dims) for tensor in constants(model.graph))
+
+
 def examine(job):
     """What fell short, how the model came out, and the least signal to noise."""
     binary, pipeline, path, floor, share = job
@@ -72,8 +90,10 @@ def examine(job):
         part = size(out) / max(size(path), 1)
         if part > 1:
             lines.append(f"{path.name}: larger, {part:.1%}")
-        if share is not None and 100 * part > share and size(path) > 100_000:
-            lines.append(f"{path.name}: {part:.1%} of the bytes; left alone: {left[:3]}")
+        if share is not None and floats(path) > 10_000:
+            held = floats(out) / floats(path)
+            if 100 * held > share:
+                lines.append(f"{path.name}: {held:.1%} of the bytes of floats; left alone: {left[:3]}")
         if not accepted(out):
             try:
                 onnx.checker.check_model(os.fspath(out), full_check=True)

@@ -42,7 +42,14 @@ impl LayerRows {
         let (outputs, columns) = (per_group(outputs, &layer.output_axes), per_group(inputs, &layer.input_axes));
         let place = match layer.rows {
             Rows::Hidden(reason) => return Err(reason.to_owned()),
-            Rows::Along { input, output } => Place::Along { input, output },
+            Rows::Along { input, output } => {
+                // What spreads each element over a window sums over that only in the results.
+                let extent = cx.shape(layer.input).and_then(|shape| shape.get(input)?.as_const());
+                if extent.is_some_and(|extent| usize::try_from(extent) != Ok(columns * groups)) {
+                    return Err(format!("its rows of {columns} are not those of its input"));
+                }
+                Place::Along { input, output }
+            }
             Rows::Windows => {
                 let said = |error: Undecided| match error {
                     Undecided::Unknown => unknown(),

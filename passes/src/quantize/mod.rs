@@ -22,4 +22,6 @@ pub use weights_only::{AllocateBits, Bits, CodeType, Form, Granularity, Quantize
 pub(crate) use weights_only::{Weight, Weights, apply_plan, part_mut, raise, tensor};
 
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod testing;

@@ -45,11 +45,7 @@ pub(super) fn inputs(values: &Values, given: &[ValueId]) -> Result<Vec<Option<Va
 type Elements = (Vec<f32>, Vec<usize>);
 
 /// The elements of a value that is kept, and its extents; `None` where it is no tensor of numbers or not there.
-pub(super) fn kept_elements(
-    values: &Values,
-    value: ValueId,
-    batch: &Batch,
-) -> Result<Option<Elements>, EvidenceError> {
+pub(super) fn kept_elements(values: &Values, value: ValueId, batch: &Batch) -> Result<Option<Elements>, EvidenceError> {
     let value = values.get(&value).map(|kept| kept.value()).transpose()?;
     Ok(value.and_then(|value| elements(&value, batch.len, batch.size)))
 }

@@ -19,7 +19,7 @@ use super::smooth;
 use super::weight::Scaled;
 use crate::evidence::{EvidenceSource, SecondMoment, Wants, collect};
 use crate::pass::PassError;
-use crate::quantize::weight::{Feedback, Granularity, Grid, Rounding, Scheme};
+use crate::quantize::weight::{Feedback, Granularity, Grid, Scheme};
 use crate::reconstruction::LayerWeight;
 
 /// Exponents that are tried, evenly from 0 on.
@@ -181,49 +181,66 @@ fn scales<'m>(
     best.map(|(_, scales)| scales).filter(|scales| scales.iter().any(|scale| *scale != scales[0]))
 }
 
-/// A weight that scales are searched for.
-struct Search<'a> {
-    reader: &'a Scaled,
+/// Some outputs of a weight that scales are searched for.
+struct Search {
     matrices: LayerWeight,
     /// The root of the moment: errors times it have the energy that they have in the output.
     root: Mat<f64>,
-    tensor: Tensor,
+    dims: Vec<usize>,
     values: Vec<f32>,
+    /// Of each element the channel that it multiplies, and the mean square of what it multiplies.
+    channels: Vec<usize>,
+    squares: Vec<f32>,
     granularity: Granularity,
     scheme: Scheme,
 }
 
-impl<'a> Search<'a> {
+impl Search {
     fn of(
         graph: &Graph,
-        reader: &'a Scaled,
+        reader: &Scaled,
         moment: &SecondMoment,
         granularity: Granularity,
         scheme: &Scheme,
     ) -> Option<Self> {
-        let tensor = graph.constant(reader.weight.port(0))?.clone();
-        let values = tensor.to_f32s().ok()?;
-        let matrices = LayerWeight::of(&reader.linear, tensor.dims())?;
-        let scheme = Scheme { rounding: Rounding::Nearest, ..*scheme };
-        Some(Self { reader, matrices, root: Feedback::root(&moment.second())?, tensor, values, granularity, scheme })
+        let (dims, values) = some_outputs(graph.constant(reader.weight.port(0))?, *reader.linear.output_axes.first()?)?;
+        let matrices = LayerWeight::of(&reader.linear, &dims)?;
+        let axis = *reader.linear.input_axes.first()?;
+        let inner: usize = dims[axis + 1..].iter().product();
+        let channels = (0..values.len()).map(|place| place / inner % dims[axis]).collect();
+        let mut squares = vec![0f32; values.len()];
+        for (column, &square) in moment.mean_squares().iter().enumerate() {
+            (0..matrices.outputs()).for_each(|output| squares[matrices.place(0, output, column)] = square as f32);
+        }
+        let (root, scheme) = (Feedback::root(&moment.second())?, *scheme);
+        Some(Self { matrices, root, dims, values, channels, squares, granularity, scheme })
     }
 
-    /// What the layer's output loses when its weight is rounded with these scales.
+    /// What the layer's output loses when its weight is rounded with these scales, ranges clipped as they will be.
     fn lost(&self, scales: &[f32]) -> Option<f64> {
-        let scale = |place: usize| scales[self.reader.input_of(place)];
+        let scale = |place: usize| scales[self.channels[place]];
         let scaled: Vec<f32> = self.values.iter().enumerate().map(|(place, value)| value * scale(place)).collect();
-        let scaled = Tensor::from_values(self.tensor.dims(), scaled).ok()?;
-        let grid = Grid::of(&scaled, self.granularity, &self.scheme, None).ok()?;
-        let scaled = scaled.to_f32s().ok()?;
-        let outputs = self.matrices.outputs();
-        let step = outputs.div_ceil(OUTPUTS);
-        let errors = Mat::from_fn(outputs.div_ceil(step), self.matrices.columns(), |row, column| {
-            let place = self.matrices.place(0, row * step, column);
+        let squares: Vec<f32> =
+            self.squares.iter().enumerate().map(|(place, square)| square / scale(place).powi(2)).collect();
+        let tensor = Tensor::from_values(&self.dims, scaled.clone()).ok()?;
+        let grid = Grid::of(&tensor, self.granularity, &self.scheme, Some(&squares)).ok()?;
+        let errors = Mat::from_fn(self.matrices.outputs(), self.matrices.columns(), |output, column| {
+            let place = self.matrices.place(0, output, column);
             f64::from((grid.rounded(place, scaled[place]) - scaled[place]) / scale(place))
         });
-        let lost = &errors * &self.root;
-        Some(step as f64 * lost.squared_norm_l2())
+        Some((&errors * &self.root).squared_norm_l2())
     }
+}
+
+/// At most [`OUTPUTS`] indices of a weight's axis, evenly among all: extents and elements.
+fn some_outputs(weight: &Tensor, axis: usize) -> Option<(Vec<usize>, Vec<f32>)> {
+    let (values, mut dims) = (weight.to_f32s().ok()?, weight.dims().to_vec());
+    let extent = *dims.get(axis)?;
+    let inner: usize = dims[axis + 1..].iter().product();
+    let step = extent.div_ceil(OUTPUTS).max(1);
+    dims[axis] = extent.div_ceil(step);
+    let chosen = values.chunks(inner.max(1)).enumerate().filter(|(index, _)| (index % extent).is_multiple_of(step));
+    Some((dims, chosen.flat_map(|(_, part)| part).copied().collect()))
 }
 
 /// Multiplies readers' weights by scales, and divides what makes the channels.
