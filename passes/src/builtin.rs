@@ -40,6 +40,7 @@ pub fn builtin() -> Result<Passes, RegistryError> {
     passes.register::<crate::quantize::AllocateBits>()?;
     passes.register::<crate::quantize::Dequantize>()?;
     passes.register::<crate::CorrectBias>()?;
+    passes.register::<crate::RecalibrateBatchNorm>()?;
     passes.register::<crate::convert_float::ConvertFloat>()?;
     passes.register::<crate::Factorize>()?;
     passes.register::<crate::MergeFactors>()?;

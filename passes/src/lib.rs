@@ -36,6 +36,7 @@ mod imports;
 mod infer_shapes;
 mod inline_functions;
 mod reading_across;
+mod recalibrate_batch_norm;
 mod transplant;
 mod upgrade_opset;
 
@@ -52,5 +53,6 @@ pub use infer_shapes::InferShapes;
 pub use inline_functions::{InlineFunctions, When, inlined};
 pub use plan::ApplyPlan;
 pub use prune_channels::PruneChannels;
+pub use recalibrate_batch_norm::RecalibrateBatchNorm;
 pub use sparsify::Sparsify;
 pub use upgrade_opset::{Opset, UpgradeOpset};

@@ -5,6 +5,7 @@
 //! (`reverse`). [`step`] makes a model of it: samples, what is wanted and parameters are inputs, the loss and the parameters'
 //! gradients outputs. Whatever runs models takes training steps then, and nothing here knows how.
 
+mod batch_norm;
 mod loss;
 mod parameters;
 mod reverse;
@@ -17,7 +18,7 @@ use onnxpress_ir::Model;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 
-pub use step::{Parameter, Step, step};
+pub use step::{Parameter, Step, step, step_without};
 
 /// The name of the pass, which the nodes that it writes are stamped with.
 const NAME: &str = "differentiate";

@@ -1,6 +1,6 @@
 //! The training step as a model of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use onnxpress_ir::{
     Carried, ConstantValue, DType, Dim, Edit, EditError, Graph, Input, Model, Name, NodeId, Port, Shape, Tensor, Type,
@@ -9,6 +9,7 @@ use onnxpress_ir::{
 use onnxpress_ops::gradient::SINCE;
 use onnxpress_ops::infer::{self, Standard};
 
+use super::batch_norm;
 use super::loss::{self, Compared};
 use super::parameters::choose;
 use super::reverse::{Walked, walk};
@@ -158,13 +159,23 @@ fn add_loss(
 /// # Errors
 /// Where there is nothing to compare or nothing to train.
 pub fn step(model: &Model, options: &Differentiate) -> Result<Step, PassError> {
+    step_without(model, options, &HashSet::new())
+}
+
+/// The same, of a model without functions, where some constants are no parameters, whatever they are called.
+///
+/// # Errors
+/// As [`step`].
+pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<NodeId>) -> Result<Step, PassError> {
     if !(options.temperature.is_finite() && options.temperature > 0.0) {
         return Err(PassError::Request(format!("`temperature` is {}, expected a number above 0", options.temperature)));
     }
     let mut plain = ready(model)?;
+    let (mut chosen, mut frozen) = choose(&plain.graph, options);
+    chosen.retain(|id| !fixed.contains(id));
+    batch_norm::spell_out(&mut plain.graph).map_err(broken)?;
     let outputs = compared(&plain, options)?;
     let (looked_at, loss) = add_loss(&mut plain.graph, &outputs, options)?;
-    let (mut chosen, mut frozen) = choose(&plain.graph, options);
     let (mut made, gradients) = loop {
         if chosen.is_empty() {
             let why = frozen.first().map_or_else(String::new, |(name, reason)| format!(" (`{name}`: {reason})"));

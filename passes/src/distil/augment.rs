@@ -12,8 +12,16 @@ const SHIFT: usize = 4;
 /// The deviation of what is added, as a share of the batch's own.
 const NOISE: f64 = 0.05;
 
-/// Changes a batch: inputs of floats, pictures `[n, c, h, w]` where they are mirrored or moved.
+/// Changes a batch: inputs of floats, pictures `[n, c, h, w]` where they are mirrored or moved. Nothing is mixed where an input is
+/// not of floats.
 pub(super) fn augment(inputs: &mut [Option<Value>], ways: &[Augmentation], random: &mut SplitMix64) {
+    let floats = |value: &Value| matches!(value, Value::Tensor(tensor) if tensor.dtype() == DType::Float);
+    let all_floats = inputs.iter().flatten().all(floats);
+    // All inputs of a sample are mixed by the same share.
+    let mut mixing = random.clone();
+    let samples = inputs.iter().flatten().find_map(|value| value.as_tensor().ok()?.dims().first().copied());
+    let shares: Vec<f64> = (0..samples.unwrap_or(0)).map(|_| mixing.unit()).collect();
+    *random = SplitMix64::new(mixing.bits());
     for value in inputs.iter_mut().flatten() {
         let Value::Tensor(tensor) = value else { continue };
         if tensor.dtype() != DType::Float {
@@ -24,6 +32,9 @@ pub(super) fn augment(inputs: &mut [Option<Value>], ways: &[Augmentation], rando
         for way in ways {
             match (way, dims.as_slice()) {
                 (Augmentation::Noise, _) => add_noise(&mut values, random),
+                (Augmentation::Mix, [samples, ..]) if all_floats && *samples == shares.len() => {
+                    mix(&mut values, &shares)
+                }
                 (Augmentation::Flip, &[samples, channels, height, width]) => {
                     flip(&mut values, samples, channels * height, width, random);
                 }
@@ -45,6 +56,19 @@ fn add_noise(values: &mut [f32], random: &mut SplitMix64) {
     let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
     let deviation = NOISE * variance.sqrt();
     values.iter_mut().for_each(|x| *x += (deviation * random.nearly_normal()) as f32);
+}
+
+/// Lays over each sample the one behind it, which counts as much as the share says.
+fn mix(values: &mut [f32], shares: &[f64]) {
+    let size = values.len().checked_div(shares.len()).unwrap_or(0);
+    let before = values.to_vec();
+    for (sample, share) in shares.iter().enumerate() {
+        let other = (sample + 1) % shares.len();
+        let (own, other) = (sample * size..(sample + 1) * size, &before[other * size..(other + 1) * size]);
+        for (value, other) in values[own].iter_mut().zip(other) {
+            *value += (share * (f64::from(*other) - f64::from(*value))) as f32;
+        }
+    }
 }
 
 /// Mirrors rows of `width` numbers, of about half of the samples.
@@ -94,6 +118,13 @@ mod tests {
         assert!(
             ways.contains(&vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) && ways.contains(&vec![3.0, 2.0, 1.0, 6.0, 5.0, 4.0])
         );
+    }
+
+    #[test]
+    fn what_is_mixed_lies_between_two() {
+        let mut values = [0.0, 0.0, 1.0, 2.0, 4.0, 4.0];
+        mix(&mut values, &[0.5, 0.0, 1.0]);
+        assert_eq!(values, [0.5, 1.0, 1.0, 2.0, 0.0, 0.0]);
     }
 
     #[test]

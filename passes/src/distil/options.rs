@@ -1,11 +1,16 @@
 //! What can be asked of `distil`, and the run.
 
-use onnxpress_ir::{Graph, Model};
+use std::collections::HashSet;
+
+use onnxpress_ir::{Graph, Model, NodeId, Slot, Use};
 use onnxpress_ops::infer;
 
+use super::curve::drawn;
+use super::grids::lift;
+use super::rate::LearningRate;
 use super::train::{self, Outcome};
 use crate::InlineFunctions;
-use crate::differentiate::{Differentiate, Loss, step};
+use crate::differentiate::{Differentiate, Loss, step_without};
 use crate::options::{Options, Pattern, Share};
 use crate::pass::{Pass, PassCx, PassError};
 
@@ -38,6 +43,8 @@ crate::option_enum! {
         Crop4 = "crop4",
         /// Numbers are added, nearly normal, of a twentieth of the batch's deviation.
         Noise,
+        /// Each is laid over another one, by shares that are drawn.
+        Mix,
     }
 }
 
@@ -45,8 +52,8 @@ crate::options! {
     /// Trains the model to answer what the model that came in answers.
     ///
     /// Needs samples (`--calib`), and no labels. The loss is `differentiate`'s: by default the divergence of the answers' softmax at a
-    /// temperature. Some samples are held out; the epoch that agrees best with the teacher on them is kept, or the start if none is
-    /// better. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The same request gives the
+    /// temperature. Some samples are held out; the epoch that is closest to the teacher on them is kept, or the start if none is
+    /// closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The same request gives the
     /// same weights on the same runner and machine.
     pub struct Distil {
         /// How far the student is from the teacher.
@@ -55,12 +62,12 @@ crate::options! {
         temperature: f64 = 4.0,
         /// How gradients become steps.
         optimizer: Optimizer = Optimizer::Adam,
-        /// The length of the first step.
-        lr: f64 = 0.001,
+        /// The length of the first step. With `auto` a share of each parameter's size, which is tried out in a few short trainings.
+        lr: LearningRate = LearningRate::Auto,
         /// How the length of steps changes.
         schedule: Schedule = Schedule::Cosine,
         /// How often all samples are shown.
-        epochs: usize = 20,
+        epochs: usize = 30,
         /// Samples a step, where the model takes any number.
         batch: usize = 32,
         /// The share of samples that is held out.
@@ -78,16 +85,8 @@ crate::options! {
 
 impl Distil {
     /// The request for the training step.
-    fn step(&self, graph: &Graph) -> Differentiate {
-        let mut frozen = self.frozen.clone();
-        let scales = graph.constants().filter(|(id, _)| {
-            graph.readers(id.port(0)).any(|reader| {
-                let node = graph.node(reader.node);
-                node.is_some_and(|node| node.op_type == "QuantizeLinear" || node.op_type == "DequantizeLinear")
-            })
-        });
-        frozen.extend(scales.map(|(id, _)| Pattern::new(&graph.label(id.port(0)))));
-        let parameters = self.parameters.clone();
+    fn step(&self) -> Differentiate {
+        let (parameters, frozen) = (self.parameters.clone(), self.frozen.clone());
         Differentiate { parameters, frozen, loss: self.loss, temperature: self.temperature, ..Differentiate::default() }
     }
 
@@ -96,8 +95,14 @@ impl Distil {
         if self.loss == Loss::CrossEntropy {
             return wrong("`loss` is `cross-entropy`, which needs labels: expected `kl` or `mse`".to_owned());
         }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return wrong(format!("`lr` is {}, expected a number above 0", self.lr));
+        match self.lr {
+            LearningRate::Given(lr) if !(lr.is_finite() && lr > 0.0) => {
+                return wrong(format!("`lr` is {lr}, expected a number above 0"));
+            }
+            LearningRate::Auto if self.optimizer == Optimizer::Sgd => {
+                return wrong("`lr` is `auto`, which is for `adam`: expected a number for `sgd`".to_owned());
+            }
+            _ => {}
         }
         for (name, value) in [("epochs", self.epochs), ("batch", self.batch)] {
             if value == 0 {
@@ -109,6 +114,17 @@ impl Distil {
         }
         Ok(())
     }
+}
+
+/// Scales and zero points: with others, codes would mean something else.
+fn steps_of_codes(graph: &Graph) -> HashSet<NodeId> {
+    let steers = |reader: Use| {
+        let node = graph.node(reader.node);
+        let quantizes = node.is_some_and(|node| node.is("QuantizeLinear") || node.is("DequantizeLinear"));
+        quantizes && matches!(reader.slot, Slot::Operand(slot) if slot > 0)
+    };
+    let constants = graph.constants().map(|(id, _)| id);
+    constants.filter(|id| graph.readers(id.port(0)).any(steers)).collect()
 }
 
 impl Pass for Distil {
@@ -125,27 +141,34 @@ impl Pass for Distil {
         let mut student = model.clone();
         InlineFunctions::default().run(&mut student, cx)?;
         infer::model(&mut student);
-        let step = step(&student, &self.step(&student.graph))?;
+        let mut learner = student.clone();
+        let grids = lift(&mut learner)?;
+        let step = step_without(&learner, &self.step(), &steps_of_codes(&learner.graph))?;
         for (name, reason) in &step.frozen {
             cx.declined(Self::NAME, name.clone(), reason.clone());
         }
-        let Outcome { weights, curve, epochs } = train::train(self, teacher, &student, &step, source)?;
+        let Outcome { weights, curve, held_out, rate, interrupted } =
+            train::train(self, teacher, &learner, &step, &grids, source)?;
         let (Some(start), Some(best)) = (curve.first(), curve.iter().find(|point| point.kept)) else { return Ok(()) };
         let shown = |agreement: f64| format!("{:.1} %", 100.0 * agreement);
         cx.notice(format!(
-            "agreement with the teacher on {} samples held out: {} before, {} after {} of {epochs} epochs (loss {:.4}, then {:.4})",
-            start.samples,
+            "agreement with the teacher on {held_out} samples held out: {} before, {} after {} of {} epochs (loss {:.4}, then {:.4}; {})",
             shown(start.agreement),
             shown(best.agreement),
             best.epoch,
+            self.epochs,
             start.loss,
-            best.loss
+            best.loss,
+            drawn(&curve)
         ));
-        cx.set_plan(&serde_json::json!({ "pass": format!("{}{{{}}}", Self::NAME, self.to_text()), "curve": curve }));
+        if interrupted {
+            cx.notice(format!("interrupted in epoch {}: the best so far is kept", curve.len()));
+        }
+        cx.set_plan(&serde_json::json!({ "pass": format!("{}{{{}}}", Self::NAME, self.to_text()), "rate": rate, "curve": curve }));
         let Some(weights) = weights else { return Ok(()) };
         let count = weights.len();
-        for (parameter, tensor) in step.parameters.iter().zip(weights) {
-            student.graph.set_constant(parameter.constant, tensor);
+        for (constant, tensor) in weights {
+            student.graph.set_constant(constant, tensor);
         }
         infer::model(&mut student);
         cx.applied(Self::NAME, count);

@@ -1,90 +1,46 @@
 //! The training: epochs of steps, each followed by a look at the samples that are held out.
 
-use onnxpress_ir::random::SplitMix64;
-use onnxpress_ir::{Dim, Graph, Model, Tensor};
-use onnxpress_ops::evaluate::Value;
-use serde::Serialize;
+use std::time::Instant;
 
-use super::augment::augment;
+use onnxpress_ir::{DType, Model, NodeId, Tensor};
+
+use super::curve::Point;
+use super::grids::{Grid, Grids};
 use super::optimizer::{Descent, length};
 use super::options::Distil;
-use super::rows::Rows;
+use super::rate::{LearningRate, TRIED, size};
+use super::school::School;
 use crate::differentiate::{Loss, Step};
-use crate::evidence::{EvidenceError, EvidenceSource, Execute};
+use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::pass::PassError;
 
 /// How many times the loss of the first step a later one may be before the training is given up.
 const DIVERGED: f64 = 1000.0;
 
-/// What is known after an epoch.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Point {
-    /// How many epochs there were; 0 before the first.
-    pub(super) epoch: usize,
-    /// The mean loss over the epoch's steps; of the start, that of the samples held out.
-    pub(super) train_loss: f64,
-    /// The mean loss over the samples held out.
-    pub(super) loss: f64,
-    /// The share of these on which student and teacher choose the same class.
-    pub(super) agreement: f64,
-    /// How many there are.
-    pub(super) samples: usize,
-    /// Whether these are the weights that are kept.
-    pub(super) kept: bool,
-}
+/// How many steps a length is tried for, at most.
+const TRIAL: usize = 24;
 
 /// What a training came to.
 pub(super) struct Outcome {
-    /// The parameters of the best epoch; `None` where the start was as good.
-    pub(super) weights: Option<Vec<Tensor>>,
+    /// The constants of the best epoch, and what they are; `None` where the start was as good.
+    pub(super) weights: Option<Vec<(NodeId, Tensor)>>,
     /// The start, then each epoch.
     pub(super) curve: Vec<Point>,
-    /// How many epochs were asked for.
-    pub(super) epochs: usize,
+    /// How many samples were held out.
+    pub(super) held_out: usize,
+    /// The length of the first step: of a parameter's size, where that was tried out.
+    pub(super) rate: f64,
+    /// Whether someone wanted it to end.
+    pub(super) interrupted: bool,
 }
 
 fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
 }
 
-/// How many samples the model takes at a time, where that is fixed.
-fn fixed_batch(graph: &Graph) -> Option<usize> {
-    let inputs = graph.inputs().iter().map(|&id| graph.input(id)).filter(|input| input.default.is_none());
-    let first = |shape: &onnxpress_ir::Shape| shape.first().and_then(Dim::as_const);
-    let mut fixed = inputs.filter_map(|input| input.declared.shape().and_then(first));
-    fixed.next().and_then(|extent| usize::try_from(extent).ok())
-}
-
 fn interface(model: &Model) -> (Vec<String>, usize) {
     let graph = &model.graph;
     (graph.inputs().iter().map(|id| graph.label(id.port(0))).collect(), graph.outputs().len())
-}
-
-/// Teacher, student and samples at work.
-struct School<'s> {
-    options: &'s Distil,
-    step: &'s Step,
-    source: &'s dyn EvidenceSource,
-    samples: Rows,
-    /// What the teacher says of each sample as it is.
-    answers: Rows,
-    teacher: Box<dyn Execute + 's>,
-    stepping: Box<dyn Execute + 's>,
-    looking: Box<dyn Execute + 's>,
-    batch: usize,
-    training: Vec<usize>,
-    held_out: Vec<usize>,
-    random: SplitMix64,
-}
-
-/// The compared outputs of the teacher for a batch.
-fn answer(
-    teacher: &mut dyn Execute,
-    step: &Step,
-    inputs: &[Option<Value>],
-) -> Result<Vec<Option<Value>>, EvidenceError> {
-    let outputs = teacher.run(inputs)?;
-    Ok(step.compared.iter().map(|&index| outputs.get(index).cloned()).collect())
 }
 
 /// Trains; see the [module](self).
@@ -96,6 +52,7 @@ pub(super) fn train(
     teacher: &Model,
     student: &Model,
     step: &Step,
+    grids: &Grids,
     source: &dyn EvidenceSource,
 ) -> Result<Outcome, PassError> {
     let (own, others) = (interface(student), interface(teacher));
@@ -109,203 +66,185 @@ pub(super) fn train(
         )));
     }
     let school = School::open(options, teacher, student, step, source).map_err(failed)?;
-    school.run()
+    let start: Vec<Vec<f32>> = {
+        let values = |tensor: &Tensor| tensor.to_f32s().map_err(|error| PassError::Broken(error.to_string()));
+        step.start.iter().map(values).collect::<Result<_, _>>()?
+    };
+    let grids: Vec<Option<&Grid>> = step.parameters.iter().map(|it| grids.get(&it.constant)).collect();
+    let kept = step.start.iter().zip(&start).zip(&grids);
+    // Zeros among codes are values like others.
+    let masks = kept.map(|((tensor, values), grid)| grid.map_or_else(|| mask(tensor, values), |_| None)).collect();
+    Training { options, source, step, start, masks, grids, school }.run()
 }
 
-/// The numbers from 0 in an order that is drawn.
-fn shuffled(mut numbers: Vec<usize>, random: &mut SplitMix64) -> Vec<usize> {
-    for last in (1..numbers.len()).rev() {
-        let other = (random.unit() * (last + 1) as f64) as usize;
-        numbers.swap(last, other.min(last));
+/// A training before its first step.
+struct Training<'t> {
+    options: &'t Distil,
+    source: &'t dyn EvidenceSource,
+    step: &'t Step,
+    start: Vec<Vec<f32>>,
+    masks: Vec<Option<Vec<bool>>>,
+    /// What parameters that are codes may be.
+    grids: Vec<Option<&'t Grid>>,
+    school: School<'t>,
+}
+
+/// Weights on their way.
+struct Course {
+    weights: Vec<Vec<f32>>,
+    descent: Descent,
+    first: f64,
+    done: usize,
+    of: usize,
+    /// The loss of the first step.
+    begun: Option<f64>,
+}
+
+impl Training<'_> {
+    /// A course from the start, whose first step is of this length.
+    fn course(&self, first: f64, of: usize) -> Course {
+        let relative = self.options.lr == LearningRate::Auto;
+        let scales = self.start.iter().map(|values| if relative { size(values) } else { 1.0 });
+        let descent = Descent::new(self.options.optimizer, &self.start, scales);
+        Course { weights: self.start.clone(), descent, first, done: 0, of, begun: None }
     }
-    numbers
-}
 
-impl<'s> School<'s> {
-    fn open(
-        options: &'s Distil,
-        teacher: &'s Model,
-        student: &Model,
-        step: &'s Step,
-        source: &'s dyn EvidenceSource,
-    ) -> Result<Self, EvidenceError> {
-        let fixed = fixed_batch(&student.graph);
-        let samples = Rows::read(source, student, fixed.unwrap_or(options.batch))?;
-        let batch = fixed.unwrap_or_else(|| options.batch.min(samples.len() / 4).max(1));
-        let wanted = (options.held_out.get() * samples.len() as f64 / batch as f64).ceil() as usize * batch;
-        if wanted == 0 || samples.len() < wanted + batch {
-            return Err(EvidenceError::Samples(format!(
-                "{} samples are too few to hold out {wanted} and train on batches of {batch}",
-                samples.len()
+    /// Takes a step; answers the loss before it.
+    fn step(&mut self, course: &mut Course, samples: &[usize]) -> Result<f64, PassError> {
+        let weights = self.tensors(&course.weights)?;
+        let (loss, mut gradients) = self.school.gradients(samples, &weights).map_err(failed)?;
+        let limit = DIVERGED * *course.begun.get_or_insert(loss.max(f64::from(f32::EPSILON)));
+        if !loss.is_finite() || loss > limit {
+            let lr = match self.options.lr {
+                LearningRate::Auto => String::new(),
+                LearningRate::Given(lr) => format!("; try a smaller `lr` than {lr}"),
+            };
+            return Err(PassError::Request(format!(
+                "the training diverged: a loss of {loss} after {} steps{lr}",
+                course.done
             )));
         }
-        let mut random = SplitMix64::new(options.seed);
-        let mut order = shuffled((0..samples.len()).collect(), &mut random);
-        let training = order.split_off(wanted);
-        let mut school = Self {
-            options,
-            step,
-            source,
-            samples,
-            answers: Rows::default(),
-            teacher: source.load(teacher)?,
-            stepping: source.load(&step.model)?,
-            looking: source.load(&step.forward)?,
-            batch,
-            training,
-            held_out: order,
-            random,
-        };
-        school.ask()?;
-        Ok(school)
+        for ((grid, shadow), gradient) in self.grids.iter().zip(&course.weights).zip(&mut gradients) {
+            if let Some(grid) = grid {
+                grid.clip(shadow, gradient);
+            }
+        }
+        let length = length(self.options.schedule, course.first, course.done, course.of);
+        course.descent.step(&mut course.weights, &gradients, &self.masks, length);
+        course.done += 1;
+        Ok(loss)
     }
 
-    /// Asks the teacher for all samples as they are. The last batch is filled up with its last sample.
-    fn ask(&mut self) -> Result<(), EvidenceError> {
-        let count = self.samples.len();
-        let what = format!("distil: {:.1} MB of samples, the teacher answers", self.samples.bytes() as f64 / 1e6);
-        for start in (0..count).step_by(self.batch) {
-            let numbers: Vec<usize> = (start..start + self.batch).map(|sample| sample.min(count - 1)).collect();
-            let answers = answer(&mut *self.teacher, self.step, &self.samples.batch(&numbers)?)?;
-            self.answers.push(&answers, self.batch, self.batch.min(count - start))?;
-            self.source.progress(&what, start, count);
+    fn look(&mut self, weights: &[Vec<f32>]) -> Result<(f64, f64), PassError> {
+        let weights = self.tensors(weights)?;
+        self.school.look(&weights).map_err(failed)
+    }
+
+    /// The parameters as the step takes them: like those at the start, codes as what they mean.
+    fn tensors(&self, weights: &[Vec<f32>]) -> Result<Vec<Tensor>, PassError> {
+        let tensor = |((like, values), grid): ((&Tensor, &Vec<f32>), &Option<&Grid>)| {
+            let values = grid.map_or_else(|| values.clone(), |grid| grid.rounded(values));
+            match like.dtype() {
+                DType::Float => Tensor::from_values(like.dims(), values),
+                dtype => Tensor::from_f64s(dtype, like.dims(), &values.into_iter().map(f64::from).collect::<Vec<_>>()),
+            }
+        };
+        let all = self.step.start.iter().zip(weights).zip(&self.grids).map(tensor).collect::<Result<_, _>>();
+        all.map_err(|error| PassError::Broken(error.to_string()))
+    }
+
+    /// The constants of the model that hold the parameters, and what they become.
+    fn constants(&self, weights: &[Vec<f32>]) -> Result<Vec<(NodeId, Tensor)>, PassError> {
+        let mut constants = Vec::new();
+        for (number, tensor) in self.tensors(weights)?.into_iter().enumerate() {
+            constants.push(match self.grids[number] {
+                Some(grid) => grid.codes(&weights[number])?,
+                None => (self.step.parameters[number].constant, tensor),
+            });
         }
-        Ok(())
+        Ok(constants)
+    }
+
+    /// The length of the first step: what the request says, or what goes furthest in a short training.
+    fn rate(&mut self) -> Result<f64, PassError> {
+        if let LearningRate::Given(rate) = self.options.lr {
+            return Ok(rate);
+        }
+        let steps = (self.school.steps() * self.options.epochs).min(TRIAL);
+        let (mut best, mut lowest) = (TRIED[TRIED.len() - 1], f64::INFINITY);
+        for (number, rate) in TRIED.into_iter().enumerate() {
+            let mut course = self.course(rate, steps);
+            let mut batches = Vec::new();
+            while course.done < steps {
+                if batches.is_empty() {
+                    batches = self.school.epoch();
+                }
+                let Some(samples) = batches.pop() else { break };
+                // One that diverges is too long, and no error: there are shorter ones.
+                if self.step(&mut course, &samples).is_err() && number + 1 < TRIED.len() {
+                    break;
+                }
+                self.source.progress(
+                    "distil: how long steps may be",
+                    number * steps + course.done,
+                    TRIED.len() * steps,
+                );
+            }
+            if course.done == steps {
+                let (loss, _) = self.look(&course.descent.averaged())?;
+                if loss < lowest {
+                    (best, lowest) = (rate, loss);
+                }
+            }
+        }
+        Ok(best)
     }
 
     fn run(mut self) -> Result<Outcome, PassError> {
-        let start: Vec<Tensor> = self.step.start.clone();
-        let values = |tensor: &Tensor| tensor.to_f32s().map_err(|error| PassError::Broken(error.to_string()));
-        let mut weights = start.iter().map(values).collect::<Result<Vec<_>, _>>()?;
-        let masks: Vec<Option<Vec<bool>>> =
-            start.iter().zip(&weights).map(|(tensor, values)| mask(tensor, values)).collect();
-        let mut descent = Descent::new(self.options.optimizer, weights.iter().map(Vec::len));
-        let steps = self.training.len() / self.batch;
-        let total = steps * self.options.epochs;
-        let (loss, agreement) = self.look(&tensors(&start, &weights)?).map_err(failed)?;
-        let mut curve =
-            vec![Point { epoch: 0, train_loss: loss, loss, agreement, samples: self.held_out.len(), kept: true }];
+        let (loss, agreement) = self.look(&self.start.clone())?;
+        let mut curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement, kept: true }];
         let (mut best, mut kept) = (0, None);
-        let mut first = None;
+        let rate = self.rate()?;
+        let steps = self.school.steps();
+        let mut course = self.course(rate, steps * self.options.epochs);
+        let began = Instant::now();
+        let mut interrupted = false;
         for epoch in 1..=self.options.epochs {
-            let order = shuffled(std::mem::take(&mut self.training), &mut self.random);
             let mut sum = 0.0;
-            for (number, samples) in order.chunks_exact(self.batch).enumerate() {
-                let done = (epoch - 1) * steps + number;
-                let (loss, gradients) = self.gradients(samples, &tensors(&start, &weights)?).map_err(failed)?;
-                let limit = DIVERGED * *first.get_or_insert(loss.max(f64::from(f32::EPSILON)));
-                if !loss.is_finite() || loss > limit {
-                    return Err(PassError::Request(format!(
-                        "the training diverged: a loss of {loss} after {done} steps; try a smaller `lr` than {}",
-                        self.options.lr
-                    )));
+            for samples in self.school.epoch() {
+                interrupted = self.source.interrupted();
+                if interrupted {
+                    break;
                 }
-                let length = length(self.options.schedule, self.options.lr, done, total);
-                descent.step(&mut weights, &gradients, &masks, length);
+                let loss = self.step(&mut course, &samples)?;
                 sum += loss;
-                self.source.progress(&format!("distil: loss {loss:.4}"), done + 1, total);
+                let left = began.elapsed().as_secs_f64() / course.done as f64 * (course.of - course.done) as f64;
+                let what = format!("distil: loss {loss:.4}, {left:.0} s left");
+                self.source.progress(&what, course.done, course.of);
             }
-            self.training = order;
-            let (loss, agreement) = self.look(&tensors(&start, &weights)?).map_err(failed)?;
-            let point = Point {
-                epoch,
-                train_loss: sum / steps.max(1) as f64,
-                loss,
-                agreement,
-                samples: self.held_out.len(),
-                kept: false,
-            };
+            if interrupted {
+                break;
+            }
+            let averaged = course.descent.averaged();
+            let (loss, agreement) = self.look(&averaged)?;
+            let point = Point { epoch, train_loss: sum / steps.max(1) as f64, loss, agreement, kept: false };
             // Numbers that are no scores have no largest one to agree on.
-            let scored = self.options.loss == Loss::Kl;
-            let rank = |point: &Point| (if scored { point.agreement } else { 0.0 }, -point.loss);
-            if loss.is_finite() && rank(&point) > rank(&curve[best]) {
+            let agrees = self.options.loss != Loss::Kl || agreement >= curve[0].agreement;
+            if loss < curve[best].loss && agrees {
                 curve[best].kept = false;
-                (best, kept) = (epoch, Some(weights.clone()));
+                (best, kept) = (epoch, Some(averaged));
             }
             curve.push(Point { kept: best == epoch, ..point });
         }
         self.source.progress("distil", 0, 0);
-        let weights = kept.map(|weights| tensors(&start, &weights)).transpose()?;
-        Ok(Outcome { weights, curve, epochs: self.options.epochs })
+        let weights = kept.map(|weights| self.constants(&weights)).transpose()?;
+        Ok(Outcome { weights, curve, held_out: self.school.held_out(), rate, interrupted })
     }
-
-    /// The loss of some samples, and the gradient of each parameter.
-    fn gradients(&mut self, samples: &[usize], weights: &[Tensor]) -> Result<(f64, Vec<Vec<f32>>), EvidenceError> {
-        let mut inputs = self.samples.batch(samples)?;
-        let answers = if self.options.augment.is_empty() {
-            self.answers.batch(samples)?
-        } else {
-            augment(&mut inputs, &self.options.augment, &mut self.random);
-            answer(&mut *self.teacher, self.step, &inputs)?
-        };
-        let outputs = self.stepping.run(&with_weights(inputs, answers, weights))?;
-        let mut numbers = outputs.iter().map(|output| {
-            let tensor = output.as_tensor().map_err(|error| EvidenceError::Run(error.to_string()))?;
-            tensor.to_f32s().map_err(|error| EvidenceError::Run(error.to_string()))
-        });
-        let loss = numbers.next().transpose()?.and_then(|loss| loss.first().copied());
-        let loss = loss.ok_or_else(|| EvidenceError::Run("the training step gives no loss".to_owned()))?;
-        Ok((f64::from(loss), numbers.collect::<Result<_, _>>()?))
-    }
-
-    /// Loss and agreement on the samples held out.
-    fn look(&mut self, weights: &[Tensor]) -> Result<(f64, f64), EvidenceError> {
-        let (mut sum, mut batches, mut same, mut rows) = (0.0, 0usize, 0usize, 0usize);
-        for samples in self.held_out.chunks_exact(self.batch) {
-            let (inputs, answers) = (self.samples.batch(samples)?, self.answers.batch(samples)?);
-            let outputs = self.looking.run(&with_weights(inputs, answers.clone(), weights))?;
-            let tensor =
-                |value: &Value| value.as_tensor().cloned().map_err(|error| EvidenceError::Run(error.to_string()));
-            let numbers = |tensor: &Tensor| tensor.to_f64s().map_err(|error| EvidenceError::Run(error.to_string()));
-            let loss = outputs.first().ok_or_else(|| EvidenceError::Run("no loss is given".to_owned()))?;
-            sum += numbers(&tensor(loss)?)?.first().copied().unwrap_or(f64::NAN);
-            batches += 1;
-            for ((scores, answer), &axis) in outputs.iter().skip(1).zip(answers.iter().flatten()).zip(&self.step.axes) {
-                let (scores, answer) = (tensor(scores)?, tensor(answer)?);
-                let (ours, theirs) =
-                    (best_of(&scores, &numbers(&scores)?, axis), best_of(&answer, &numbers(&answer)?, axis));
-                rows += ours.len();
-                same += ours.iter().zip(&theirs).filter(|(a, b)| a == b).count();
-            }
-        }
-        Ok((sum / batches.max(1) as f64, same as f64 / rows.max(1) as f64))
-    }
-}
-
-/// The largest along an axis, for each index of the others.
-fn best_of(tensor: &Tensor, values: &[f64], axis: i64) -> Vec<usize> {
-    let Some(axis) = onnxpress_ir::shape::normalize_axis(axis, tensor.rank()) else { return Vec::new() };
-    let dims = tensor.dims();
-    let inner: usize = dims[axis + 1..].iter().product();
-    let lane = dims[axis] * inner;
-    let lanes = values
-        .chunks_exact(lane.max(1))
-        .flat_map(|block| (0..inner).map(move |at| block.iter().skip(at).step_by(inner)));
-    lanes
-        .map(|lane| {
-            lane.enumerate().fold((0, f64::NEG_INFINITY), |best, (at, &x)| if x > best.1 { (at, x) } else { best }).0
-        })
-        .collect()
 }
 
 /// Elements that stay: the zeros of a weight, which a compressor made. A bias of zeros is none.
 fn mask(tensor: &Tensor, values: &[f32]) -> Option<Vec<bool>> {
     (tensor.rank() > 1 && values.contains(&0.0)).then(|| values.iter().map(|&value| value == 0.0).collect())
-}
-
-fn with_weights(inputs: Vec<Option<Value>>, answers: Vec<Option<Value>>, weights: &[Tensor]) -> Vec<Option<Value>> {
-    let weights = weights.iter().map(|tensor| Some(Value::Tensor(tensor.clone())));
-    inputs.into_iter().chain(answers).chain(weights).collect()
-}
-
-/// The parameters as tensors like those at the start.
-fn tensors(like: &[Tensor], weights: &[Vec<f32>]) -> Result<Vec<Tensor>, PassError> {
-    let tensor = |(like, values): (&Tensor, &Vec<f32>)| match like.dtype() {
-        onnxpress_ir::DType::Float => Tensor::from_values(like.dims(), values.clone()),
-        dtype => Tensor::from_f64s(dtype, like.dims(), &values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()),
-    };
-    let all = like.iter().zip(weights).map(tensor).collect::<Result<_, _>>();
-    all.map_err(|error| PassError::Broken(error.to_string()))
 }
 
 #[cfg(test)]
@@ -319,13 +258,5 @@ mod tests {
         assert_eq!(of(&[2, 2], &[0.0, 1.0, 2.0, 0.0]), Some(vec![true, false, false, true]));
         assert_eq!(of(&[2, 1], &[1.0, 2.0]), None);
         assert_eq!(of(&[3], &[0.0, 0.0, 1.0]), None);
-    }
-
-    #[test]
-    fn the_best_class_is_found_along_any_axis() {
-        let scores = Tensor::from_values(&[1, 3, 2], vec![1f64, 9.0, 5.0, 2.0, 3.0, 4.0]).unwrap();
-        let values = scores.to_f64s().unwrap();
-        assert_eq!(best_of(&scores, &values, 1), [1, 0]);
-        assert_eq!(best_of(&scores, &values, -1), [1, 0, 1]);
     }
 }

@@ -78,6 +78,11 @@ pub trait EvidenceSource {
         None
     }
 
+    /// Whether someone who waits wants what takes long to end with what it has.
+    fn interrupted(&self) -> bool {
+        false
+    }
+
     /// Is told what is going on, and how much of it is done; zero of zero once it is over.
     fn progress(&self, _what: &str, _done: usize, _total: usize) {}
 }
