@@ -3,12 +3,13 @@
 //!
 //! The notation leaves some things to the operands: how many axes stand under `s..`, which of them broadcast, how many indices
 //! a letter has. And some letters may not lose an index: where a role says so, where places matter (a window's axes), where
-//! nobody can say so (an attribute that does not follow), and where indices are summed over and no weight could be zeroed to
-//! show that they do not matter.
+//! nobody can say so (an attribute that does not follow), and where indices are summed over and no weight could be zeroed, there or
+//! before, to show that they do not matter.
 
 mod asked;
 mod extents;
 mod shuffle;
+mod vanishing;
 mod weights;
 
 use std::collections::HashMap;
@@ -263,10 +264,18 @@ impl Laid {
             (true, false) if !is_stated => Some("the operator makes the axis".to_owned()),
             (false, true) if known.many => Some("places along the axis matter".to_owned()),
             (false, true) if is_stated && known.written => None,
-            (false, true) if !reads.iter().any(|&row| weights.has(cx, row)) => {
+            (false, true)
+                if !reads.iter().any(|&row| weights.has(cx, row) || self.vanishes(row, letter, cx, weights)) =>
+            {
                 Some("it sums over the axis, and no weight lies along it".to_owned())
             }
             _ => None,
         }
+    }
+
+    /// Whether an operand is zero along a letter wherever the weights are that it is made of.
+    fn vanishes(&self, row: usize, letter: usize, cx: &NodeCx<'_>, weights: &Weights) -> bool {
+        let (value, axis) = (cx.operand(row), self.axis(row, letter));
+        value.zip(axis).is_some_and(|(value, axis)| weights.vanish(value, axis))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use onnxpress_ir::{Graph, Tensor, ValueId};
 
+use super::vanishing;
 use crate::node::NodeCx;
 use crate::operator::Quantize;
 use crate::table;
@@ -12,6 +13,8 @@ use crate::table;
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     values: HashSet<ValueId>,
+    /// Axes of other values for which the same holds.
+    vanishing: HashSet<(ValueId, usize)>,
 }
 
 impl Weights {
@@ -30,7 +33,13 @@ impl Weights {
                 values.extend((0..cx.node.port_count() as u32).map(|port| id.port(port)));
             }
         }
-        Self { values }
+        let vanishing = vanishing::axes(graph, &values);
+        Self { values, vanishing }
+    }
+
+    /// Whether a value is zero along an axis wherever the weights are that it is made of.
+    pub(super) fn vanish(&self, value: ValueId, axis: usize) -> bool {
+        self.vanishing.contains(&(value, axis))
     }
 
     /// Whether the operand of a node is one, and its zeros mean zero.

@@ -13,6 +13,7 @@ use super::compensate;
 use super::cost::Costs;
 use super::cut::{self, Mismatch};
 use super::data;
+use super::extents::Extents;
 use super::mask;
 use super::members::{WINDOW, has_weights};
 use super::options::{Compensate, PruneChannels};
@@ -52,7 +53,11 @@ pub(super) fn plan_and_cut(
         Compensate::Auto => source.is_some(),
         Compensate::Nothing | Compensate::Mean => false,
     };
-    let mut subject = Subject::of(model, coupling_with(&model.graph, options.norms()));
+    let extents = match source {
+        Some(source) => Extents::seen(model, source).map_err(|error| PassError::Request(error.to_string()))?,
+        None => Extents::default(),
+    };
+    let mut subject = Subject::of(model, coupling_with(&model.graph, options.norms()), extents);
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
         let chosen = choose(options, model, &subject, source, fits)?;
@@ -78,7 +83,7 @@ pub(super) fn plan_and_cut(
             Ok(()) => {
                 cx.set_witness(mask::witness(&whole, &subject.coupling, &chosen.left)?);
                 *model = result;
-                chosen.missed.into_iter().for_each(|missed| cx.notice(missed));
+                chosen.told.into_iter().for_each(|told| cx.notice(told));
                 cx.applied(PruneChannels::NAME, plan.groups.len());
                 for pinned in &plan.pinned {
                     cx.declined(PruneChannels::NAME, pinned.name.clone(), pinned.reason.clone());
@@ -125,7 +130,7 @@ fn pin(subject: &mut Subject, model: &Model, mismatch: &Mismatch, all_before: bo
 
 fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text: &str) -> Plan {
     let graph = &model.graph;
-    let costs = Costs::of_all(graph, &subject.coupling);
+    let costs = Costs::of_all(graph, &subject.coupling, &subject.extents);
     let before: Vec<usize> = subject.coupling.spans.leaves().iter().map(|leaf| leaf.extent).collect();
     let after: Vec<usize> = chosen.left.iter().map(Vec::len).collect();
     let along = costs.along(&before).into_iter().zip(costs.along(&after));

@@ -4,9 +4,11 @@ use onnxpress_ir::Model;
 use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 
 use super::compensate;
-use super::cost::Costs;
+use super::cost::{Costs, Quantity};
 use super::cut::Left;
-use super::data;
+use super::data::{self, Sought};
+use super::extents::Extents;
+use super::factors;
 use super::mask;
 use super::members::{Member, members};
 use super::options::{PruneChannels, Scope};
@@ -22,10 +24,12 @@ pub(super) struct Subject {
     /// By leaf: the names of its constants and of the nodes that read them.
     names: Vec<Vec<String>>,
     axes: Vec<SpanId>,
+    /// What open extents count as.
+    pub(super) extents: Extents,
 }
 
 impl Subject {
-    pub(super) fn of(model: &Model, coupling: Coupling) -> Self {
+    pub(super) fn of(model: &Model, coupling: Coupling, extents: Extents) -> Self {
         let graph = &model.graph;
         let members = members(graph, &coupling);
         let mut axes: Vec<SpanId> = coupling
@@ -46,7 +50,7 @@ impl Subject {
             members.iter().flat_map(of).flatten().collect()
         });
         let names = names.collect();
-        Self { coupling, members, names, axes }
+        Self { coupling, members, names, axes, extents }
     }
 }
 
@@ -84,8 +88,8 @@ pub(super) struct Chosen {
     pub(super) left: Left,
     pub(super) scores: Vec<Vec<f64>>,
     pub(super) reasons: Vec<Option<String>>,
-    /// How far the result is from the share that was asked for, where that is far.
-    pub(super) missed: Option<String>,
+    /// What there is to say of the share that was asked for.
+    pub(super) told: Option<String>,
 }
 
 pub(super) fn choose(
@@ -99,7 +103,7 @@ pub(super) fn choose(
     let leaves = coupling.spans.leaves();
     let mut reasons = eligible(options, subject)?;
     let free: Vec<bool> = reasons.iter().map(Option::is_none).collect();
-    let costs = Costs::of(&model.graph, coupling);
+    let costs = Costs::of(&model.graph, coupling, &subject.extents);
     let limits = options.limits();
     let whole: Vec<usize> = leaves.iter().map(|leaf| leaf.extent).collect();
     let saved = |wanted: &[usize]| {
@@ -109,7 +113,8 @@ pub(super) fn choose(
         }
         costs.with(&whole).params - costs.with(&left).params
     };
-    for (reason, back) in reasons.iter_mut().zip(select::one_factor_each(coupling, &subject.axes, &free, saved)) {
+    let standing_back = factors::standing_back(options.factors, coupling, &subject.axes, &free, saved);
+    for (reason, back) in reasons.iter_mut().zip(standing_back) {
         if reason.is_none() {
             *reason = back.map(str::to_owned);
         }
@@ -119,13 +124,17 @@ pub(super) fn choose(
     let own: Vec<Option<f64>> = subject.names.iter().map(|names| own_ratio(options, names)).collect();
     let mut left: Left = whole.iter().map(|&extent| (0..extent).collect()).collect();
     let mut scores: Vec<Vec<f64>> = Vec::new();
-    let mut missed = None;
+    let mut told = None;
     for step in 1..=options.steps {
         let mut now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left);
         if let Some(source) = source.filter(|_| options.criterion.needs_data()) {
-            let orders = options.criterion == Criterion::Hessian;
+            let sought = match (options.criterion, goal, options.scope) {
+                (Criterion::Hessian, None, Scope::Group) => Sought::Order,
+                (Criterion::Hessian, ..) => Sought::Loss { macs: costs.with(&whole).macs },
+                _ => Sought::Activation,
+            };
             let measured = |model: &Model| {
-                let found = data::measured(model, coupling, &subject.members, &active, source, orders);
+                let found = data::measured(model, coupling, &subject.members, &active, source, sought);
                 found.map_err(|error| PassError::Request(error.to_string()))
             };
             let worth = match step {
@@ -165,10 +174,14 @@ pub(super) fn choose(
                 }
                 let left = searched(left_at, removed, share * part);
                 let found = removed(&left);
-                missed = ((found - share).abs() > 0.02).then(|| {
-                    let (found, share) = (100.0 * found, 100.0 * share);
-                    format!("{found:.1} % of the {quantity} are removed, and channels are too few to come nearer to {share:.1} %")
-                });
+                let percent = format!("{:.1} % of the {quantity} are removed", 100.0 * found);
+                told = if (found - share).abs() > 0.02 {
+                    Some(format!("{percent}, and channels are too few to come nearer to {:.1} %", 100.0 * share))
+                } else {
+                    // Reports count open extents as one.
+                    let seen = quantity == Quantity::Macs && subject.extents.are_seen();
+                    seen.then(|| format!("{percent} where open extents are those of the samples"))
+                };
                 left
             }
         };
@@ -181,7 +194,7 @@ pub(super) fn choose(
             }),
         }
     }
-    Ok(Chosen { left, scores, reasons, missed })
+    Ok(Chosen { left, scores, reasons, told })
 }
 
 /// Scores by what was seen on samples. For leaves that nobody reads whose rows can be seen, there is what weights say: of their squares

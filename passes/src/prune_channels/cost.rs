@@ -9,12 +9,14 @@ use onnxpress_ops::Cost;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::table;
 
+use super::extents::Extents;
+
 crate::option_enum! {
     /// What is counted.
     pub enum Quantity {
         /// Elements of constants.
         Params,
-        /// Multiply-accumulates, open extents counted as one.
+        /// Multiply-accumulates of a sample; open extents count as those of `--calib`, or as one.
         Macs,
         /// Bytes of constants.
         Bytes,
@@ -62,16 +64,16 @@ pub(crate) struct Costs<'c> {
 
 impl<'c> Costs<'c> {
     /// Of a graph whose types are inferred.
-    pub(crate) fn of(graph: &Graph, coupling: &'c Coupling) -> Self {
-        Self::sorted(graph, coupling, false)
+    pub(crate) fn of(graph: &Graph, coupling: &'c Coupling, extents: &Extents) -> Self {
+        Self::sorted(graph, coupling, extents, false)
     }
 
     /// The same, to be asked what lies along leaves, those that are pinned too.
-    pub(crate) fn of_all(graph: &Graph, coupling: &'c Coupling) -> Self {
-        Self::sorted(graph, coupling, true)
+    pub(crate) fn of_all(graph: &Graph, coupling: &'c Coupling, extents: &Extents) -> Self {
+        Self::sorted(graph, coupling, extents, true)
     }
 
-    fn sorted(graph: &Graph, coupling: &'c Coupling, pinned_too: bool) -> Self {
+    fn sorted(graph: &Graph, coupling: &'c Coupling, extents: &Extents, pinned_too: bool) -> Self {
         let mut costs = Self { coupling, pinned_too, terms: Vec::new(), fixed: Amount::default() };
         for (id, constant) in graph.constants() {
             let Some(tensor) = constant.value.dense() else { continue };
@@ -89,7 +91,7 @@ impl<'c> Costs<'c> {
         for (id, node) in graph.nodes() {
             let Some(cx) = NodeCx::new(graph, id) else { continue };
             let Some(Cost::Macs(macs)) = table::of(node).map(|operator| operator.cost) else { continue };
-            let counted = macs(&cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+            let counted = macs(&cx).substitute(|symbol| Some(extents.of(symbol))).as_const().unwrap_or(0);
             let spans = coupling.letters(id).iter().map(|(_, span)| *span).collect();
             costs.add(spans, Amount { macs: counted as f64, ..Amount::default() });
         }

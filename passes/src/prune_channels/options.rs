@@ -5,6 +5,7 @@ use onnxpress_ops::coupling::Norms;
 
 use super::apply;
 use super::cost::Quantity;
+use super::factors::Factors;
 use super::score::{Aggregate, Criterion, Normalize, Scoring};
 use super::select::Limits;
 use crate::digest;
@@ -55,6 +56,8 @@ crate::options! {
         steps: usize = 1,
         /// Among which channels the least are looked for.
         scope: Scope = Scope::Group,
+        /// Which factors of an axis lose channels where it is a product of several groups, as of heads and what is in them.
+        factors: Factors = Factors::Best,
         /// What `remove` is a share of; `ratio` is then found by search.
         target: Option<Quantity> = None,
         /// Share of the model's `target` to remove.

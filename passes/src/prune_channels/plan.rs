@@ -60,7 +60,7 @@ pub struct PlannedGroup {
 pub struct Shrinkage {
     /// Elements of weights.
     pub parameters: [u64; 2],
-    /// Multiply-accumulates, open extents counted as one.
+    /// Multiply-accumulates of a sample, open extents being those of the samples, or one.
     pub macs: [u64; 2],
     /// Bytes of weights.
     pub bytes: [u64; 2],

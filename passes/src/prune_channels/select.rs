@@ -1,12 +1,11 @@
 //! Which indices go: the least of each group, or of all groups, within the limits that were asked for.
 //!
 //! A group is a leaf of the coupling. Leaves of a single index, which come of axes that are taken apart index by index, form
-//! groups by the axis that they were. Where an axis is a product of two leaves, heads and what is in them, only one of them is
-//! pruned, the one that is worth more: to halve both would be to leave a quarter.
+//! groups by the axis that they were.
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::analysis::channels::{Coupling, Made, SpanId};
+use onnxpress_ir::analysis::channels::{Coupling, SpanId};
 
 use super::cut::Left;
 use super::score::GONE;
@@ -30,75 +29,6 @@ pub(crate) struct Group {
     pub(crate) leaves: Vec<usize>,
     /// Leaf and index, those that matter least first.
     pub(crate) ranked: Vec<(usize, usize)>,
-}
-
-/// Leaves that may lose indices without another factor of the same axis losing some, too. Where factors compete, one stands
-/// against all its rivals, and what saves more stays; `saved` tells how much the leaves of a list would, together. Those that
-/// have to stand back get a reason.
-pub(crate) fn one_factor_each(
-    coupling: &Coupling,
-    axes: &[SpanId],
-    free: &[bool],
-    saved: impl Fn(&[usize]) -> f64,
-) -> Vec<Option<&'static str>> {
-    let mut rivals: Vec<Vec<usize>> = vec![Vec::new(); free.len()];
-    let mut seen = std::collections::HashSet::new();
-    let mut open: Vec<SpanId> = axes.to_vec();
-    while let Some(span) = open.pop() {
-        let span = coupling.spans.representative(span);
-        if !seen.insert(span) {
-            continue;
-        }
-        let parts = match coupling.spans.made(span) {
-            Made::Leaf(_) => continue,
-            Made::Sum(parts) => {
-                open.extend(parts);
-                continue;
-            }
-            Made::Product(parts) => parts,
-        };
-        open.extend(parts);
-        let inside = |part: SpanId| {
-            let mut leaves = Vec::new();
-            coupling.spans.visit_leaves(part, &mut |leaf| leaves.push(leaf));
-            leaves.retain(|&leaf| free[leaf]);
-            leaves.sort_unstable();
-            leaves.dedup();
-            leaves
-        };
-        let parts: Vec<Vec<usize>> = parts.iter().map(|&part| inside(part)).collect();
-        for (index, part) in parts.iter().enumerate() {
-            for other in &parts[index + 1..] {
-                for &a in part {
-                    rivals[a].extend(other.iter().filter(|&&b| b != a));
-                    other.iter().filter(|&&b| b != a).for_each(|&b| rivals[b].push(a));
-                }
-            }
-        }
-    }
-    let mut order: Vec<(usize, f64)> = (0..free.len())
-        .filter(|&leaf| free[leaf] && !rivals[leaf].is_empty())
-        .map(|leaf| (leaf, saved(&[leaf])))
-        .collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut standing_back = vec![None; free.len()];
-    const REASON: &str = "another factor of the same axis is pruned";
-    for (leaf, alone) in order {
-        if standing_back[leaf].is_some() {
-            continue;
-        }
-        rivals[leaf].sort_unstable();
-        rivals[leaf].dedup();
-        rivals[leaf].retain(|&rival| standing_back[rival].is_none());
-        if saved(&rivals[leaf]) > alone {
-            standing_back[leaf] = Some(REASON);
-            continue;
-        }
-        for &rival in &rivals[leaf] {
-            standing_back[rival] = Some(REASON);
-        }
-    }
-    standing_back
 }
 
 /// The groups of the leaves that may lose indices, with their indices ranked.

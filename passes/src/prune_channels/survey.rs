@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::apply::prepare;
 use super::bodies;
 use super::cost::Costs;
+use super::extents::Extents;
 use super::members::{WINDOW, has_weights, members};
 use super::plan::{self, PlannedMember};
 use crate::pass::{PassCx, PassError};
@@ -53,7 +54,7 @@ pub fn survey(model: &Model) -> Result<Channels, PassError> {
     let members = members(graph, &coupling);
     let leaves = coupling.spans.leaves();
     let whole: Vec<usize> = leaves.iter().map(|leaf| leaf.extent).collect();
-    let along = Costs::of_all(graph, &coupling).along(&whole);
+    let along = Costs::of_all(graph, &coupling, &Extents::default()).along(&whole);
     let mut places = vec![None; leaves.len()];
     let mut groups = Vec::new();
     for (id, leaf) in leaves.iter().enumerate() {

@@ -4,9 +4,11 @@
 //! sample passes once through each model and not once per layer. While layers are compressed only constants change; where the second
 //! model has nodes that the first does not, such as conversions to codes and back, it goes along the nodes that both have.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use onnxpress_ir::{Model, NodeId, Tensor, ValueId};
+use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
@@ -228,6 +230,32 @@ impl<'s> Lockstep<'s> {
 }
 
 impl Lockstep<'_> {
+    /// What the original answers at its outputs, batch by batch, with `constants` in the place of its own, which nodes must read that are
+    /// not behind; and how many samples the tensors of a batch have.
+    ///
+    /// # Errors
+    /// Where the model cannot be run.
+    pub(crate) fn answers(&self, constants: &[(ValueId, Tensor)]) -> Result<Vec<(Vec<Value>, usize)>, EvidenceError> {
+        let model = &self.original.model;
+        let outputs = model.graph.outputs().iter().flat_map(|&id| model.graph.reads(id));
+        let mut changed = Cow::Borrowed(model);
+        for (value, tensor) in constants {
+            changed.to_mut().graph.set_constant(value.node, tensor.clone());
+        }
+        let (slice, given) = slice(&changed, self.original.live(), &outputs.collect::<Vec<_>>())?;
+        let mut sessions = sessions(&slice, self.source)?;
+        let mut answers = Vec::new();
+        for batches in self.batches.chunks(sessions.len()) {
+            let run = |(batch, session): (&Batch, &mut Box<dyn Execute + '_>)| {
+                Ok((session.run(&inputs(&batch.original, &given)?)?, batch.size))
+            };
+            let done: Result<Vec<_>, EvidenceError> =
+                batches.par_iter().zip(sessions.par_iter_mut()).map(run).collect();
+            answers.extend(done?);
+        }
+        Ok(answers)
+    }
+
     /// How far a value of the compressed model is from one of the original, along an axis; `None` where the two cannot be computed of
     /// what is at hand, or are no tensors of numbers of the same extents.
     ///

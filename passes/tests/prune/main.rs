@@ -5,12 +5,13 @@
 
 mod compensate;
 mod coupling;
+mod heads;
 #[path = "../rules/numbers.rs"]
 mod numbers;
 mod random;
 mod requests;
 
-use onnxpress_ir::Model;
+use onnxpress_ir::{Constant, Model, NodeId};
 use onnxpress_passes::manager::{self, Report, RunOptions};
 
 /// Runs a pipeline over a graph.
@@ -23,7 +24,7 @@ fn run(pipeline: &str, graph: &str) -> (Model, Result<Report, String>) {
     (model, report)
 }
 
-/// Prunes and proves; answers the types of constants and values that are left, or why nothing went.
+/// Prunes and proves; answers the constants that are left, those of integers with what they hold, or why nothing went.
 fn pruned(options: &str, graph: &str) -> String {
     let (model, report) = run(&format!("prune-channels{{{options}}}"), graph);
     let report = match report {
@@ -38,15 +39,12 @@ fn pruned(options: &str, graph: &str) -> String {
         return reasons.collect::<Vec<_>>().join("\n");
     }
     let graph = &model.graph;
-    let mut lines = Vec::new();
-    for (id, _) in graph.constants() {
-        lines.push(format!("{}: {}", graph.label(id.port(0)), graph.ty(id.port(0))));
-    }
-    for id in graph.topological().unwrap() {
-        if let Some(node) = graph.node(id) {
-            let ports = (0..node.port_count() as u32).map(|port| id.port(port));
-            lines.extend(ports.map(|value| format!("{} = {}: {}", graph.label(value), node.op_type, graph.ty(value))));
+    let told = |(id, constant): (NodeId, &Constant)| {
+        let (name, ty) = (graph.label(id.port(0)), graph.ty(id.port(0)));
+        match constant.value.dense().and_then(|tensor| tensor.values::<i64>().ok()) {
+            Some(values) => format!("{name}: {ty} = {values:?}"),
+            None => format!("{name}: {ty}"),
         }
-    }
-    lines.join("\n")
+    };
+    graph.constants().map(told).collect::<Vec<_>>().join("\n")
 }

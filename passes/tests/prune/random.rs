@@ -196,10 +196,11 @@ proptest! {
         ratio in prop::sample::select(vec!["0.25", "0.5", "0.75"]),
         compensate in prop::sample::select(vec!["mean", "false"]),
         through in any::<bool>(),
+        factors in prop::sample::select(vec!["best", "outer", "inner", "all"]),
     ) {
         let graph = written(&lines);
         let options = format!(
-            "prune-channels{{criterion=random, seed={seed}, ratio={ratio}, compensate={compensate}, through-norm={through}}}"
+            "prune-channels{{criterion=random, seed={seed}, ratio={ratio}, compensate={compensate}, through-norm={through}, factors={factors}}}"
         );
         let (_, report) = run(&options, &graph);
         let report = report.unwrap_or_else(|error| panic!("{options}: {error}\n{graph}"));

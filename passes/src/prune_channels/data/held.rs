@@ -72,7 +72,10 @@ impl EvidenceSource for Part<'_> {
     }
 
     fn progress(&self, what: &str, done: usize, total: usize) {
-        self.source.progress(what, done, total);
+        // How far trials are is told by who makes them.
+        if self.held != Some(true) {
+            self.source.progress(what, done, total);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod trial;
 mod worth;
 
 pub(super) use repair::fit;
-pub(super) use worth::{Worth, measured};
+pub(super) use worth::{Sought, Worth, measured};
 
 #[cfg(test)]
 mod tests;

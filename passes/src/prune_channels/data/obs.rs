@@ -6,64 +6,117 @@
 //! Source: Hassibi and Stork, "Second order derivatives for network pruning" (1993); by blocks Frantar et al., "Optimal brain
 //! compression" (2022).
 
+use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Solve};
-use faer::{Mat, Side};
+use faer::{Accum, Mat, MatRef, Side};
+
+/// Columns of changes that wait until they are taken off together, which is faster than one after the other.
+const WAITING: usize = 64;
 
 /// A layer on its way.
-pub(super) struct Layer {
+pub(super) struct Layer<'b> {
+    /// The columns of each index.
+    blocks: &'b [Vec<usize>],
     inverse: Mat<f64>,
     products: Mat<f64>,
+    /// What both are by now within the block of each index.
+    within: Vec<(Mat<f64>, Mat<f64>)>,
+    /// What both lack since.
+    waiting: Changes,
     /// What a loss is divided by.
     scale: f64,
 }
 
-impl Layer {
-    /// Of a weight, outputs by columns, and the second moment of its rows with a ridge on its diagonal; losses are divided by `scale`. `None` where
-    /// the numbers are beyond computing with.
-    pub(super) fn new(weight: &Mat<f64>, moment: &Mat<f64>, scale: f64) -> Option<Self> {
+/// Changes of the inverse, `rows movedᵀ`, and of the products, `half movedᵀ + moved halfᵀ`, by the columns that made them.
+struct Changes {
+    rows: Mat<f64>,
+    moved: Mat<f64>,
+    half: Mat<f64>,
+    count: usize,
+}
+
+impl<'b> Layer<'b> {
+    /// Of a weight, outputs by columns, and the second moment of its rows with a ridge on its diagonal; `blocks` has the columns of
+    /// each index, and losses are divided by `scale`. `None` where the numbers are beyond computing with.
+    pub(super) fn new(weight: &Mat<f64>, moment: &Mat<f64>, blocks: &'b [Vec<usize>], scale: f64) -> Option<Self> {
         let inverse = moment.llt(Side::Lower).ok()?.inverse();
         let finite = (0..inverse.ncols()).all(|column| inverse.col(column).iter().all(|value| value.is_finite()));
-        finite.then(|| Self { inverse, products: weight.transpose() * weight, scale: scale.max(f64::MIN_POSITIVE) })
+        let products = weight.transpose() * weight;
+        let of = |block: &Vec<usize>| (within(inverse.as_ref(), block), within(products.as_ref(), block));
+        let room = blocks.iter().map(Vec::len).fold(WAITING, usize::max);
+        let none = || Mat::zeros(inverse.nrows(), room);
+        let waiting = Changes { rows: none(), moved: none(), half: none(), count: 0 };
+        let within = blocks.iter().map(of).collect();
+        finite.then(|| Self { blocks, inverse, products, within, waiting, scale: scale.max(f64::MIN_POSITIVE) })
     }
 
-    fn block(matrix: &Mat<f64>, rows: &[usize], columns: &[usize]) -> Mat<f64> {
-        Mat::from_fn(rows.len(), columns.len(), |i, j| matrix[(rows[i], columns[j])])
-    }
-
-    /// What it costs now that a block goes.
-    pub(super) fn cost(&self, block: &[usize]) -> f64 {
-        if let [only] = *block {
-            return self.products[(only, only)] / self.inverse[(only, only)] / self.scale;
+    /// What it costs now that an index goes.
+    pub(super) fn cost(&self, index: usize) -> f64 {
+        let (inverse, products) = &self.within[index];
+        if inverse.nrows() == 1 {
+            return products[(0, 0)] / inverse[(0, 0)] / self.scale;
         }
-        let Ok(factor) = Self::block(&self.inverse, block, block).llt(Side::Lower) else { return f64::INFINITY };
-        let solved = factor.solve(&Self::block(&self.products, block, block));
-        (0..block.len()).map(|i| solved[(i, i)]).sum::<f64>() / self.scale
+        let Ok(factor) = inverse.llt(Side::Lower) else { return f64::INFINITY };
+        let solved = factor.solve(products);
+        (0..solved.nrows()).map(|i| solved[(i, i)]).sum::<f64>() / self.scale
     }
 
-    /// Lets a block go.
-    pub(super) fn remove(&mut self, block: &[usize]) {
-        let all: Vec<usize> = (0..self.inverse.nrows()).collect();
-        let Ok(factor) = Self::block(&self.inverse, block, block).llt(Side::Lower) else { return };
-        let rows = Self::block(&self.inverse, block, &all);
-        // B H⁻¹_S, the change of the others for each unit of the block.
-        let moved = factor.solve(&rows);
-        let of_block = Self::block(&self.products, &all, block);
-        let inner = Self::block(&self.products, block, block);
-        let first = &of_block * &moved;
-        let change = &first + first.transpose() - moved.transpose() * (&inner * &moved);
-        self.products -= change;
-        self.inverse -= rows.transpose() * &moved;
-        for &gone in block {
-            for other in 0..all.len() {
-                self.products[(gone, other)] = 0.0;
-                self.products[(other, gone)] = 0.0;
-                self.inverse[(gone, other)] = 0.0;
-                self.inverse[(other, gone)] = 0.0;
-            }
-            // Never asked for again, but it must not be in the way.
-            self.inverse[(gone, gone)] = 1.0;
+    /// Lets an index go.
+    pub(super) fn remove(&mut self, index: usize) {
+        let block = &self.blocks[index];
+        let Ok(factor) = self.within[index].0.llt(Side::Lower) else { return };
+        if self.waiting.count + block.len() > self.waiting.rows.ncols() {
+            self.settle();
         }
+        let count = self.waiting.count;
+        let [rows_before, moved_before, half_before] =
+            [&self.waiting.rows, &self.waiting.moved, &self.waiting.half].map(|changes| changes.get(.., ..count));
+        let moved_within = picked(moved_before, block);
+        let rows = columns(&self.inverse, block) - rows_before * moved_within.transpose();
+        let of_block = columns(&self.products, block)
+            - half_before * moved_within.transpose()
+            - moved_before * picked(half_before, block).transpose();
+        // H⁻¹_S [H⁻¹]_SS⁻¹, the change of the others for each unit of the block.
+        let moved = factor.solve(rows.transpose()).transpose().to_owned();
+        let half = of_block - &moved * &self.within[index].1 * faer::Scale(0.5);
+        for (block, (inverse, products)) in self.blocks.iter().zip(&mut self.within) {
+            let (rows, moved, half) =
+                (picked(rows.as_ref(), block), picked(moved.as_ref(), block), picked(half.as_ref(), block));
+            *inverse -= &rows * moved.transpose();
+            let change = &half * moved.transpose();
+            *products -= &change + change.transpose();
+        }
+        let Changes { rows: all_rows, moved: all_moved, half: all_half, count } = &mut self.waiting;
+        for (all, new) in [(all_rows, &rows), (all_moved, &moved), (all_half, &half)] {
+            all.as_mut().subcols_mut(*count, block.len()).copy_from(new);
+        }
+        *count += block.len();
     }
+
+    /// Takes off what waits.
+    fn settle(&mut self) {
+        let Changes { rows, moved, half, count } = &mut self.waiting;
+        let [rows, moved, half] = [rows, moved, half].map(|changes| changes.get(.., ..*count));
+        let pairs = [(&mut self.inverse, rows, moved), (&mut self.products, half, moved)];
+        for (whole, left, right) in pairs {
+            matmul(whole.as_mut(), Accum::Add, left, right.transpose(), -1.0, faer::get_global_parallelism());
+        }
+        matmul(self.products.as_mut(), Accum::Add, moved, half.transpose(), -1.0, faer::get_global_parallelism());
+        *count = 0;
+    }
+}
+
+fn columns(matrix: &Mat<f64>, which: &[usize]) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), which.len(), |i, j| matrix[(i, which[j])])
+}
+
+/// Rows of a matrix.
+fn picked(matrix: MatRef<'_, f64>, which: &[usize]) -> Mat<f64> {
+    Mat::from_fn(which.len(), matrix.ncols(), |i, j| matrix[(which[i], j)])
+}
+
+fn within(matrix: MatRef<'_, f64>, block: &[usize]) -> Mat<f64> {
+    Mat::from_fn(block.len(), block.len(), |i, j| matrix[(block[i], block[j])])
 }
 
 #[cfg(test)]
@@ -99,12 +152,16 @@ mod tests {
         let (weight, samples) = (numbers(5, 8, 1), numbers(8, 60, 2));
         let mut moment = &samples * samples.transpose();
         (0..8).for_each(|i| moment[(i, i)] += 1.0);
-        let mut layer = Layer::new(&weight, &moment, 1.0).unwrap();
+        let blocks = [vec![0, 1], vec![2, 3], vec![6], vec![4], vec![5]];
+        let mut layer = Layer::new(&weight, &moment, &blocks, 1.0).unwrap();
         let (mut gone, mut lost) = (Vec::new(), 0.0);
-        for block in [vec![2, 3], vec![6], vec![0, 1]] {
-            lost += layer.cost(&block);
-            layer.remove(&block);
-            gone.extend(block);
+        for (step, index) in [1, 2, 0, 4].into_iter().enumerate() {
+            if step == 2 {
+                layer.settle();
+            }
+            lost += layer.cost(index);
+            layer.remove(index);
+            gone.extend(blocks[index].iter().copied());
             let least = best(&weight, &moment, &gone);
             assert!((lost - least).abs() < 1e-8 * least, "{lost} {least} without {gone:?}");
         }

@@ -9,106 +9,77 @@ use std::collections::HashSet;
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
-use onnxpress_ir::{Model, Tensor};
+use onnxpress_ir::{Model, NodeId, Tensor, ValueId};
 use onnxpress_ops::evaluate::Value;
-use rayon::prelude::*;
 
 use super::consumers::Consumer;
-use crate::evidence::{EvidenceError, EvidenceSource, Execute, Moments, SecondMoment};
-use crate::reconstruction::{BiasSite, bias_site};
+use crate::evidence::{EvidenceError, EvidenceSource, Moments, SecondMoment};
+use crate::reconstruction::{BiasSite, Lockstep, bias_site};
 
-/// Samples of a trial.
-const SAMPLES: usize = 64;
 /// Samples at a time.
 const BATCH: usize = 16;
 /// The shares of a leaf that go for a trial each.
 const PARTS: [f64; 3] = [0.15, 0.4, 0.7];
 /// Ratios beyond these say more of the trial than of the leaf.
 const RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
+/// The most samples of a trial.
+const SAMPLES: usize = 64;
+/// About how many multiply-accumulates all trials of a model may take together: a minute or two.
+const AFFORDABLE: f64 = 2e12;
 
-/// Inputs, and how many samples their tensors have.
-type Batch = (Vec<Option<Value>>, usize);
+/// How many samples are worth their time where so many leaves are tried and a sample takes so many multiply-accumulates.
+pub(super) fn samples(leaves: usize, macs: f64) -> usize {
+    let each = macs.max(1.0) * (PARTS.len() * leaves.max(1)) as f64;
+    ((AFFORDABLE / each) as usize).clamp(BATCH, SAMPLES)
+}
 
-/// Samples, and what the model answers.
+/// Samples on their way through the model, and what it answers. What comes before the layers that a trial changes is not run again.
 pub(super) struct Trial<'s> {
-    source: &'s dyn EvidenceSource,
-    batches: Vec<Batch>,
+    lockstep: Lockstep<'s>,
     answers: Vec<Vec<f32>>,
     /// How much the answers vary from sample to sample, in sum.
     energy: f64,
 }
 
 impl<'s> Trial<'s> {
-    /// With the first samples of the source.
+    /// With all samples of the source.
     ///
     /// # Errors
     /// Where the samples do not suit the model, or it cannot be run.
     pub(super) fn new(model: &Model, source: &'s dyn EvidenceSource) -> Result<Self, EvidenceError> {
-        let (mut batches, mut count) = (Vec::new(), 0);
-        source.feed(model, BATCH, &mut |feed| {
-            if count < SAMPLES {
-                batches.push((feed.inputs.to_vec(), feed.size));
-                count += feed.len;
-            }
-            Ok(())
-        })?;
-        let mut trial = Self { source, batches, answers: Vec::new(), energy: 0.0 };
-        trial.answers = trial.run(model)?;
-        let spread = |(answer, (_, size)): (&Vec<f32>, &Batch)| -> f64 {
-            let columns = (answer.len() / (*size).max(1)).max(1);
-            let rows = answer.len() / columns;
-            let mut sum = 0.0;
-            for column in 0..columns {
-                let of = |row: usize| f64::from(answer[row * columns + column]);
-                let mean = (0..rows).map(of).sum::<f64>() / rows.max(1) as f64;
-                sum += (0..rows).map(|row| (of(row) - mean).powi(2)).sum::<f64>();
-            }
-            sum
-        };
-        trial.energy = trial.answers.iter().zip(&trial.batches).map(spread).sum();
-        Ok(trial)
+        let lockstep = Lockstep::new(model, source, BATCH)?;
+        let found = lockstep.answers(&[])?;
+        let energy = found.iter().map(|(outputs, size)| spread(&floats(outputs), *size)).sum();
+        let answers = found.iter().map(|(outputs, _)| floats(outputs)).collect();
+        Ok(Self { lockstep, answers, energy })
     }
 
-    fn run(&self, model: &Model) -> Result<Vec<Vec<f32>>, EvidenceError> {
-        let threads = rayon::current_num_threads().max(1);
-        let mut sessions = (0..threads).map(|_| self.source.load(model)).collect::<Result<Vec<_>, _>>()?;
-        let mut answers = Vec::new();
-        for batches in self.batches.chunks(threads) {
-            let one = |((inputs, _), session): (&Batch, &mut Box<dyn Execute + '_>)| {
-                let outputs = session.run(inputs)?;
-                let floats = outputs.into_iter().filter_map(|value| match value {
-                    Value::Tensor(tensor) if tensor.dtype().is_float() => tensor.to_f32s().ok(),
-                    _ => None,
-                });
-                Ok(floats.flatten().collect())
-            };
-            let done: Vec<Result<Vec<f32>, EvidenceError>> =
-                batches.par_iter().zip(sessions.par_iter_mut()).map(one).collect();
-            for answer in done {
-                answers.push(answer?);
-            }
-        }
-        Ok(answers)
+    /// The first of some nodes that samples come to, and how far that is.
+    pub(super) fn first(&self, nodes: impl Iterator<Item = NodeId>) -> Option<(usize, NodeId)> {
+        let order = self.lockstep.order();
+        nodes.filter_map(|node| Some((order.iter().position(|&other| other == node)?, node))).min()
     }
 
-    /// What the answers of another model are off, as a share of how much they vary.
-    fn error(&self, model: &Model) -> Result<f64, EvidenceError> {
-        let answers = self.run(model)?;
+    /// What the answers are off with other constants, as a share of how much they vary.
+    fn error(&self, constants: &[(ValueId, Tensor)]) -> Result<f64, EvidenceError> {
+        let answers = self.lockstep.answers(constants)?;
         let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-        let off = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(square).sum::<f64>();
+        let off = |(a, (b, _)): (&Vec<f32>, &(Vec<Value>, usize))| a.iter().zip(&floats(b)).map(square).sum::<f64>();
         Ok(self.answers.iter().zip(&answers).map(off).sum::<f64>() / self.energy)
     }
 
     /// Makes what the readers of a leaf lose what the outputs do: `lost` says for each index what is lost by the time it has gone.
+    /// `from` is the [first](Self::first) of the readers; samples go on to it, so leaves come in that order.
     ///
     /// # Errors
     /// Where the model cannot be run.
     pub(super) fn weigh(
-        &self,
-        model: &Model,
+        &mut self,
+        from: NodeId,
         readers: &[(&Consumer, &Moments)],
         lost: &mut [f64],
     ) -> Result<(), EvidenceError> {
+        self.lockstep.advance(from)?;
         let mut order: Vec<usize> = (0..lost.len()).collect();
         order.sort_by(|&a, &b| lost[a].total_cmp(&lost[b]).then(a.cmp(&b)));
         let most = lost.len().saturating_sub(1);
@@ -124,12 +95,9 @@ impl<'s> Trial<'s> {
                 continue;
             }
             let gone = &order[..count];
-            let mut without = model.clone();
-            for (consumer, moments) in readers {
-                if let Some(made) = made_up(model, consumer, moments, gone) {
-                    made.into_iter().for_each(|(value, tensor)| without.graph.set_constant(value.node, tensor));
-                }
-            }
+            let model = self.lockstep.original();
+            let made = readers.iter().filter_map(|(consumer, moments)| made_up(model, consumer, moments, gone));
+            let without: Vec<(ValueId, Tensor)> = made.flatten().collect();
             let ratio = self.error(&without)? / foretold;
             found.push((count, if ratio.is_finite() { ratio.clamp(*RANGE.start(), *RANGE.end()) } else { 1.0 }));
         }
@@ -141,6 +109,27 @@ impl<'s> Trial<'s> {
         }
         Ok(())
     }
+}
+
+/// The numbers of all outputs.
+fn floats(outputs: &[Value]) -> Vec<f32> {
+    let numbers = |value: &Value| match value {
+        Value::Tensor(tensor) if tensor.dtype().is_float() => tensor.to_f32s().ok(),
+        _ => None,
+    };
+    outputs.iter().filter_map(numbers).flatten().collect()
+}
+
+/// The sum of squares of what the answers to a batch of `size` samples are off their mean.
+fn spread(answers: &[f32], size: usize) -> f64 {
+    let columns = (answers.len() / size.max(1)).max(1);
+    let rows = answers.len() / columns;
+    let of_column = |column: usize| {
+        let of = |row: usize| f64::from(answers[row * columns + column]);
+        let mean = (0..rows).map(of).sum::<f64>() / rows.max(1) as f64;
+        (0..rows).map(|row| (of(row) - mean).powi(2)).sum::<f64>()
+    };
+    (0..columns).map(of_column).sum()
 }
 
 /// What was found for so many, or between those next to it; beyond them what is nearest. One where nothing was.
@@ -158,12 +147,7 @@ fn between(found: &[(usize, f64)], count: usize) -> f64 {
 }
 
 /// The weight of a reader without some indices, the others making up for them, and the bias that goes with it.
-fn made_up(
-    model: &Model,
-    consumer: &Consumer,
-    moments: &Moments,
-    gone: &[usize],
-) -> Option<Vec<(onnxpress_ir::ValueId, Tensor)>> {
+fn made_up(model: &Model, consumer: &Consumer, moments: &Moments, gone: &[usize]) -> Option<Vec<(ValueId, Tensor)>> {
     let plain = &consumer.plain;
     let tensor = model.graph.constant(plain.weight)?;
     let weights = plain.matrices.matrices(tensor).ok()?;

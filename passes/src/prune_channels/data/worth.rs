@@ -1,16 +1,16 @@
 //! What the indices of each leaf are worth, measured on samples.
 
 use faer::Mat;
-use onnxpress_ir::Model;
 use onnxpress_ir::analysis::channels::Coupling;
+use onnxpress_ir::{Model, NodeId};
 use rayon::prelude::*;
 
 use super::super::members::Member;
 use super::consumers::{Consumer, consumers};
 use super::held::Part;
 use super::obs::Layer;
-use super::trial::Trial;
-use crate::evidence::{Evidence, EvidenceError, EvidenceSource, SecondMoment, Wants, collect};
+use super::trial::{self, Trial};
+use crate::evidence::{Evidence, EvidenceError, EvidenceSource, First, SecondMoment, Wants, collect};
 
 /// A share of the mean square of a layer's rows that is added to each: what is hardly ever seen is not believed to be nothing.
 const RIDGE: f64 = 1e-2;
@@ -18,10 +18,22 @@ const RIDGE: f64 = 1e-2;
 /// Of one leaf.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Worth {
-    /// For each index, what is lost once it and all that are worth less have gone, as a share of how much the model's outputs vary.
+    /// For each index, what is lost once it and all that are worth less have gone: a share of how much the model's outputs vary, or of
+    /// what readers answer where only an order was sought.
     pub(crate) lost: Vec<f64>,
     /// For each index, the root of the mean square of what it holds, relative to the mean over all.
     pub(crate) activation: Vec<f64>,
+}
+
+/// What is to be known of leaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Sought {
+    /// What their indices hold.
+    Activation,
+    /// What is lost as their indices go one by one, by those who read them: it ranks the indices of each leaf.
+    Order,
+    /// What the model's outputs lose, so that leaves compare. A sample takes `macs` multiply-accumulates.
+    Loss { macs: f64 },
 }
 
 /// The worth of the leaves that `wanted` names; `None` for one that no layer reads whose rows can be seen.
@@ -34,7 +46,7 @@ pub(crate) fn measured(
     members: &[Vec<Member>],
     wanted: &[bool],
     source: &dyn EvidenceSource,
-    orders: bool,
+    sought: Sought,
 ) -> Result<Vec<Option<Worth>>, EvidenceError> {
     let readers = consumers(&model.graph, coupling, members);
     let mut wants = Wants::default();
@@ -43,22 +55,30 @@ pub(crate) fn measured(
             wants.layer(consumer.plain.node, &consumer.plain.layer);
         }
     }
+    let orders = sought != Sought::Activation;
+    // Where nothing is held against samples, all of them count, and what they tell serves again.
     let (seen, held) = (Part::seen(source), Part::held(source));
-    // Without orders nothing is estimated that could be held against samples, so all of them count, and serve again.
-    let evidence = collect(model, &wants, if orders { &seen } else { source })?;
+    let evidence = collect(model, &wants, if matches!(sought, Sought::Loss { .. }) { &seen } else { source })?;
     let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
         if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
     };
     let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(wanted).map(one).collect();
-    if orders {
-        let trial = Trial::new(model, &held)?;
+    if let Sought::Loss { macs } = sought {
         let total = worths.iter().flatten().count();
-        for (done, (readers, worth)) in
-            readers.iter().zip(&mut worths).filter_map(|(r, w)| Some((r, w.as_mut()?))).enumerate()
-        {
+        let few = First { source: &held, count: trial::samples(total, macs) };
+        let mut trial = Trial::new(model, &few)?;
+        let from = |(leaf, worth): (usize, &Option<Worth>)| {
+            worth.as_ref()?;
+            let nodes = readers[leaf].iter().map(|reader| reader.plain.node);
+            trial.first(nodes).map(|(place, node)| (place, leaf, node))
+        };
+        let mut order: Vec<(usize, usize, NodeId)> = worths.iter().enumerate().filter_map(from).collect();
+        order.sort_unstable();
+        for (done, (_, leaf, from)) in order.into_iter().enumerate() {
+            let Some(worth) = &mut worths[leaf] else { continue };
             let moments = |reader: &Consumer| evidence.layers.get(&(reader.plain.node, reader.plain.layer.weight));
-            let seen: Vec<_> = readers.iter().filter_map(|reader| Some((reader, moments(reader)?))).collect();
-            trial.weigh(model, &seen, &mut worth.lost)?;
+            let seen: Vec<_> = readers[leaf].iter().filter_map(|reader| Some((reader, moments(reader)?))).collect();
+            trial.weigh(from, &seen, &mut worth.lost)?;
             source.progress("weigh channels", done + 1, total);
         }
         source.progress("weigh channels", 0, 0);
@@ -124,19 +144,19 @@ fn removal(readers: &[Reader<'_>], count: usize) -> Option<Vec<f64>> {
         let squares = reader.moment.mean_squares();
         let ridge = RIDGE * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
         (0..moment.nrows()).for_each(|i| moment[(i, i)] += ridge.max(f64::MIN_POSITIVE));
-        layers.push((Layer::new(&reader.weight, &moment, reader.energy)?, reader.columns));
+        layers.push(Layer::new(&reader.weight, &moment, reader.columns, reader.energy)?);
     }
     let mut alive: Vec<usize> = (0..count).collect();
     let mut lost = vec![0.0; count];
     let mut total = 0.0;
     while !alive.is_empty() {
-        let cost = |&index: &usize| layers.iter().map(|(layer, columns)| layer.cost(&columns[index])).sum::<f64>();
+        let cost = |&index: &usize| layers.iter().map(|layer| layer.cost(index)).sum::<f64>();
         let costs: Vec<f64> = alive.par_iter().map(cost).collect();
         let least = (0..alive.len()).min_by(|&a, &b| costs[a].total_cmp(&costs[b])).unwrap_or(0);
         let index = alive.remove(least);
         total += costs[least].max(0.0);
         lost[index] = total;
-        layers.iter_mut().for_each(|(layer, columns)| layer.remove(&columns[index]));
+        layers.iter_mut().for_each(|layer| layer.remove(index));
     }
     lost.iter().all(|loss| loss.is_finite()).then_some(lost)
 }
