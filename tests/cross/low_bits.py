@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes the tables and the plot of docs/low-bits.md: accuracy against bytes of models whose weights are written in few bits.
 
-    low_bits.py BINARY FOLDER [--only WORD ...] [--modes WORD ...] [--json FILE] [--samples N] [--threads N] [--write]
+    low_bits.py BINARY FOLDER [--only WORD ...] [--modes WORD ...] [--keep NAME ...] [--json FILE] [--samples N] [--threads N] [--write]
 
 BINARY is what `cargo build --release` made. FOLDER holds `labelled/` and `data/` as for quantize.py.
 All is measured in onnxruntime. --json keeps what was measured and adds to what is there, model by model and mode by mode, so that it can be
 measured in parts; --write makes tables and plot of it. Without --json all is measured and written at once.
 
-A mode is a line of MODES.
+A mode is a line of MODES. With --keep weights of these names stay as they are, and rows say so.
 """
 
 import argparse
@@ -33,11 +33,13 @@ MODES = [
     ("8 bits", "quantize-weights", False, "8 bits"),
     ("float8 e4m3", "quantize-weights{type=float8e4m3fn, rounding=mse}", False, "8 bits"),
     ("4 bits, nearest", BLOCKS.format(4, "rounding=nearest"), False, "4 bits, no data"),
-    ("4 bits, mse", BLOCKS.format(4, "rounding=mse"), False, "4 bits, no data"),
+    ("4 bits, mse, no samples", BLOCKS.format(4, "rounding=mse"), False, "4 bits, no data"),
     ("4 bits, hqq", BLOCKS.format(4, "symmetric=false, rounding=hqq"), False, "4 bits, no data"),
     ("4 bits, nf4", "quantize-weights{type=nf4, block=32, rounding=mse}", False, "4 bits, no data"),
+    ("4 bits, mse", BLOCKS.format(4, "rounding=mse"), True, "4 bits, samples"),
     ("4 bits, awq", BLOCKS.format(4, "rounding=awq"), True, "4 bits, samples"),
     ("4 bits, gptq", BLOCKS.format(4, "rounding=gptq"), True, "4 bits, samples"),
+    ("4 bits in blocks of 128, gptq, scales in float16", "quantize-weights{bits=4, block=128, rounding=gptq, scales=float16}", True, "4 bits, samples"),
     ("4 bits, gptq, MatMulNBits", BLOCKS.format(4, "rounding=gptq, form=matmulnbits"), True, "4 bits, samples"),
     ("4 bits, palette", "palettize{bits=4}", True, "palettes, samples"),
     ("4 bits, palette, no samples", "palettize{bits=4, data=false}", False, "palettes, no data"),
@@ -53,6 +55,8 @@ MODES = [
     ("4.5 bits in the mean", "allocate-bits{average=4.5, rounding=gptq}", True, "allocated"),
     ("3 bits in the mean", "allocate-bits{average=3, rounding=gptq}", True, "allocated"),
 ]
+# Between the name of a mode and the names of weights that stay.
+KEEPING = ", keeping "
 GROUPS = list(dict.fromkeys(group for *_, group in MODES))
 COLOURS = ["#777777", "#3568a8", "#d2902f", "#2b9868", "#7757c6", "#c08fd6", "#d2602f", "#a02f3f", "#24899e"]
 
@@ -80,6 +84,9 @@ def examine(asked, path, entry, known, keep):
     for mode, made, data, _ in MODES:
         if asked.modes and not any(word in mode for word in asked.modes):
             continue
+        if asked.keep:
+            mode += KEEPING + ", ".join(asked.keep)
+            made = made.rstrip("}") + (", " if "{" in made else "{") + f"keep=[{', '.join(asked.keep)}]}}"
         with tempfile.TemporaryDirectory() as scratch:
             out = pathlib.Path(scratch) / "out.onnx"
             command = [asked.binary, "opt", path, "-o", out, "-p", "simplify," + made, "--check", "structure", "--threads", asked.threads]
@@ -103,11 +110,11 @@ def tables(results):
         whole = one["float"]
         text += [f"### {one['name']}", "", f"{one['n']} samples, float {100 * whole['accuracy']:.2f} % in {whole['bytes']:,} bytes.", "",
                  "| form | samples | accuracy | lost | bytes | of float | ms | made in | memory |", "|---|---|---|---|---|---|---|---|---|"]
-        for mode, *_ in MODES:
-            it = one["modes"].get(mode)
-            if it and "reason" in it:
+        named = lambda known, mode: known == mode or known.startswith(mode + KEEPING)
+        for mode, it in [(known, it) for mode, *_ in MODES for known, it in sorted(one["modes"].items()) if named(known, mode)]:
+            if "reason" in it:
                 text.append(f"| {mode} | | {it['reason']} | | | | | | |")
-            elif it:
+            else:
                 lost = 100 * (whole["accuracy"] - it["accuracy"])
                 text.append(f"| {mode} | {it['samples'] or ''} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % "
                             f"| {it['ms']:.2f} | {it['seconds']:.1f} s | {it['memory'] / 1e6:,.0f} MB |")
@@ -148,6 +155,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--modes", nargs="*", default=[])
+    parser.add_argument("--keep", nargs="*", default=[])
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--threads", default="2")

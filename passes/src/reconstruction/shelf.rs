@@ -9,7 +9,7 @@ use onnxpress_ops::evaluate::Value;
 use crate::evidence::{Aside, EvidenceError};
 
 /// The most bytes of values that stay in memory where others can be laid aside.
-const ROOM: usize = 256 << 20;
+const ROOM: usize = 64 << 20;
 /// Values of fewer bytes stay in any case.
 const SMALL: usize = 64 << 10;
 
