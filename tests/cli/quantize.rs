@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use insta::assert_snapshot;
+use onnxpress::ir::Tensor;
+use onnxpress::npz;
+use onnxpress::ops::evaluate::Value;
 
 use crate::workplace::Workplace;
 
@@ -128,6 +131,16 @@ fn requests_that_cannot_be_met() {
     std::fs::write(place.path("other.npz"), b"no archive").unwrap();
     let other = unsuited(&["--calib", "other.npz"]);
     assert!(other.contains("other.npz"), "{other}");
+    // What eval says of labelled samples, opt says of those that it measures ranges on.
+    let given = |name: &str, values: Vec<f32>, dims: &[usize]| {
+        let samples = Tensor::from_values(dims, values).unwrap();
+        npz::write(&place.path("few.npz"), [(name.to_owned(), &Value::Tensor(samples))]).unwrap();
+        let said = unsuited(&["--calib", "few.npz"]);
+        said.split_once("}: ").map_or(said.clone(), |(_, reason)| reason.to_owned())
+    };
+    assert_snapshot!(given("image", vec![f32::NAN; 64], &[1, 1, 8, 8]), @"few.npz: `image` has a NaN in sample 0");
+    assert_snapshot!(given("pixels", vec![0.0; 64], &[1, 1, 8, 8]), @"few.npz: no array for input `image`; the file has pixels: float[1,1,8,8]; the model wants image: float[N,1,8,8]");
+    assert_snapshot!(given("image", vec![0.0; 72], &[1, 1, 8, 9]), @"few.npz: `image` is float[1,1,8,9], but input `image` is float[N,1,8,8]; the model wants image: float[N,1,8,8]");
     let refused = |pipeline| {
         let said = place.refused(1, opt(pipeline, &[]));
         said.split_once("}: ").map_or(said.clone(), |(_, reason)| reason.to_owned())

@@ -15,7 +15,7 @@ use super::settle::{self, Settling};
 use super::write::{self, As};
 use super::{adapt, hand_on, operators, sensitivity};
 use crate::eliminate_dead::EliminateDead;
-use crate::evidence::EvidenceSource;
+use crate::evidence::{Evidence, EvidenceSource};
 use crate::inline_functions::InlineFunctions;
 use crate::options::Options;
 use crate::pass::{Pass, PassCx, PassError};
@@ -40,7 +40,7 @@ impl Pass for Quantize {
         let Some((mut prepared, mut plan)) = self.plan(model, cx)? else { return Ok(()) };
         if let Some(percent) = self.budget {
             (prepared, plan) = self.fitting((prepared, plan), percent, model, cx)?;
-            if plan.layers.is_empty() && plan.tables.is_empty() {
+            if plan.is_empty() {
                 return Ok(());
             }
         }
@@ -131,10 +131,11 @@ impl Quantize {
             cx.declined(Self::NAME, graph.describe(*id), reason.clone());
         }
         inside(graph, cx);
-        if placement.layers.is_empty() {
-            return Ok(None);
-        }
-        let evidence = cx.evidence(&prepared, &settle::wants(&placement, graph))?;
+        let wants = settle::wants(&placement, graph);
+        let evidence = match placement.layers.is_empty() {
+            true => Evidence::default(),
+            false => cx.evidence(&prepared, &wants)?,
+        };
         for (value, statistics) in &evidence.values {
             if statistics.count == 0 && statistics.masked > 0 {
                 let name = graph.label(*value);
@@ -150,7 +151,7 @@ impl Quantize {
             opset: reached,
         }
         .plan(&digest, &text)?;
-        Ok(Some((prepared, plan)))
+        Ok((!plan.is_empty()).then_some((prepared, plan)))
     }
 }
 

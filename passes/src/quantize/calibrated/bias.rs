@@ -1,16 +1,18 @@
 //! Biases as whole numbers: of the scale of the products that they are added to, so that a runtime adds them before it rounds.
 
-use onnxpress_ir::{NodeId, Tensor, TensorError};
+use onnxpress_ir::{DType, NodeId, Tensor, TensorError};
 use onnxpress_ops::LinearLayer;
 use onnxpress_ops::node::NodeCx;
 
-use crate::quantize::weight::{Granularity, Quantized, Refusal};
+use crate::quantize::weight::{Granularity, Quantized, Refusal, stored_scale};
 use crate::reconstruction::{BiasSite, bias_site};
 
 /// The largest whole number that a bias may become: half of what 32 bits hold, so that there is room for the products.
 const LARGEST: f64 = (1u32 << 30) as f64;
 /// How finely the bias of a channel without weights is held.
 const FINE: f64 = (1u32 << 20) as f64;
+/// The least scale of such a channel, where scales are numbers of 16 bits: the smallest of those that keep all of their bits.
+const LEAST_SHORT: f64 = 1.0 / (1 << 14) as f64;
 
 /// Where the bias of a layer can be changed; `Nowhere` where it is not simply added.
 pub(super) fn site(cx: &NodeCx<'_>, linear: &LinearLayer, outputs: usize) -> BiasSite {
@@ -78,11 +80,17 @@ impl IntegerBias {
 }
 
 /// Widens the scales of a weight where a bias would not fit into whole numbers of them, and narrows those of channels without
-/// weights, whose scale says nothing but how finely the bias is held.
+/// weights, whose scale says nothing but how finely the bias is held. With `short_scales` they stay numbers that 16 bits hold.
 ///
 /// # Errors
 /// Where weight and codes do not fit each other: a defect.
-pub(super) fn make_room(it: &mut Quantized, weight: &Tensor, bias: &[f32], input: f32) -> Result<(), Refusal> {
+pub(super) fn make_room(
+    it: &mut Quantized,
+    weight: &Tensor,
+    bias: &[f32],
+    input: f32,
+    short_scales: bool,
+) -> Result<(), Refusal> {
     let Granularity::Channel(axis) = it.granularity else { return make_room_for_all(it, weight, bias, input) };
     let mut scales = it.scale.to_f32s()?;
     if scales.len() != bias.len() {
@@ -101,11 +109,15 @@ pub(super) fn make_room(it: &mut Quantized, weight: &Tensor, bias: &[f32], input
     for (channel, scale) in scales.iter_mut().enumerate() {
         let product = f64::from(bias[channel].abs()) / f64::from(input);
         let wanted = match empty[channel] {
+            // Numbers of 16 bits reach no further down, which is still a thousandth of a step of most inputs.
+            true if product > 0.0 && short_scales => (product / FINE).max(LEAST_SHORT),
             true if product > 0.0 => product / FINE,
             true => continue,
             false => (product / LARGEST).max(f64::from(*scale)),
         };
         let wanted = (wanted as f32).max(f32::MIN_POSITIVE);
+        // Ten bits behind the first: so much more is no less when it is rounded.
+        let wanted = if short_scales { stored_scale(DType::Float16, wanted * (1.0 + 1.0 / 1024.0)) } else { wanted };
         changed[channel] = wanted != *scale;
         *scale = wanted;
     }
@@ -157,7 +169,7 @@ mod tests {
         let mut it = weight::quantize(&tensor, Granularity::Channel(0), &Scheme::INT8).unwrap();
         let bias = [5.0, 0.25, 0.125];
         assert!(IntegerBias::of(&bias, &it, 0.01).unwrap().is_none());
-        make_room(&mut it, &tensor, &bias, 0.01).unwrap();
+        make_room(&mut it, &tensor, &bias, 0.01, false).unwrap();
         assert_eq!(it.codes.to_i64s().unwrap(), [0, 0, 127, 50, 0, 0]);
         let held = IntegerBias::of(&bias, &it, 0.01).unwrap().unwrap().dequantized().unwrap().to_f32s().unwrap();
         for (held, bias) in held.iter().zip(bias) {

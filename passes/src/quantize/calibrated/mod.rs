@@ -15,8 +15,10 @@ mod operators;
 pub mod options;
 mod placement;
 pub mod plan;
+mod scales;
 pub mod sensitivity;
 mod settle;
+mod stored;
 pub mod target;
 mod write;
 

@@ -57,18 +57,31 @@ impl<'o> Selection<'o> {
     /// # Errors
     /// Why not.
     pub(crate) fn allows(&self, graph: &Graph, id: NodeId) -> Result<(), String> {
-        let names = names(graph, id);
+        self.allows_named(&names(graph, id))?;
+        let refused = match () {
+            () if self.options.exempt.contains(&Exempt::First) && self.first.contains(&id) => {
+                "the first layers are exempt"
+            }
+            () if self.options.exempt.contains(&Exempt::Last) && self.last.contains(&id) => {
+                "the last layers are exempt"
+            }
+            () => return Ok(()),
+        };
+        Err(refused.to_owned())
+    }
+
+    /// Whether the request allows to quantize what has these names.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn allows_named(&self, names: &[String]) -> Result<(), String> {
         let options = self.options;
         let refused = match () {
-            () if options.keep.iter().any(|pattern| says(pattern, &names)) => "`keep` names it",
-            () if !options.only.is_empty() && !options.only.iter().any(|pattern| says(pattern, &names)) => {
+            () if options.keep.iter().any(|pattern| says(pattern, names)) => "`keep` names it",
+            () if !options.only.is_empty() && !options.only.iter().any(|pattern| says(pattern, names)) => {
                 "not among what `only` names"
             }
-            () if self.overridden(&names).is_some_and(|it| it.activations.is_none()) => {
-                "`overrides` leaves it in float"
-            }
-            () if options.exempt.contains(&Exempt::First) && self.first.contains(&id) => "the first layers are exempt",
-            () if options.exempt.contains(&Exempt::Last) && self.last.contains(&id) => "the last layers are exempt",
+            () if self.overridden(names).is_some_and(|it| it.activations.is_none()) => "`overrides` leaves it in float",
             () => return Ok(()),
         };
         Err(refused.to_owned())

@@ -124,7 +124,8 @@ fn replace(graph: &mut Graph, id: NodeId, name: &'static str, found: Found) -> R
 fn zeros(edit: &mut Edit<'_>, coded: &Coded) -> Option<ValueId> {
     let graph = edit.graph();
     let dtype = graph.ty(coded.codes).dtype()?;
-    let dims = graph.constant(coded.scale)?.dims().to_vec();
+    let shape = graph.ty(coded.scale).shape()?.iter().map(|dim| dim.as_const());
+    let dims = shape.map(|dim| usize::try_from(dim?).ok()).collect::<Option<Vec<usize>>>()?;
     let name = graph.port(coded.codes).name.as_ref().map(|name| name.suffixed("_zero_point"));
     let tensor = Tensor::from_i64s(dtype, &dims, &vec![0; dims.iter().product()]).ok()?;
     Some(edit.add_constant(name, tensor))

@@ -106,6 +106,16 @@ crate::option_enum! {
 }
 
 crate::option_enum! {
+    /// What becomes of weights of layers that are not computed on codes.
+    pub enum Rest {
+        /// They are written in eight bits, and made floats of by `Cast` and `Mul`, which runtimes do once, when they load the model.
+        Stored,
+        /// They stay in float.
+        Float,
+    }
+}
+
+crate::option_enum! {
     /// Layers that stay in float.
     pub enum Exempt {
         /// Those that no other layer comes before.
@@ -145,6 +155,8 @@ crate::options! {
         target: Target = Target::Onnxruntime,
         /// Whether tables of which rows are looked up are written as codes.
         tables: bool = true,
+        /// What becomes of weights of layers that the target does not compute on codes: recurrent ones, those in subgraphs.
+        rest: Rest = Rest::Stored,
         /// Whether products of two computed values, as in attention, are computed on codes.
         products: bool = true,
         /// Whether the mean of what rounding the weights does to each channel is taken off its bias.

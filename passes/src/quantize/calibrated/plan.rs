@@ -88,6 +88,9 @@ pub struct PlannedWeight {
     /// Whether zero points are written where all are 0.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub zeros: bool,
+    /// Whether scales are numbers that 16 bits hold too, and written so, where these keep enough of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_scales: bool,
 }
 
 /// A table whose rows are looked up.
@@ -95,6 +98,16 @@ pub struct PlannedWeight {
 #[serde(deny_unknown_fields)]
 pub struct PlannedTable {
     /// The number of the constant.
+    pub id: usize,
+    /// How it is written.
+    pub weight: PlannedWeight,
+}
+
+/// A weight that is codes in the file alone: what multiplies by it computes with floats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStored {
+    /// Its number among the weights of the model, those in subgraphs too.
     pub id: usize,
     /// How it is written.
     pub weight: PlannedWeight,
@@ -137,6 +150,9 @@ pub struct QuantizePlan {
     pub layers: Vec<PlannedLayer>,
     /// Tables.
     pub tables: Vec<PlannedTable>,
+    /// Other weights, of which floats are made when the model is loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<PlannedStored>,
     /// What stays as it is.
     #[serde(default)]
     pub left: Vec<LeftInFloat>,
@@ -157,6 +173,11 @@ pub enum PlanError {
 }
 
 impl QuantizePlan {
+    /// Whether nothing at all becomes codes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty() && self.tables.is_empty() && self.stored.is_empty()
+    }
+
     /// Checks that the plan is of this format and for the model of this digest, and that its numbers make sense.
     ///
     /// # Errors

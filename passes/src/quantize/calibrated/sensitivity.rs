@@ -201,6 +201,7 @@ impl QuantizePlan {
         let mut plan = self.clone();
         plan.layers = self.layers.get(layer).cloned().into_iter().collect();
         plan.tables.clear();
+        plan.stored.clear();
         let id = plan.layers.first().map(|layer| layer.id);
         plan.values.iter_mut().for_each(|value| value.readers.retain(|reader| Some(reader.node) == id));
         plan.values.retain(|value| !value.readers.is_empty());

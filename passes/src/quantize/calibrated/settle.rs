@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onnxpress_ir::{Graph, Model, NodeId, Slot, ValueId, Vertex};
+use onnxpress_ir::{DType, Graph, Model, NodeId, Slot, ValueId, Vertex};
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{LinearLayer, Rows};
 
@@ -12,11 +12,12 @@ use super::placement::{Coded, Layer, Placement};
 use super::plan::{
     LeftInFloat, PlannedLayer, PlannedReading, PlannedTable, PlannedValue, PlannedWeight, QuantizePlan, SCHEMA,
 };
-use super::{bias, write};
+use super::{bias, scales, write};
 use crate::evidence::{Evidence, Statistics, Wants};
 use crate::pass::PassError;
 use crate::quantize::range::Range;
-use crate::quantize::weight::{self, Role, channel_axis};
+use crate::quantize::weight::{self, Role, Scheme, channel_axis};
+use crate::quantize::weights_only::half_holds;
 use crate::reconstruction::mean_shift;
 
 /// What has to be measured for a placement.
@@ -87,7 +88,8 @@ impl Settling<'_> {
             compact: self.options.target.reads_compact(),
             values: self.values(),
             layers: self.placement.layers.iter().map(|layer| self.layer(layer)).collect::<Result<_, _>>()?,
-            tables: if self.options.tables { self.tables() } else { Vec::new() },
+            tables: self.tables(),
+            stored: self.stored(),
             left: self.placement.left.iter().map(describe).collect(),
         })
     }
@@ -156,7 +158,7 @@ impl Settling<'_> {
         // A stack of matrices has its scale for all: runtimes know one axis only.
         let axis = axis.filter(|_| linear.batch_axes.is_empty());
         let Some(value) = cx.operand(linear.weight) else { return Ok(planned) };
-        let mut weight = self.weight(graph.label(value), axis);
+        let mut weight = self.weight(value, axis);
         weight.zeros = self.options.target.wants_zeros(&cx.node.op_type.to_str());
         let integer_bias = self.options.target.has_integer_biases() && linear.bias.is_some() && bias::is_plain(&cx);
         // Adaptive rounding corrects the biases itself.
@@ -165,16 +167,24 @@ impl Settling<'_> {
         Ok(PlannedLayer { weight: Some(weight), integer_bias, bias, ..planned })
     }
 
-    fn weight(&self, name: String, axis: Option<usize>) -> PlannedWeight {
+    fn weight(&self, value: ValueId, axis: Option<usize>) -> PlannedWeight {
         let symmetric = self.options.weights == Weights::Int8;
+        let tensor = self.model.graph.constant(value);
+        let short_scales = tensor.is_some_and(|tensor| {
+            let scheme = Scheme::of(DType::Int8, symmetric, self.options.rounding.alone());
+            self.options.target.reads_compact()
+                && scales::is_worth_rounding(tensor, axis)
+                && half_holds(tensor, &scheme)
+        });
         PlannedWeight {
-            name,
+            name: self.model.graph.label(value),
             dtype: self.options.weights.text().to_owned(),
             axis,
             rounding: self.options.rounding.text().to_owned(),
             symmetric,
             reduce_range: self.options.reduce_range,
             zeros: false,
+            short_scales,
         }
     }
 
@@ -217,6 +227,9 @@ impl Settling<'_> {
 
     /// Tables that nothing but lookups of rows read.
     fn tables(&self) -> Vec<PlannedTable> {
+        if !self.options.tables {
+            return Vec::new();
+        }
         let graph = &self.model.graph;
         let functions = onnxpress_ir::Callables::of(&self.model.functions);
         let (sites, _) = weight::sites(graph, &functions);
@@ -232,7 +245,7 @@ impl Settling<'_> {
                 continue;
             }
             let axis = (self.options.granularity == Scales::Channel).then(|| tensor.rank() - 1);
-            let weight = self.weight(graph.label(value), axis);
+            let weight = self.weight(value, axis);
             planned.push(PlannedTable { id: site.constant.slot(), weight });
         }
         planned

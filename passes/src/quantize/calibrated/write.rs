@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use onnxpress_ir::{Attr, Edit, EditError, Model, Name, Node, NodeId, Tensor, Use, ValueId};
+use onnxpress_ir::{Attr, DType, Edit, EditError, Model, Name, Node, NodeId, Tensor, Use, ValueId};
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::Linear;
@@ -17,8 +17,9 @@ use super::bias::{self, IntegerBias};
 use super::conversions::conversions;
 use super::options::WeightRounding;
 use super::plan::{self, Numbers, PlanError, PlannedLayer, PlannedWeight, QuantizePlan};
-use super::{hand_on, limits};
-use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme, Written};
+use super::stored::{self, Stored};
+use super::{hand_on, limits, scales};
+use crate::quantize::weight::{self, Granularity, Quantized, Refusal, Scheme};
 
 /// Why a plan cannot be written into a model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -74,24 +75,26 @@ pub(crate) fn write(plan: &QuantizePlan, model: &mut Model, form: As, rounded: &
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let quantized = quantized(&found, model, rounded)?;
     let tables = tables(plan, model, &numbers)?;
+    let stored = stored::found(plan, model)?;
     // Values first: a lookup of codes takes the place of the node whose number the plan has.
     conversions(plan, model, &numbers)?;
     let mut edit = Edit::new(&mut model.graph, &Standard, "quantize", &[]);
-    weights(&mut edit, &found, &quantized, form)?;
+    weights(&mut edit, &found, &quantized, (form, plan.compact))?;
     for layer in &found {
         biases(&mut edit, layer, &quantized, form, plan.compact)?;
     }
     for (constant, it) in &tables {
-        lookups(&mut edit, *constant, it, form)?;
+        lookups(&mut edit, *constant, it, (form, plan.compact))?;
     }
     edit.commit();
+    stored.iter().try_for_each(|it: &Stored| it.put(model, form))?;
     drop_unread(model, &found, &tables);
     if form == As::Codes && plan.compact {
         limits::drop_kept(&mut model.graph)?;
         hand_on::hand_on(&mut model.graph)?;
     }
     onnxpress_ops::infer::model(model);
-    Ok(found.len() + tables.len())
+    Ok(found.len() + tables.len() + stored.len())
 }
 
 fn find<'p>(
@@ -154,7 +157,8 @@ fn quantized(found: &[Found<'_>], model: &Model, rounded: &Rounded) -> Result<We
             },
         };
         if let (Some(bias), Some(scale), true) = (&layer.bias, layer.input_scale, layer.planned.integer_bias) {
-            bias::make_room(it, tensor, &bias.numbers, scale).map_err(|reason| refused(planned, reason))?;
+            bias::make_room(it, tensor, &bias.numbers, scale, planned.short_scales)
+                .map_err(|reason| refused(planned, reason))?;
         }
     }
     Ok(all)
@@ -193,7 +197,8 @@ pub(super) fn scheme(planned: &PlannedWeight) -> Result<Scheme, WriteError> {
     };
     let dtype = plan::dtype(&planned.dtype, &planned.name)?;
     let rounding = rounding.ok_or_else(unknown)?.alone();
-    Ok(Scheme { reduce_range: planned.reduce_range, ..Scheme::of(dtype, planned.symmetric, rounding) })
+    let (reduce_range, scales) = (planned.reduce_range, planned.short_scales.then_some(DType::Float16));
+    Ok(Scheme { reduce_range, scales, ..Scheme::of(dtype, planned.symmetric, rounding) })
 }
 
 fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(NodeId, Quantized)>, WriteError> {
@@ -208,9 +213,6 @@ fn tables(plan: &QuantizePlan, model: &Model, numbers: &Numbers) -> Result<Vec<(
     };
     plan.tables.iter().map(one).collect()
 }
-
-/// From so many channels on the scales of a bias take more bytes than the node that computes them.
-const WORTH_A_NODE: usize = 32;
 
 /// Puts whole numbers in the place of a layer's bias; weights are codes by now.
 fn biases(
@@ -232,7 +234,7 @@ fn biases(
         (Some(integer), As::Codes) => {
             let suffixed = |suffix| name.as_ref().map(|name: &Name| name.suffixed(suffix));
             let codes = edit.add_constant(suffixed("_quantized"), integer.codes);
-            let factors = factors(edit, layer).filter(|_| compact && integer.scale.len() >= WORTH_A_NODE);
+            let factors = factors(edit, layer).filter(|_| compact && integer.scale.len() >= scales::WORTH_A_NODE);
             let scale = match factors {
                 Some(factors) => edit.add(Node::new("Mul", 1), &factors)?,
                 None => edit.add_constant(suffixed("_scale"), integer.scale),
@@ -260,7 +262,12 @@ fn factors(edit: &Edit<'_>, layer: &Found<'_>) -> Option<[ValueId; 2]> {
 }
 
 /// Puts codes in the place of weights, for all who read them; those with several kinds of scales are there once for each.
-fn weights(edit: &mut Edit<'_>, found: &[Found<'_>], weights: &Weights, form: As) -> Result<(), WriteError> {
+fn weights(
+    edit: &mut Edit<'_>,
+    found: &[Found<'_>],
+    weights: &Weights,
+    (form, compact): (As, bool),
+) -> Result<(), WriteError> {
     let mut made: BTreeMap<(NodeId, Option<usize>), ValueId> = BTreeMap::new();
     for (&(constant, axis), it) in weights {
         let name = edit.graph().port(constant.port(0)).name.clone();
@@ -270,7 +277,7 @@ fn weights(edit: &mut Edit<'_>, found: &[Found<'_>], weights: &Weights, form: As
                 edit.add_constant(name, tensor)
             }
             As::Codes => {
-                let parts = weight::parts(edit, name.as_ref(), it, Written::AsUsual);
+                let parts = scales::parts(edit, name.as_ref(), it, compact)?;
                 let operands: Vec<ValueId> = std::iter::once(parts.codes).chain(parts.parameters()).collect();
                 let floats = edit.add(weight::node(it.granularity), &operands)?;
                 edit.rename(floats, name);
@@ -298,14 +305,19 @@ fn weights(edit: &mut Edit<'_>, found: &[Found<'_>], weights: &Weights, form: As
 }
 
 /// Looks rows of codes up in the place of rows of floats.
-fn lookups(edit: &mut Edit<'_>, constant: NodeId, it: &Quantized, form: As) -> Result<(), WriteError> {
+fn lookups(
+    edit: &mut Edit<'_>,
+    constant: NodeId,
+    it: &Quantized,
+    (form, compact): (As, bool),
+) -> Result<(), WriteError> {
     let name = edit.graph().port(constant.port(0)).name.clone();
     if form == As::Floats {
         let tensor = it.dequantized().map_err(|reason| WriteError::Weight { site: String::new(), reason })?;
         edit.set_constant(constant, tensor);
         return Ok(());
     }
-    let parts = weight::parts(edit, name.as_ref(), it, Written::AsUsual);
+    let parts = scales::parts(edit, name.as_ref(), it, compact)?;
     let readers: Vec<Use> = edit.graph().readers(constant.port(0)).collect();
     for reading in readers.into_iter().rev() {
         let Some(node) = edit.graph().node(reading.node).cloned() else { continue };

@@ -13,7 +13,7 @@ mod unrounded;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use onnxpress_ir::{Graph, Model, Name, NodeId, Tensor, ValueId};
+use onnxpress_ir::{DType, Graph, Model, Name, NodeId, Tensor, ValueId};
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::{infer, table};
 
@@ -158,13 +158,23 @@ fn floats(graph: &Graph, codes: ValueId, scale: ValueId, zero: Option<ValueId>, 
     decoded(codes, &scale, zero_point, how)
 }
 
-/// Scales that are constants, or the product of a scale and a list of them, as those of biases are.
+/// Scales that are constants, the floats that those of 16 bits are, or the product of a scale and a list of them, as those of biases are.
 pub(crate) fn scales(graph: &Graph, value: ValueId) -> Option<Cow<'_, Tensor>> {
     if let Some(tensor) = graph.constant(value) {
         return Some(Cow::Borrowed(tensor));
     }
-    graph.node(value.node).filter(|node| node.is("Mul"))?;
-    let [one, list] = [0, 1].map(|operand| graph.constant(graph.operand(value.node, operand)?));
+    let node = graph.node(value.node)?;
+    if node.is("Cast") {
+        let stored = graph.constant(graph.operand(value.node, 0)?)?;
+        let floats = || Tensor::from_values(stored.dims(), stored.to_f32s().ok()?).ok();
+        return (graph.ty(value).dtype() == Some(DType::Float)).then(floats)?.map(Cow::Owned);
+    }
+    Some(node).filter(|node| node.is("Mul"))?;
+    let [one, list] = [0, 1].map(|operand| {
+        let factor = graph.operand(value.node, operand)?;
+        let is_product = graph.node(factor.node).is_some_and(|node| node.is("Mul"));
+        (!is_product).then(|| scales(graph, factor))?
+    });
     let (one, list) = match (one?, list?) {
         (one, list) if one.len() == 1 => (one, list),
         (list, one) if one.len() == 1 => (one, list),

@@ -163,7 +163,7 @@ pub(super) fn floats(weight: &Tensor) -> Result<Bytes, Refusal> {
 }
 
 /// A scale as its type holds it.
-fn stored(dtype: DType, scale: f32) -> f32 {
+pub(crate) fn stored(dtype: DType, scale: f32) -> f32 {
     if dtype == DType::Float {
         return scale;
     }

@@ -22,7 +22,7 @@ mod sites;
 mod table;
 
 pub(crate) use feedback::Feedback;
-pub(crate) use grid::Grid;
+pub(crate) use grid::{Grid, stored as stored_scale};
 pub(crate) use layout::Granularity;
 pub(crate) use place::{Parts, Written, node, oldest_opset, parts};
 pub(crate) use quantized::{Quantized, quantize};

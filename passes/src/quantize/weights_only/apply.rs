@@ -329,7 +329,7 @@ pub(super) fn orders(
 }
 
 /// Whether scales of a weight in binary16 are of full precision where they matter: that of its largest elements is.
-fn half_holds(tensor: &Tensor, scheme: &Scheme) -> bool {
+pub(in crate::quantize) fn half_holds(tensor: &Tensor, scheme: &Scheme) -> bool {
     // Codes of 16 bits are finer than such scales. The least number that binary16 holds in full precision is 2⁻¹⁴; floats of eight
     // bits go up to 2¹⁶.
     let codes = if scheme.dtype.is_float() { 16 } else { scheme.dtype.bits() as i32 - 1 };

@@ -18,13 +18,14 @@ mod put;
 
 pub use allocate::AllocateBits;
 pub(crate) use apply::apply_plan;
-pub(super) use apply::{Order, bytes, carry_out, notice_quantized};
+pub(super) use apply::{Order, bytes, carry_out, half_holds, notice_quantized};
 pub(crate) use candidates::{Weight, Weights, part_mut, tensor};
 pub(super) use candidates::{inside, part};
 pub(super) use decode::oldest_opset as oldest_cast;
 pub(super) use fitted::notice_unseen;
 pub(crate) use opset::raise;
 pub use options::{Bits, CodeType, Form, Granularity, QuantizeWeights, Scales};
+pub(super) use put::{Placing, round};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::quantize::weight::{Parts, Quantized, Written, parts};
 ///
 /// # Errors
 /// Where the extents make no tensor: a defect.
-pub(super) fn round(
+pub(in crate::quantize) fn round(
     graph: &mut Graph,
     weight: &Weight,
     quantized: &Quantized,
@@ -29,15 +29,15 @@ pub(super) fn round(
 
 /// How codes are put in the place of a weight.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placing {
+pub(in crate::quantize) struct Placing {
     /// The pass that does it.
-    pub(super) pass: &'static str,
+    pub(in crate::quantize) pass: &'static str,
     /// What makes floats of them.
-    pub(super) form: Form,
+    pub(in crate::quantize) form: Form,
     /// Whether that stands behind the lookups in them.
-    pub(super) behind: bool,
+    pub(in crate::quantize) behind: bool,
     /// The type that scales are stored in; their own, where none is given.
-    pub(super) scales: Option<DType>,
+    pub(in crate::quantize) scales: Option<DType>,
 }
 
 impl Placing {
@@ -45,7 +45,12 @@ impl Placing {
     ///
     /// # Errors
     /// Where the graph does not take them: a defect.
-    pub(super) fn put(&self, graph: &mut Graph, constant: NodeId, quantized: &Quantized) -> Result<(), PassError> {
+    pub(in crate::quantize) fn put(
+        &self,
+        graph: &mut Graph,
+        constant: NodeId,
+        quantized: &Quantized,
+    ) -> Result<(), PassError> {
         let placed = match self.form {
             Form::Matmulnbits => nbits::put(graph, constant, quantized, self),
             _ => self.placed(graph, constant, quantized),
