@@ -11,8 +11,8 @@ use crate::evidence::Histogram;
 
 /// Bins of the distribution that is looked at.
 const BINS: usize = 2048;
-/// The largest share of the elements that is beyond a threshold.
-const CLIPPED: f64 = 1e-3;
+/// The largest share of the elements that is beyond a threshold: behind a hundred layers each tenth of a thousandth counts.
+const CLIPPED: f64 = 2e-4;
 /// Between two thresholds that are tried, in bins.
 const STRIDE: usize = 8;
 
