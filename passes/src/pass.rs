@@ -199,6 +199,14 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be read.
     fn read(&self, path: &str) -> Result<String, String>;
+
+    /// The model in a file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn model(&self, _path: &str) -> Result<Model, String> {
+        Err("there is nobody here to read models".to_owned())
+    }
 }
 
 impl std::fmt::Debug for dyn Files + '_ {

@@ -114,6 +114,7 @@ impl Calibration {
                 Samples::from(Made::new(count, Vec::new(), running.choice()?).with_progress(progress))
             }
         };
+        let samples = samples.with_interruption(super::interrupt::asked);
         let Some(path) = &self.evidence else { return Ok(samples) };
         let (source, count, synthetic) = (samples.describe(), samples.samples(), samples.is_synthetic());
         let origin = Origin { source, samples: count, synthetic, preprocess };

@@ -13,6 +13,7 @@ mod dump;
 mod eval;
 mod failure;
 mod inspect;
+mod interrupt;
 mod model;
 mod opt;
 mod output;

@@ -61,23 +61,24 @@ enum Kind<'a> {
 pub struct Samples<'a> {
     kind: Kind<'a>,
     file: Option<EvidenceFile>,
+    interrupted: Option<fn() -> bool>,
 }
 
 impl<'a> From<Given<'a>> for Samples<'a> {
     fn from(given: Given<'a>) -> Self {
-        Self { kind: Kind::Given(given), file: None }
+        Self { kind: Kind::Given(given), file: None, interrupted: None }
     }
 }
 
 impl<'a> From<Made<'a>> for Samples<'a> {
     fn from(made: Made<'a>) -> Self {
-        Self { kind: Kind::Made(made), file: None }
+        Self { kind: Kind::Made(made), file: None, interrupted: None }
     }
 }
 
 impl From<Recorded> for Samples<'_> {
     fn from(recorded: Recorded) -> Self {
-        Self { kind: Kind::Recorded(recorded), file: None }
+        Self { kind: Kind::Recorded(recorded), file: None, interrupted: None }
     }
 }
 
@@ -94,6 +95,12 @@ impl<'a> Samples<'a> {
     #[must_use]
     pub fn with_file(self, file: EvidenceFile) -> Self {
         Self { file: Some(file), ..self }
+    }
+
+    /// Asks whether what takes long should end with what it has.
+    #[must_use]
+    pub fn with_interruption(self, interrupted: fn() -> bool) -> Self {
+        Self { interrupted: Some(interrupted), ..self }
     }
 
     /// Puts what was measured into its file. Answers what reports say of it; `None` where it is not kept.
@@ -145,6 +152,10 @@ impl EvidenceSource for Samples<'_> {
 
     fn archive(&self) -> Option<&dyn Archive> {
         self.file.as_ref().map(|file| file as &dyn Archive)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.is_some_and(|asked| asked())
     }
 
     fn progress(&self, what: &str, done: usize, total: usize) {

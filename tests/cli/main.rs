@@ -14,6 +14,7 @@ mod changing_input;
 mod compress;
 mod declared_types;
 mod digits;
+mod distil;
 mod eval;
 mod evidence;
 mod external_data;

@@ -9,6 +9,7 @@
 mod augment;
 mod curve;
 mod grids;
+mod interface;
 mod optimizer;
 mod options;
 mod rate;

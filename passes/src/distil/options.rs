@@ -1,5 +1,6 @@
 //! What can be asked of `distil`, and the run.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use onnxpress_ir::{Graph, Model, NodeId, Slot, Use};
@@ -13,6 +14,9 @@ use crate::InlineFunctions;
 use crate::differentiate::{Differentiate, Loss, step_without};
 use crate::options::{Options, Pattern, Share};
 use crate::pass::{Pass, PassCx, PassError};
+
+/// The teacher that came into the run.
+const ORIGINAL: &str = "original";
 
 crate::option_enum! {
     /// How gradients become steps.
@@ -56,6 +60,8 @@ crate::options! {
     /// closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The same request gives the
     /// same weights on the same runner and machine.
     pub struct Distil {
+        /// The model to learn from: `original`, the one that came into the run, or the file of one with the same inputs and outputs.
+        teacher: String = ORIGINAL.to_owned(),
         /// How far the student is from the teacher.
         loss: Loss = Loss::Kl,
         /// What scores are divided by for `kl`, which makes probabilities more alike.
@@ -88,6 +94,19 @@ impl Distil {
     fn step(&self) -> Differentiate {
         let (parameters, frozen) = (self.parameters.clone(), self.frozen.clone());
         Differentiate { parameters, frozen, loss: self.loss, temperature: self.temperature, ..Differentiate::default() }
+    }
+
+    /// The model to learn from, with types.
+    fn teacher<'a>(&self, cx: &PassCx<'a>) -> Result<Cow<'a, Model>, PassError> {
+        if self.teacher == ORIGINAL {
+            let came = cx.request.before_loss.or(cx.request.original).map(Cow::Borrowed);
+            return came.ok_or_else(|| PassError::Request("there is no model that came in to learn from".to_owned()));
+        }
+        let fail = |reason: String| PassError::Request(format!("teacher `{}`: {reason}", self.teacher));
+        let files = cx.request.files.ok_or_else(|| fail("there is nobody here to read files".to_owned()))?;
+        let mut teacher = files.model(&self.teacher).map_err(fail)?;
+        infer::model(&mut teacher);
+        Ok(Cow::Owned(teacher))
     }
 
     fn check(&self) -> Result<(), PassError> {
@@ -135,9 +154,7 @@ impl Pass for Distil {
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         self.check()?;
         let source = cx.data("distil")?;
-        let teacher = cx.request.before_loss.or(cx.request.original);
-        let teacher =
-            teacher.ok_or_else(|| PassError::Request("there is no model that came in to learn from".to_owned()))?;
+        let teacher = self.teacher(cx)?;
         let mut student = model.clone();
         InlineFunctions::default().run(&mut student, cx)?;
         infer::model(&mut student);
@@ -148,7 +165,7 @@ impl Pass for Distil {
             cx.declined(Self::NAME, name.clone(), reason.clone());
         }
         let Outcome { weights, curve, held_out, rate, interrupted } =
-            train::train(self, teacher, &learner, &step, &grids, source)?;
+            train::train(self, &teacher, &learner, &step, &grids, source)?;
         let (Some(start), Some(best)) = (curve.first(), curve.iter().find(|point| point.kept)) else { return Ok(()) };
         let shown = |agreement: f64| format!("{:.1} %", 100.0 * agreement);
         cx.notice(format!(

@@ -6,6 +6,7 @@ use onnxpress_ir::{DType, Model, NodeId, Tensor};
 
 use super::curve::Point;
 use super::grids::{Grid, Grids};
+use super::interface::compare;
 use super::optimizer::{Descent, length};
 use super::options::Distil;
 use super::rate::{LearningRate, TRIED, size};
@@ -38,11 +39,6 @@ fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
 }
 
-fn interface(model: &Model) -> (Vec<String>, usize) {
-    let graph = &model.graph;
-    (graph.inputs().iter().map(|id| graph.label(id.port(0))).collect(), graph.outputs().len())
-}
-
 /// Trains; see the [module](self).
 ///
 /// # Errors
@@ -55,16 +51,7 @@ pub(super) fn train(
     grids: &Grids,
     source: &dyn EvidenceSource,
 ) -> Result<Outcome, PassError> {
-    let (own, others) = (interface(student), interface(teacher));
-    if own != others {
-        return Err(PassError::Request(format!(
-            "the teacher takes {} and gives {} outputs, the student takes {} and gives {}",
-            others.0.join(", "),
-            others.1,
-            own.0.join(", "),
-            own.1
-        )));
-    }
+    compare(teacher, student).map_err(PassError::Request)?;
     let school = School::open(options, teacher, student, step, source).map_err(failed)?;
     let start: Vec<Vec<f32>> = {
         let values = |tensor: &Tensor| tensor.to_f32s().map_err(|error| PassError::Broken(error.to_string()));

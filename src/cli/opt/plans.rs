@@ -1,4 +1,4 @@
-//! Plans in files: written for `--plan-out`, read for `apply-plan`.
+//! Plans in files: written for `--plan-out`, read for `apply-plan`; and models that a pipeline names.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,6 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::failure::Failure;
+use crate::ir::Model;
+use crate::onnx::OpenOptions;
 use crate::passes::manager::Report;
 use crate::passes::pass::Files;
 
@@ -15,6 +17,11 @@ pub(super) struct FromDisk;
 impl Files for FromDisk {
     fn read(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn model(&self, path: &str) -> Result<Model, String> {
+        let opened = crate::onnx::open(Path::new(path), OpenOptions::default());
+        opened.map(|file| file.model).map_err(|error| error.to_string())
     }
 }
 
