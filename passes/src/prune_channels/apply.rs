@@ -53,10 +53,8 @@ pub(super) fn plan_and_cut(
         Compensate::Auto => source.is_some(),
         Compensate::Nothing | Compensate::Mean => false,
     };
-    let extents = match source {
-        Some(source) => Extents::seen(model, source).map_err(|error| PassError::Request(error.to_string()))?,
-        None => Extents::default(),
-    };
+    // Evidence that was kept serves without the samples; where those are needed, it is said later why they cannot be had.
+    let extents = source.and_then(|source| Extents::seen(model, source).ok()).unwrap_or_default();
     let mut subject = Subject::of(model, coupling_with(&model.graph, options.norms()), extents);
     let mut wrong = Vec::new();
     for _ in 0..ROUNDS {
