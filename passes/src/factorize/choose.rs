@@ -28,6 +28,9 @@ pub(super) fn choose(layers: &[Layer], offers: &[Offer], asked: &Asked) -> Vec<R
 }
 
 fn nothing_saved(layer: &Layer, asked: &Asked) -> String {
+    if layer.extents.is_table {
+        return "its factors would multiply where it looks up".to_owned();
+    }
     let form = Form::Channel;
     let saves = asked.saves(&layer.extents, layer.extents.at(form, 1));
     match asked.rank(&layer.extents, form).map(|rank| layer.extents.at(form, rank).rank) {
@@ -85,11 +88,15 @@ fn shared(layers: &[Layer], offers: &[Offer], quantity: Quantity, share: f64) ->
         std::iter::once(untouched).chain(offer.candidates.iter().map(at)).collect::<Vec<_>>()
     };
     let curves: Vec<Vec<Choice>> = layers.iter().zip(offers).map(curve).collect();
-    let whole: f64 = layers.iter().map(|layer| of(layer.extents.price())).sum();
-    let reason = |offer: &Offer| match offer.candidates.is_empty() {
-        true => "factors of any rank would save nothing".to_owned(),
-        false => "it would lose more than others do".to_owned(),
+    // A table whose factors may not multiply has none.
+    let counts = |(layer, offer): &(&Layer, &Offer)| !layer.extents.is_table || !offer.candidates.is_empty();
+    let whole: f64 = layers.iter().zip(offers).filter(counts).map(|(layer, _)| of(layer.extents.price())).sum();
+    let reason = |layer: &Layer, offer: &Offer| match (offer.candidates.is_empty(), layer.extents.is_table) {
+        (true, true) => "its factors would multiply where it looks up".to_owned(),
+        (true, false) => "factors of any rank would save nothing".to_owned(),
+        (false, _) => "it would lose more than others do".to_owned(),
     };
-    let named = |(pick, offer): (usize, &Offer)| pick.checked_sub(1).ok_or_else(|| reason(offer));
-    allocate(&curves, share * whole).into_iter().zip(offers).map(named).collect()
+    let named =
+        |(pick, (layer, offer)): (usize, (&Layer, &Offer))| pick.checked_sub(1).ok_or_else(|| reason(layer, offer));
+    allocate(&curves, share * whole).into_iter().zip(layers.iter().zip(offers)).map(named).collect()
 }

@@ -35,10 +35,15 @@ pub(super) fn offers(
         known.spectra.truncate(if keep { known.spectra.len() } else { 0 });
         Some(known)
     };
-    let Some(source) = source else { return Ok(layers.iter().map(|layer| one(layer, None)).collect()) };
-    let wanted: Vec<_> = layers.iter().map(|layer| (layer.node, &layer.layer)).collect();
-    let mut offers = vec![None; layers.len()];
-    in_parts(model, &wanted, source, &mut |at, moments| offers[at] = one(&layers[at], Some(&moments.groups)))?;
+    let seen: Vec<usize> = (0..layers.len()).filter(|&at| source.is_some() && layers[at].is_seen).collect();
+    let blind = |layer: &Layer| if source.is_some() && layer.is_seen { None } else { one(layer, None) };
+    let mut offers: Vec<Option<Known>> = layers.iter().map(blind).collect();
+    if let Some(source) = source {
+        let wanted: Vec<_> = seen.iter().map(|&at| (layers[at].node, &layers[at].layer)).collect();
+        in_parts(model, &wanted, source, &mut |place, moments| {
+            offers[seen[place]] = one(&layers[seen[place]], Some(&moments.groups));
+        })?;
+    }
     Ok(offers)
 }
 
@@ -62,12 +67,12 @@ pub(super) fn plain(
             made[at] = Compressed { factors, turned: turn.stored(&fit, &model.graph) };
         }
     };
-    match source {
-        Some(source) => {
-            let wanted: Vec<_> = sized.iter().map(|&(at, _)| (layers[at].node, &layers[at].layer)).collect();
-            in_parts(model, &wanted, source, &mut |place, moments| make(sized[place], Some(&moments.groups)))?;
-        }
-        None => sized.iter().for_each(|&one| make(one, None)),
+    let (seen, blind): (Vec<_>, Vec<_>) =
+        sized.into_iter().partition(|&(at, _)| source.is_some() && layers[at].is_seen);
+    blind.into_iter().for_each(|one| make(one, None));
+    if let Some(source) = source {
+        let wanted: Vec<_> = seen.iter().map(|&(at, _)| (layers[at].node, &layers[at].layer)).collect();
+        in_parts(model, &wanted, source, &mut |place, moments| make(seen[place], Some(&moments.groups)))?;
     }
     Ok(made)
 }
@@ -97,7 +102,8 @@ fn factorized(
 }
 
 /// Layers in topological order, each fitted to what the original answers for the inputs that the model compressed so far produces, then
-/// written by factors. Layers without a size are fitted too: they repair what those before them lost.
+/// written by factors. Layers without a size are fitted too: they repair what those before them lost. Those that samples do not show
+/// have lost theirs before.
 pub(super) fn reconstructed(
     model: &Model,
     layers: &[Layer],
@@ -105,17 +111,21 @@ pub(super) fn reconstructed(
     ridge: f64,
     source: &dyn EvidenceSource,
 ) -> Result<Vec<Compressed>, EvidenceError> {
+    let unseen: Vec<_> = layers.iter().zip(sizes).map(|(layer, size)| size.filter(|_| !layer.is_seen)).collect();
+    let mut made = plain(model, layers, &unseen, &[], None)?;
+    let lost = layers.iter().zip(&made);
+    let given: Vec<_> = lost.filter_map(|(layer, made)| Some((layer.weight, made.turned.weight.clone()?))).collect();
     let first = sizes.iter().position(Option::is_some).unwrap_or(layers.len());
-    let mut made = vec![Compressed::default(); layers.len()];
-    let turns: Vec<_> = layers[first..].iter().map(Layer::turn).collect();
-    let turned = in_turn(model, &turns, ridge, source, &mut |place, seen, fit| {
-        let Some(size) = sizes[first + place] else { return Some(fit) };
-        let layer = &layers[first + place];
+    let seen: Vec<usize> = (first..layers.len()).filter(|&at| layers[at].is_seen).collect();
+    let turns: Vec<_> = seen.iter().map(|&at| layers[at].turn()).collect();
+    let turned = in_turn(model, &given, &turns, ridge, source, &mut |place, moments, fit| {
+        let (layer, at) = (&layers[seen[place]], seen[place]);
+        let Some(size) = sizes[at] else { return Some(fit) };
         let like = model.graph.constant(layer.weight)?;
-        let (factors, fit) = factorized(&layer.extents, like, fit, Some(&seen.rows), size, &[])?;
-        made[first + place].factors = factors;
+        let (factors, fit) = factorized(&layer.extents, like, fit, Some(&moments.rows), size, &[])?;
+        made[at].factors = factors;
         Some(fit)
     })?;
-    made[first..].iter_mut().zip(turned).for_each(|(made, turned)| made.turned = turned);
+    seen.into_iter().zip(turned).for_each(|(at, turned)| made[at].turned = turned);
     Ok(made)
 }

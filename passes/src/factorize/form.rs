@@ -55,6 +55,8 @@ pub(super) struct Extents {
     pub(super) wide: usize,
     /// How often a kernel of one place is applied in a run.
     pub(super) places: Places,
+    /// Whether rows are looked up, which takes no multiplications, so many times as the output has places.
+    pub(super) is_table: bool,
 }
 
 /// How often a kernel of one place is applied in a run, where maps have the extents of these.
@@ -121,7 +123,7 @@ impl Extents {
     /// What the layer costs as it is.
     pub(super) fn price(&self) -> Price {
         let params = (self.groups * self.outputs * self.columns()) as f64;
-        Price { params, macs: params * self.places.output }
+        Price { params, macs: if self.is_table { 0.0 } else { params * self.places.output } }
     }
 
     /// What a form costs.
@@ -129,6 +131,9 @@ impl Extents {
         let (o, c, k) = (self.outputs, self.channels, self.kernel());
         let Places { input, between, output } = self.places;
         let Size { rank, inner, .. } = size;
+        if self.is_table {
+            return Price { params: (rank * (c + o)) as f64, macs: (rank * o) as f64 * output };
+        }
         let stages = match size.form {
             Form::Channel => vec![(rank * (c * k + o), output)],
             Form::Spatial => vec![(rank * c * self.tall, between), (rank * o * self.wide, output)],

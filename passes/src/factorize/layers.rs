@@ -1,11 +1,13 @@
 //! Which layers of a graph can be written as products, and what they cost.
 
-use onnxpress_ir::{Graph, NodeId, Slot, ValueId};
+use onnxpress_ir::{AttrValue, Graph, Node, NodeId, Slot, ValueId};
+use onnxpress_ops::Rows;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Cost, Linear, LinearLayer};
 use onnxpress_ops::table;
 
 use super::form::{Extents, Places};
+use crate::evidence::rows_of;
 use crate::reconstruction::{BiasSite, LayerWeight, Turn, bias_site};
 
 /// How the product is written.
@@ -17,6 +19,8 @@ pub(super) enum Kind {
     Left,
     /// Two `Gemm`.
     Gemm,
+    /// A `Gather` of rows, and a `MatMul` behind it.
+    Table,
     /// Two or three `Conv`.
     Conv,
 }
@@ -25,7 +29,11 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pub(super) node: NodeId,
+    /// Others that multiply by the same weight in the same way.
+    pub(super) others: Vec<NodeId>,
     pub(super) layer: LinearLayer,
+    /// Whether samples can show what it multiplies and what it alone answers.
+    pub(super) is_seen: bool,
     /// The constant.
     pub(super) weight: ValueId,
     pub(super) matrices: LayerWeight,
@@ -37,6 +45,13 @@ pub(super) struct Layer {
     pub(super) name: String,
     /// Its names, for patterns.
     pub(super) names: Vec<String>,
+}
+
+impl Kind {
+    /// Whether several nodes can multiply by the same factors.
+    fn shares(self) -> bool {
+        matches!(self, Self::Right | Self::Left | Self::Gemm | Self::Table)
+    }
 }
 
 impl Layer {
@@ -72,10 +87,18 @@ pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
                 left.push((inner, reason.to_owned()));
             }
         }
-        let Some(Linear::Layers(of)) = table::of(node).map(|operator| operator.linear) else { continue };
-        for layer in of(&cx) {
+        let of_node = match table::of(node).map(|operator| operator.linear) {
+            Some(Linear::Layers(of)) => of(&cx),
+            _ => lookup(&cx).into_iter().collect(),
+        };
+        for layer in of_node {
             let Some(weight) = cx.operand(layer.weight) else { continue };
             if graph.constant(weight).is_none_or(|tensor| !tensor.dtype().is_float() || tensor.rank() < 2) {
+                continue;
+            }
+            if let Some(known) = found.iter_mut().find(|known: &&mut Layer| known.weight == weight) {
+                known.others.push(id);
+                known.extents.places.output += uses(&cx, weight).unwrap_or(0.0);
                 continue;
             }
             let name = graph.label(weight);
@@ -90,22 +113,22 @@ pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
 
 fn one(graph: &Graph, cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> Result<Layer, String> {
     let tensor = graph.constant(weight).ok_or("the weight is no constant")?;
-    let matrices = LayerWeight::of(layer, tensor.dims()).ok_or("the weight is a stack of matrices")?;
+    let matrices = LayerWeight::stacked(layer, tensor.dims()).ok_or("the weight is no stack of matrices")?;
     let kind = kind(cx, layer)?;
-    if graph.sole_reader(weight).is_none() {
-        return Err("the weight is read by several nodes".to_owned());
+    if graph.sole_reader(weight).is_none() && !(kind.shares() && read_alike(cx, layer, weight)) {
+        return Err("the weight is read by several nodes, in several ways".to_owned());
     }
-    let Some(Cost::Macs(macs)) = table::of(cx.node).map(|operator| operator.cost) else {
-        return Err("its work is not known".to_owned());
-    };
-    let uses = macs(cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+    let uses = uses(cx, weight).ok_or("its work is not known")?;
     let outputs = matrices.groups() * matrices.outputs();
-    let extents = extents(cx, layer, kind, tensor.dims(), &matrices, uses as f64 / tensor.len().max(1) as f64);
+    let extents = extents(cx, layer, kind, tensor.dims(), &matrices, uses);
+    let alone = graph.sole_reader(weight).is_some() && layer.batch_axes.is_empty() && kind != Kind::Table;
     let mut names = vec![graph.label(weight)];
     names.extend(cx.node.name.as_ref().map(ToString::to_string));
     names.push(graph.label(cx.id.port(0)));
     Ok(Layer {
         node: cx.id,
+        others: Vec::new(),
+        is_seen: alone && rows_of(graph, cx.id, layer).is_ok(),
         layer: layer.clone(),
         weight,
         bias: bias_site(graph, cx.id, layer, outputs),
@@ -140,13 +163,52 @@ fn extents(
         places.input = x[0] * count(&x[2..]);
         places.between = y[0] * y[2] * count(&x[3..]);
     }
-    Extents { groups, outputs, channels: matrices.columns() / (tall * wide).max(1), tall, wide, places }
+    let is_table = kind == Kind::Table;
+    Extents { groups, outputs, channels: matrices.columns() / (tall * wide).max(1), tall, wide, places, is_table }
 }
 
 /// The extents of a value, open ones counted as one.
 fn counted(graph: &Graph, value: Option<ValueId>) -> Option<Vec<f64>> {
     let shape = graph.ty(value?).shape()?;
     Some(shape.iter().map(|dim| dim.as_const().map_or(1.0, |extent| extent as f64)).collect())
+}
+
+/// The layer that a lookup of rows of a matrix is, of rows that are one at one place and zero elsewhere.
+fn lookup(cx: &NodeCx<'_>) -> Option<LinearLayer> {
+    let along_rows = cx.node.is("Gather") && cx.attrs().int_or("axis", 0).is_ok_and(|axis| axis == 0);
+    (along_rows && cx.rank(0) == Some(2)).then(|| LinearLayer {
+        input: 1,
+        weight: 0,
+        bias: None,
+        output_axes: vec![1],
+        input_axes: vec![0],
+        batch_axes: Vec::new(),
+        groups: 1,
+        rows: Rows::Hidden("a lookup multiplies nothing"),
+    })
+}
+
+/// How often each element of a weight is used in a run, open extents counted as one; of a table, how many rows are looked up.
+fn uses(cx: &NodeCx<'_>, weight: ValueId) -> Option<f64> {
+    if cx.node.is("Gather") {
+        return Some(counted(cx.graph, cx.operand(1)).map_or(1.0, |extents| extents.iter().product()));
+    }
+    let Some(Cost::Macs(macs)) = table::of(cx.node).map(|operator| operator.cost) else { return None };
+    let all = macs(cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+    Some(all as f64 / cx.graph.constant(weight)?.len().max(1) as f64)
+}
+
+/// Whether all that read a weight are nodes like this one.
+fn read_alike(cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> bool {
+    let set = |node: &Node, name: &str| matches!(node.attr(name), Some(AttrValue::Int(set)) if *set != 0);
+    cx.graph.readers(weight).all(|reading| {
+        let other = cx.graph.node(reading.node);
+        reading.slot == Slot::Operand(layer.weight as u32)
+            && other.is_some_and(|other| {
+                other.op_type == cx.node.op_type
+                    && ["transA", "transB"].into_iter().all(|name| set(other, name) == set(cx.node, name))
+            })
+    })
 }
 
 fn kind(cx: &NodeCx<'_>, layer: &LinearLayer) -> Result<Kind, String> {
@@ -162,13 +224,16 @@ fn kind(cx: &NodeCx<'_>, layer: &LinearLayer) -> Result<Kind, String> {
         return Err("a subgraph reads the weight".to_owned());
     }
     let number = |name: &str| cx.attrs().float_or(name, 1.0).map_err(|_| format!("`{name}` is not known"));
+    if node.is("Gather") {
+        return Ok(Kind::Table);
+    }
     match (node.is("MatMul"), node.is("Gemm"), node.is("Conv")) {
         (true, ..) if layer.weight == 1 => Ok(Kind::Right),
         (true, ..) => Ok(Kind::Left),
-        (_, true, _) if layer.weight == 0 => Err("the weight is the left operand of a Gemm".to_owned()),
         (_, true, _) => {
             let (alpha, beta) = (number("alpha")?, number("beta")?);
-            let transposed = cx.attrs().flag("transA").map_err(|_| "`transA` is not known".to_owned())?;
+            let of_input = if layer.weight == 0 { "transB" } else { "transA" };
+            let transposed = cx.attrs().flag(of_input).map_err(|_| format!("`{of_input}` is not known"))?;
             match (alpha == 1.0 && (beta == 1.0 || !cx.has(2)), transposed && cx.version < 11) {
                 (false, _) => Err(format!("alpha is {alpha}, beta {beta}")),
                 (_, true) => Err("before opset 11 a Gemm has to have a bias".to_owned()),

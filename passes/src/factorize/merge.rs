@@ -1,7 +1,7 @@
 //! `merge-factors`: linear layers with nothing between them as one, the way back from `factorize`.
 //!
-//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, or two `Conv` of which along each axis one looks at a
-//! single place.
+//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, `MatMul(Gather(V, ids), U)`, or two `Conv` of which along
+//! each axis one looks at a single place.
 //! After: one of them, whose weight is the product; of three factors, in two steps.
 //! When: nobody else reads what is between, and nothing is added there; and the names are those that `factorize` gives, or `all` says
 //! that names do not count. Whether the product is smaller is not asked.
@@ -70,13 +70,23 @@ fn before<'l>(graph: &Graph, second: &Layer, all: &'l [Layer]) -> Option<&'l Lay
 }
 
 fn fits(graph: &Graph, first: &Layer, second: &Layer) -> bool {
-    let transposed = |layer: &Layer| is_set(graph, layer.node, "transA");
-    match (first.kind, second.kind) {
-        (Kind::Right, Kind::Right) | (Kind::Left, Kind::Left) => true,
-        (Kind::Right | Kind::Gemm, Kind::Gemm) => !transposed(second),
-        (Kind::Conv, Kind::Conv) => both(graph, first, second).is_some(),
-        _ => false,
+    // What several nodes multiply by stays what they share.
+    if !first.others.is_empty() || !second.others.is_empty() {
+        return false;
     }
+    if (first.kind, second.kind) == (Kind::Conv, Kind::Conv) {
+        return both(graph, first, second).is_some();
+    }
+    let stack = |layer: &Layer| graph.constant(layer.weight)?.dims().get(..layer.layer.batch_axes.len());
+    let same_side = first.layer.weight == second.layer.weight || first.kind == Kind::Table;
+    let pair = match (first.kind, second.kind) {
+        (Kind::Right | Kind::Table, Kind::Right) | (Kind::Left, Kind::Left) => true,
+        (Kind::Right | Kind::Left | Kind::Gemm, Kind::Gemm) => {
+            !is_set(graph, second.node, rewrite::input_transposed(second))
+        }
+        _ => false,
+    };
+    pair && same_side && stack(first) == stack(second)
 }
 
 fn is_set(graph: &Graph, node: NodeId, name: &str) -> bool {
@@ -114,15 +124,20 @@ fn merged(graph: &Graph, first: &Layer, second: &Layer) -> Option<(Node, Tensor)
         let (tensor, groups) = windows::product((v, &before), (u, &behind), &windows, like)?;
         return Some((windows.node(groups), tensor));
     }
-    let product = u.first()? * v.first()?;
-    let (outputs, columns) = (product.nrows(), product.ncols());
-    let outputs_first = second.kind == Kind::Left || is_set(graph, second.node, "transB");
+    let products: Vec<_> = u.iter().zip(&v).map(|(u, v)| u * v).collect();
+    let (outputs, columns) = (products.first()?.nrows(), products.first()?.ncols());
+    let outputs_first = second.layer.output_axes.first() < second.layer.input_axes.first();
     let dims = if outputs_first { [outputs, columns] } else { [columns, outputs] };
-    let tensor = rewrite::tensor(&[&product], !outputs_first, &dims, like)?;
+    let dims = [&like.dims()[..first.layer.batch_axes.len()], &dims].concat();
+    let tensor = rewrite::tensor(&products.iter().collect::<Vec<_>>(), !outputs_first, &dims, like)?;
     let (before, behind) = (graph.node(first.node)?, graph.node(second.node)?);
-    // Both have them; what the first has of `transA` is the input's.
-    let own = behind.attrs.iter().filter(|attr| attr.name.as_bytes() != b"transA");
-    let attrs = own.chain(before.attrs.iter().filter(|attr| attr.name.as_bytes() == b"transA"));
+    if first.kind == Kind::Table {
+        return Some((before.attrs.iter().cloned().fold(Node::new("Gather", 1), Node::with), tensor));
+    }
+    // Both have them; what the first has of its input is said of this input.
+    let of_input = rewrite::input_transposed(second).as_bytes();
+    let own = behind.attrs.iter().filter(|attr| attr.name.as_bytes() != of_input);
+    let attrs = own.chain(before.attrs.iter().filter(|attr| attr.name.as_bytes() == of_input));
     Some((attrs.cloned().fold(Node::new(behind.op_type.clone(), 1), Node::with), tensor))
 }
 
@@ -144,7 +159,8 @@ fn merge(graph: &mut Graph, first: &Layer, second: &Layer) -> Result<bool, EditE
     let mut edit = Edit::new(graph, &Standard, MergeFactors::NAME, &[first.node, second.node]);
     let weight = edit.add_constant(name, tensor);
     let mut operands = vec![None; 2];
-    (operands[second.layer.weight], operands[second.layer.input]) = (Some(weight), Some(input));
+    let slots = if first.kind == Kind::Table { &first.layer } else { &second.layer };
+    (operands[slots.weight], operands[slots.input]) = (Some(weight), Some(input));
     operands.extend(rest);
     let made = edit.add_node(node, &operands)?.port(0);
     edit.replace(output, made)?;

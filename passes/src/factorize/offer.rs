@@ -158,6 +158,7 @@ pub(super) fn offer(
         asked.forms(extents).into_iter().map(|form| asked.sizes(extents, form)).filter(|of| !of.is_empty()).collect();
     let mut lost: Vec<Vec<f64>> = sizes.iter().map(|of| vec![0.0; of.len()]).collect();
     let (mut whole, mut energy, mut spectra, mut signal) = (0.0, 0.0, Vec::new(), 1);
+    let weights = if sizes.is_empty() { &[] } else { weights };
     for (group, weight) in weights.iter().enumerate() {
         // The mean is the bias's to hold, where there is one.
         let metric = rows.map(|rows| match layer.bias {

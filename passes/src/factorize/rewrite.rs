@@ -1,12 +1,11 @@
 //! Puts the two factors of a product of matrices in its place.
 
 use faer::Mat;
-use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Name, Node, Tensor, ValueId};
+use onnxpress_ir::{AttrValue, Edit, EditError, Graph, Name, Node, NodeId, Tensor, ValueId};
 use onnxpress_ops::infer::Standard;
 
 use super::compress::Factors;
 use super::layers::{Kind, Layer};
-use super::stages::Stages;
 
 pub(super) const NAME: &str = "factorize";
 
@@ -26,73 +25,95 @@ pub(super) fn tensor(matrices: &[&Mat<f64>], transposed: bool, dims: &[usize], l
 
 /// Whether the first of two `Gemm` can be a `MatMul`: it has no bias, which a `Gemm` needs before opset 11.
 fn first_is_product(graph: &Graph, layer: &Layer) -> bool {
-    let transposed = graph.node(layer.node).and_then(|node| node.attr("transA"));
+    let transposed = graph.node(layer.node).and_then(|node| node.attr(input_transposed(layer)));
     layer.kind == Kind::Gemm && !matches!(transposed, Some(AttrValue::Int(set)) if *set != 0)
 }
 
-/// Both factors as the layer's operator takes them: first `V`, then `U`.
-fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tensor)> {
-    let like = graph.constant(layer.weight)?;
-    let [Stages { u, v, .. }] = &made[..] else { return None };
-    let (outputs, rank, columns) = (u.nrows(), u.ncols(), v.ncols());
-    let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
-    if outputs_first {
-        let u = tensor(&[u], false, &[outputs, rank], like)?;
-        let v = match first_is_product(graph, layer) {
-            true => tensor(&[v], true, &[columns, rank], like)?,
-            false => tensor(&[v], false, &[rank, columns], like)?,
-        };
-        return Some((v, u));
-    }
-    Some((tensor(&[v], true, &[columns, rank], like)?, tensor(&[u], true, &[rank, outputs], like)?))
+/// The attribute of a `Gemm` that says that its input is transposed.
+pub(super) fn input_transposed(layer: &Layer) -> &'static str {
+    if layer.layer.weight == 0 { "transB" } else { "transA" }
 }
 
-/// Writes a layer as a product. `Ok(false)` where its factors cannot be stored.
+/// Both factors as the layer's operator takes them, stacks as stacks: first `V`, then `U`.
+fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tensor)> {
+    let like = graph.constant(layer.weight)?;
+    let (u, v): (Vec<_>, Vec<_>) = made.iter().map(|stages| (&stages.u, &stages.v)).unzip();
+    let (outputs, rank, columns) = (u.first()?.nrows(), u.first()?.ncols(), v.first()?.ncols());
+    let stack = &like.dims()[..layer.layer.batch_axes.len()];
+    let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
+    // What a Gemm reads transposed a MatMul does not.
+    let v_outputs_first = match first_is_product(graph, layer) {
+        true => layer.layer.weight == 0,
+        false => outputs_first,
+    };
+    let made = |matrices: &[&Mat<f64>], [rows, columns]: [usize; 2], as_it_is: bool| {
+        let dims = if as_it_is { [rows, columns] } else { [columns, rows] };
+        tensor(matrices, !as_it_is, &[stack, &dims].concat(), like)
+    };
+    Some((made(&v, [rank, columns], v_outputs_first)?, made(&u, [outputs, rank], outputs_first)?))
+}
+
+/// Writes a layer as a product, at each node that multiplies by its weight. `Ok(false)` where its factors cannot be stored.
 ///
 /// # Errors
 /// Where a node makes no sense in the graph: a defect.
 pub(super) fn rewrite(graph: &mut Graph, layer: &Layer, made: &Factors) -> Result<bool, EditError> {
     let Some((v, u)) = factors(graph, layer, made) else { return Ok(false) };
-    let Some(old) = graph.node(layer.node).cloned() else { return Ok(false) };
-    let operands: Vec<Option<ValueId>> = graph.operands(layer.node).collect();
-    let Some(input) = operands.get(layer.layer.input).copied().flatten() else { return Ok(false) };
     let base = graph.port(layer.weight).name.clone();
     let suffixed = |suffix: &str| base.as_ref().map(|name| Name::from(format!("{name}{suffix}")));
-    let named = old.name.as_ref().filter(|name| !name.is_empty());
-    let node_name = |suffix: &str| named.map(|name| name.suffixed(suffix));
-    let output = layer.node.port(0);
-    let output_name = graph.port(output).name.clone();
+    let nodes: Vec<NodeId> = std::iter::once(layer.node).chain(layer.others.iter().copied()).collect();
     let product = first_is_product(graph, layer);
-
-    let mut edit = Edit::new(graph, &Standard, NAME, &[layer.node]);
+    let mut edit = Edit::new(graph, &Standard, NAME, &nodes);
     let (v, u) = (edit.add_constant(suffixed("_v"), v), edit.add_constant(suffixed("_u"), u));
-    let place = |weight: ValueId, x: ValueId| {
-        let mut both = vec![None; 2];
-        (both[layer.layer.weight], both[layer.layer.input]) = (Some(weight), Some(x));
-        both
-    };
-    let is = |attr: &Attr, name: &str| attr.name.as_bytes() == name.as_bytes();
-    let (first, second) = match layer.kind {
-        Kind::Right | Kind::Left | Kind::Conv => (Node::new("MatMul", 1), Node::new("MatMul", 1)),
-        Kind::Gemm => {
-            let keep = |but: &[&str]| {
-                old.attrs.iter().filter(|attr| !but.iter().any(|name| is(attr, name))).cloned().collect::<Vec<_>>()
-            };
-            let first = match product {
-                true => Node::new("MatMul", 1),
-                false => keep(&["beta"]).into_iter().fold(Node::new("Gemm", 1), Node::with),
-            };
-            (first, keep(&["transA"]).into_iter().fold(Node::new("Gemm", 1), Node::with))
-        }
-    };
-    let hidden = edit.add_node(first.named(node_name("_v")), &place(v, input))?.port(0);
-    edit.rename(hidden, output_name.map(|name| Name::from(format!("{name}_v"))));
-    let mut last = place(u, hidden);
-    last.extend(operands.iter().skip(2).copied());
-    let made = edit.add_node(second.named(node_name("_u")), &last)?.port(0);
-    edit.replace(output, made)?;
-    edit.remove(layer.node);
+    for &node in &nodes {
+        rewrite_node(&mut edit, layer, node, (v, u), product)?;
+    }
     edit.remove(layer.weight.node);
     edit.commit();
     Ok(true)
+}
+
+/// One node as two.
+fn rewrite_node(
+    edit: &mut Edit<'_>,
+    layer: &Layer,
+    id: NodeId,
+    (v, u): (ValueId, ValueId),
+    first_is_product: bool,
+) -> Result<(), EditError> {
+    let graph = edit.graph();
+    let Some(old) = graph.node(id).cloned() else { return Ok(()) };
+    let operands: Vec<Option<ValueId>> = graph.operands(id).collect();
+    let Some(input) = operands.get(layer.layer.input).copied().flatten() else { return Ok(()) };
+    let named = old.name.as_ref().filter(|name| !name.is_empty());
+    let node_name = |suffix: &str| named.map(|name| name.suffixed(suffix));
+    let output = id.port(0);
+    let output_name = graph.port(output).name.clone();
+    let place = |slots: [usize; 2], weight: ValueId, x: ValueId| {
+        let mut both = vec![None; 2];
+        (both[slots[0]], both[slots[1]]) = (Some(weight), Some(x));
+        both
+    };
+    let slots = [layer.layer.weight, layer.layer.input];
+    let keep = |op_type: &'static str, but: &str| {
+        let kept = old.attrs.iter().filter(|attr| attr.name.as_bytes() != but.as_bytes());
+        kept.cloned().fold(Node::new(op_type, 1), Node::with)
+    };
+    let product = || Node::new("MatMul", 1);
+    let (first, second, behind) = match layer.kind {
+        Kind::Right | Kind::Left | Kind::Conv => (product(), product(), slots),
+        Kind::Table => (keep("Gather", ""), product(), [1, 0]),
+        Kind::Gemm if first_is_product => (product(), keep("Gemm", input_transposed(layer)), slots),
+        Kind::Gemm => (keep("Gemm", "beta"), keep("Gemm", input_transposed(layer)), slots),
+    };
+    let hidden = edit.add_node(first.named(node_name("_v")), &place(slots, v, input))?.port(0);
+    edit.rename(hidden, output_name.map(|name| Name::from(format!("{name}_v"))));
+    let mut last = place(behind, u, hidden);
+    if layer.kind == Kind::Gemm {
+        last.extend(operands.iter().skip(2).copied());
+    }
+    let made = edit.add_node(second.named(node_name("_u")), &last)?.port(0);
+    edit.replace(output, made)?;
+    edit.remove(id);
+    Ok(())
 }

@@ -143,7 +143,7 @@ fn carry_out(
     }
     let mut layers = layers.to_vec();
     if source.is_some() {
-        for layer in &mut layers {
+        for layer in layers.iter_mut().filter(|layer| layer.is_seen) {
             layer.bias = give_bias(&mut whole, layer.node, &layer.layer, layer.bias, Factorize::NAME);
         }
         infer::model(&mut whole);

@@ -169,23 +169,61 @@ fn layers_that_have_no_form_say_why() {
         <ir_version: 8, opset_import: ["" : 17]>
         net (float[N,2,6,5] x) => (y, z)
         <float[4,1,3,3] a = normal(seed=1, std=0.5), float[4,2,2,2] t = normal(seed=2, std=0.5), float[5,5] s = normal(seed=3, std=0.5),
-         float[2,5,4] m = normal(seed=4, std=1.0)> {
+         float[9,5] e = normal(seed=4, std=1.0), int64[2] k = {1, 7}> {
             deep = Conv<group = 2>(x, a)
             up = ConvTranspose(deep, t)
-            once = MatMul(x, s)
-            y = MatMul(once, s)
-            stack = MatMul(x, m)
-            z = Concat<axis = 0>(stack, stack)
+            y = MatMul(x, s)
+            twice = Add(s, s)
+            rows = Gather(e, k)
+            z = Concat<axis = 0>(twice, rows)
         }"#;
     let (_, report) = run("rank=1", text, false);
     let declined = report.unwrap().passes[0].declined.clone();
     let reasons: Vec<String> = declined.iter().map(|decline| format!("{}: {}", decline.site, decline.reason)).collect();
     insta::assert_snapshot!(reasons.join("\n"), @r"
     t: `ConvTranspose` has no form as a product of two
-    s: the weight is read by several nodes
-    s: the weight is read by several nodes
-    m: the weight is a stack of matrices
+    s: the weight is read by several nodes, in several ways
+    e: its factors would multiply where it looks up
     ");
+}
+
+#[test]
+fn stacks_tables_and_what_several_nodes_read_have_factors() {
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,2,6,5] x) => (y)
+        <float[2,5,8] m = normal(seed=1, std=0.5), float[2,7,6] l = normal(seed=2, std=0.5), float[8,8] s = normal(seed=3, std=0.5),
+         float[9,8] e = normal(seed=4, std=1.0), int64[6] k = {1, 7, 0, 8, 8, 2}, float[6,7] w = normal(seed=5, std=0.5),
+         float[8] c = normal(seed=6, std=1.0)> {
+            stack = MatMul(x, m)
+            left = MatMul(l, stack)
+            once = MatMul(left, s)
+            twice = MatMul(once, s)
+            rows = Gather(e, k)
+            before = Gemm<transA = 1>(w, rows, c)
+            y = Add(twice, before)
+        }"#;
+    let original = typed(text);
+    for data in [false, true] {
+        let (model, report) = run("energy=1,save=none", text, data);
+        assert_eq!(report.unwrap().passes[0].applied["factorize"], 5);
+        let exact = error(&original, &model);
+        assert!(exact < 1e-4, "with data: {data}: {exact}");
+        let (mut model, report) = run("rank=3,save=none", text, data);
+        assert!(error(&report.unwrap().checkpoints[0].expected, &model) < 1e-5, "with data: {data}");
+        let factorized = model.clone();
+        let pipeline = crate::builtin().unwrap().pipeline("merge-factors").unwrap();
+        let report = manager::run(&pipeline, &mut model, RunOptions::default()).unwrap();
+        // What is shared stays shared.
+        assert_eq!(report.passes[0].applied["merge-factors"], 4);
+        assert!(error(&factorized, &model) < 1e-5, "with data: {data}");
+    }
+    let (model, _) = run("ratio=0.3,save=bytes", text, false);
+    let dims = |name: &str| model.graph.constant(value(&model, name)).unwrap().dims().to_vec();
+    assert_eq!(
+        [dims("m_v"), dims("m_u"), dims("e_v"), dims("e_u")],
+        [vec![2, 5, 2], vec![2, 2, 8], vec![9, 2], vec![2, 8]]
+    );
 }
 
 #[test]

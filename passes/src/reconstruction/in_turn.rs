@@ -51,19 +51,21 @@ impl Turn<'_> {
     }
 }
 
-/// Fits the layers of a model, which come in topological order, and lets `compress` make of each fit what the layer can be. It is given
+/// Fits the layers of a model, which come in topological order and some of whose other constants are now `given`, and lets `compress` make of each fit what the layer can be. It is given
 /// the place of the layer and what the layer sees; where it answers nothing, the layer stays as it is.
 ///
 /// # Errors
 /// Where the samples do not suit the model, or it cannot be run.
 pub(crate) fn in_turn(
     model: &Model,
+    given: &[(ValueId, Tensor)],
     turns: &[Turn<'_>],
     ridge: f64,
     source: &dyn EvidenceSource,
     compress: &mut dyn FnMut(usize, &Seen, Fit) -> Option<Fit>,
 ) -> Result<Vec<Turned>, EvidenceError> {
     let mut lockstep = Lockstep::new(model, source, BATCH)?;
+    given.iter().for_each(|(value, tensor)| lockstep.set_constant(*value, tensor.clone()));
     let mut all = Vec::with_capacity(turns.len());
     for (place, turn) in turns.iter().enumerate() {
         lockstep.advance(turn.node)?;

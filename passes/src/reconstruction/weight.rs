@@ -8,21 +8,29 @@ use onnxpress_ops::LinearLayer;
 #[derive(Debug, Clone)]
 pub struct LayerWeight {
     dims: Vec<usize>,
-    groups: usize,
-    outputs: usize,
-    columns: usize,
-    /// For each group, output and column, row-major: the place of the element in the tensor.
-    places: Vec<u32>,
+    /// Where each group, output and column begins; an element stands at the sum of its three.
+    groups: Vec<u32>,
+    outputs: Vec<u32>,
+    columns: Vec<u32>,
 }
 
 impl LayerWeight {
     /// Of a weight with these extents; `None` where they do not fit the layer, or there are stacks of matrices.
     pub fn of(layer: &LinearLayer, dims: &[usize]) -> Option<Self> {
         let groups = usize::try_from(layer.groups).ok().filter(|groups| *groups > 0)?;
-        let all: Vec<usize> = layer.output_axes.iter().chain(&layer.input_axes).copied().collect();
-        let mut sorted = all.clone();
+        if layer.batch_axes.is_empty() { Self::arranged(layer, groups, dims) } else { None }
+    }
+
+    /// Of a weight that may be a stack of matrices, which are its groups then.
+    pub fn stacked(layer: &LinearLayer, dims: &[usize]) -> Option<Self> {
+        if layer.groups == 1 { Self::arranged(layer, 1, dims) } else { Self::of(layer, dims) }
+    }
+
+    fn arranged(layer: &LinearLayer, groups: usize, dims: &[usize]) -> Option<Self> {
+        let axes = layer.batch_axes.iter().chain(&layer.output_axes).chain(&layer.input_axes);
+        let mut sorted: Vec<usize> = axes.copied().collect();
         sorted.sort_unstable();
-        if !layer.batch_axes.is_empty() || sorted != (0..dims.len()).collect::<Vec<_>>() {
+        if sorted != (0..dims.len()).collect::<Vec<_>>() {
             return None;
         }
         let total: usize = dims.iter().try_fold(1usize, |all, &extent| all.checked_mul(extent))?;
@@ -38,37 +46,36 @@ impl LayerWeight {
                 let along: Vec<usize> = (0..extent(axis)).map(|index| index * strides[axis]).collect();
                 offsets = offsets.iter().flat_map(|from| along.iter().map(move |step| from + step)).collect();
             }
-            offsets
+            // All of them are below the number of elements.
+            offsets.into_iter().map(|offset| offset as u32).collect::<Vec<u32>>()
         };
-        let (rows, columns) = (offsets(&layer.output_axes), offsets(&layer.input_axes));
         let of_group = if dims.is_empty() { 0 } else { extent(0) * strides[0] };
-        let mut places = Vec::with_capacity(total);
-        for group in 0..groups {
-            for row in &rows {
-                places.extend(columns.iter().map(|column| (group * of_group + row + column) as u32));
-            }
-        }
-        Some(Self { dims: dims.to_vec(), groups, outputs: rows.len(), columns: columns.len(), places })
+        let of_groups = match layer.batch_axes.is_empty() {
+            true => (0..groups).map(|group| (group * of_group) as u32).collect(),
+            false => offsets(&layer.batch_axes),
+        };
+        let (outputs, columns) = (offsets(&layer.output_axes), offsets(&layer.input_axes));
+        Some(Self { dims: dims.to_vec(), groups: of_groups, outputs, columns })
     }
 
     /// How many matrices there are.
     pub fn groups(&self) -> usize {
-        self.groups
+        self.groups.len()
     }
 
     /// Rows of each.
     pub fn outputs(&self) -> usize {
-        self.outputs
+        self.outputs.len()
     }
 
     /// Columns of each, in the order in which the layer's rows have them.
     pub fn columns(&self) -> usize {
-        self.columns
+        self.columns.len()
     }
 
     /// The place in the tensor of an element of a group's matrix.
     pub fn place(&self, group: usize, output: usize, column: usize) -> usize {
-        self.places[(group * self.outputs + output) * self.columns + column] as usize
+        (self.groups[group] + self.outputs[output] + self.columns[column]) as usize
     }
 
     /// The matrices of a tensor.
@@ -78,9 +85,9 @@ impl LayerWeight {
     pub fn matrices(&self, tensor: &Tensor) -> Result<Vec<Mat<f64>>, TensorError> {
         let values = tensor.to_f64s()?;
         let matrix = |group| {
-            Mat::from_fn(self.outputs, self.columns, |output, column| values[self.place(group, output, column)])
+            Mat::from_fn(self.outputs(), self.columns(), |output, column| values[self.place(group, output, column)])
         };
-        Ok((0..self.groups).map(matrix).collect())
+        Ok((0..self.groups()).map(matrix).collect())
     }
 
     /// The tensor of matrices, of the element type of `like`.
@@ -88,10 +95,10 @@ impl LayerWeight {
     /// # Errors
     /// Where the type cannot hold them.
     pub fn tensor(&self, matrices: &[Mat<f64>], like: &Tensor) -> Result<Tensor, TensorError> {
-        let mut values = vec![0.0; self.places.len()];
-        for (group, matrix) in matrices.iter().enumerate().take(self.groups) {
-            for output in 0..self.outputs {
-                for column in 0..self.columns {
+        let mut values = vec![0.0; self.dims.iter().product()];
+        for (group, matrix) in matrices.iter().enumerate().take(self.groups()) {
+            for output in 0..self.outputs() {
+                for column in 0..self.columns() {
                     values[self.place(group, output, column)] = matrix[(output, column)];
                 }
             }
