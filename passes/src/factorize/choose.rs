@@ -83,7 +83,7 @@ fn shared(layers: &[Layer], offers: &[Offer], quantity: Quantity, share: f64) ->
     let of = |price: Price| if quantity == Quantity::Macs { price.macs } else { price.params };
     let curve = |(layer, offer): (&Layer, &Offer)| {
         let whole = of(layer.extents.price());
-        let at = |one: &Candidate| Choice { saved: whole - of(one.price), loss: offer.share(one.loss) };
+        let at = |one: &Candidate| Choice { saved: whole - of(one.price), loss: offer.cost(one.loss) };
         let untouched = Choice { saved: 0.0, loss: 0.0 };
         std::iter::once(untouched).chain(offer.candidates.iter().map(at)).collect::<Vec<_>>()
     };

@@ -1,14 +1,18 @@
 //! The factors of each layer, and what becomes of its bias.
 
+use faer::Mat;
 use onnxpress_ir::{Model, Tensor};
 
 use super::form::{Extents, Size};
 use super::layers::Layer;
 use super::offer::{Asked, Known, factors, offer};
+use super::options::Ranks;
 use super::spectrum::Spectrum;
 use super::stages::Stages;
-use crate::evidence::{EvidenceError, EvidenceSource, SecondMoment, in_parts};
-use crate::reconstruction::{Fit, Turned, in_turn};
+use super::weigh::weigh;
+use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts};
+use crate::prune_channels::{Trial, trial};
+use crate::reconstruction::{Fit, Seen, Turned, held_ridge, in_turn};
 
 /// For each group the factors of a layer.
 pub(super) type Factors = Vec<Stages>;
@@ -28,23 +32,41 @@ pub(super) fn offers(
     layers: &[Layer],
     source: Option<&dyn EvidenceSource>,
     asked: &Asked,
-    keep: bool,
+    (keep, weighs): (bool, bool),
 ) -> Result<Vec<Option<Known>>, EvidenceError> {
-    let one = |layer: &Layer, rows: Option<&[SecondMoment]>| {
-        let mut known = offer(layer, &layer.turn().weights(&model.graph)?, rows, asked)?;
+    let mut seen: Vec<usize> = (0..layers.len()).filter(|&at| source.is_some() && layers[at].is_seen).collect();
+    let macs: f64 = layers.iter().map(|layer| layer.extents.price().macs).sum();
+    let few = source.map(|source| First { source, count: trial::samples(seen.len(), macs) });
+    let mut trial = match &few {
+        Some(few) if weighs && matches!(asked.ranks, Ranks::Target(..)) => Some(Trial::new(model, few)?),
+        _ => None,
+    };
+    if let Some(trial) = &trial {
+        // Samples pass each layer once.
+        seen.sort_by_key(|&at| trial.first(std::iter::once(layers[at].node)));
+    }
+    let mut fault = None;
+    let mut one = |layer: &Layer, rows: Option<&[SecondMoment]>| {
+        let weights = layer.turn().weights(&model.graph)?;
+        let mut known = offer(layer, &weights, rows, asked)?;
+        if let (Some(trial), Some(rows)) = (trial.as_mut().filter(|_| !known.offer.candidates.is_empty()), rows) {
+            match weigh(trial, model, layer, &known, &weights, rows) {
+                Ok(worth) => known.offer.worth = worth,
+                Err(error) => fault = fault.take().or(Some(error)),
+            }
+        }
         known.spectra.truncate(if keep { known.spectra.len() } else { 0 });
         Some(known)
     };
-    let seen: Vec<usize> = (0..layers.len()).filter(|&at| source.is_some() && layers[at].is_seen).collect();
-    let blind = |layer: &Layer| if source.is_some() && layer.is_seen { None } else { one(layer, None) };
-    let mut offers: Vec<Option<Known>> = layers.iter().map(blind).collect();
+    let mut blind = |layer: &Layer| if source.is_some() && layer.is_seen { None } else { one(layer, None) };
+    let mut offers: Vec<Option<Known>> = layers.iter().map(&mut blind).collect();
     if let Some(source) = source {
         let wanted: Vec<_> = seen.iter().map(|&at| (layers[at].node, &layers[at].layer)).collect();
         in_parts(model, &wanted, source, &mut |place, moments| {
             offers[seen[place]] = one(&layers[seen[place]], Some(&moments.groups));
         })?;
     }
-    Ok(offers)
+    fault.map_or(Ok(offers), Err)
 }
 
 /// The factors of each layer that has a size, of the weights as they are; `spectra` are those that are known, by the layer's place.
@@ -78,7 +100,7 @@ pub(super) fn plain(
 }
 
 /// Factors of weights in the metric of their rows; the mean of what is lost goes into the bias, if there is one.
-fn factorized(
+pub(super) fn factorized(
     extents: &Extents,
     like: &Tensor,
     whole: Fit,
@@ -118,7 +140,8 @@ pub(super) fn reconstructed(
     let first = sizes.iter().position(Option::is_some).unwrap_or(layers.len());
     let seen: Vec<usize> = (first..layers.len()).filter(|&at| layers[at].is_seen).collect();
     let turns: Vec<_> = seen.iter().map(|&at| layers[at].turn()).collect();
-    let turned = in_turn(model, &given, &turns, ridge, source, &mut |place, moments, fit| {
+    let pull = |seen: &Seen, weights: &[Mat<f64>], site| held_ridge(seen, weights, |_, _| true, site, ridge);
+    let turned = in_turn(model, &given, &turns, &pull, source, &mut |place, moments, fit| {
         let (layer, at) = (&layers[seen[place]], seen[place]);
         let Some(size) = sizes[at] else { return Some(fit) };
         let like = model.graph.constant(layer.weight)?;

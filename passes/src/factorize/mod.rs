@@ -24,6 +24,7 @@ mod spectrum;
 mod stages;
 mod tucker;
 mod vbmf;
+mod weigh;
 mod windows;
 
 pub use merge::MergeFactors;

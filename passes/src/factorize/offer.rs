@@ -7,6 +7,7 @@ use super::layers::Layer;
 use super::options::{Forms, Ranks, Save};
 use super::spectrum::Spectrum;
 use super::stages::Stages;
+use super::weigh::Worth;
 use super::{cp, features, tucker, vbmf};
 use crate::evidence::SecondMoment;
 use crate::reconstruction::BiasSite;
@@ -31,12 +32,19 @@ pub(super) struct Offer {
     pub(super) energy: f64,
     /// How many singular values of the weight are no noise: the most of all groups.
     pub(super) signal: usize,
+    /// What the model's outputs lose with it.
+    pub(super) worth: Worth,
 }
 
 impl Offer {
     /// The share of the energy that is lost with so much.
     pub(super) fn share(&self, loss: f64) -> f64 {
         if self.energy > 0.0 { loss / self.energy } else { 0.0 }
+    }
+
+    /// What the outputs lose with so much.
+    pub(super) fn cost(&self, loss: f64) -> f64 {
+        self.worth.of(self.share(loss))
     }
 }
 
@@ -190,7 +198,7 @@ pub(super) fn offer(
     };
     let candidates: Vec<Candidate> = sizes.iter().flatten().zip(lost.iter().flatten()).map(of).collect();
     let finite = candidates.iter().all(|candidate| candidate.loss.is_finite());
-    finite.then_some(Known { offer: Offer { candidates, whole, energy, signal }, spectra })
+    finite.then_some(Known { offer: Offer { candidates, whole, energy, signal, worth: Worth::default() }, spectra })
 }
 
 /// The factors of one group with a form at its ranks, its spectrum being known or not.

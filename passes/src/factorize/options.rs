@@ -88,6 +88,8 @@ crate::options! {
         target: Option<Quantity> = None,
         /// Share of the `target` to remove.
         remove: Option<Share> = None,
+        /// Whether, with samples, a `target` goes by what the model's outputs lose, which trials tell, and not by what each layer's do.
+        weigh: bool = true,
         /// How factors of convolutions are arranged, where the kernel has more places than one.
         form: Forms = Forms::Auto,
         /// What factors must save of a layer, or it is left alone.

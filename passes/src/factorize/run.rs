@@ -43,7 +43,7 @@ pub(super) fn run(
     let found = wanted(options, found, &mut left)?;
     let asked = Asked { forms: options.form, ranks, save: options.save };
     let keep = !(options.reconstruct && source.is_some());
-    let offers = compress::offers(&whole, &found, source, &asked, keep).map_err(failed)?;
+    let offers = compress::offers(&whole, &found, source, &asked, (keep, options.weigh)).map_err(failed)?;
     let (mut kept, mut known, mut spectra) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, offer) in found.into_iter().zip(offers) {
         match offer {

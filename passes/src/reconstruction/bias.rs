@@ -36,6 +36,10 @@ pub fn bias_site(graph: &Graph, node: NodeId, layer: &LinearLayer, outputs: usiz
             None => BiasSite::Free,
         };
     }
+    // What a Gemm adds is no bias of a weight on its left.
+    if graph.node(node).is_some_and(|gemm| gemm.is("Gemm")) && graph.operand(node, 2).is_some() {
+        return BiasSite::Fixed;
+    }
     let results = node.port(0);
     // A vector is added along the last axis, which must be that of the outputs.
     let last = graph.ty(results).shape().and_then(|shape| shape.len().checked_sub(1));

@@ -11,6 +11,9 @@ use crate::evidence::{EvidenceError, EvidenceSource};
 /// Samples at a time in lockstep.
 const BATCH: usize = 25;
 
+/// How strongly weights are pulled to those at hand, by what the layer sees, the weights and where the bias stands.
+pub(crate) type Pull<'p> = dyn Fn(&Seen, &[Mat<f64>], BiasSite) -> f64 + 'p;
+
 /// A layer whose turn comes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn<'a> {
@@ -51,7 +54,8 @@ impl Turn<'_> {
     }
 }
 
-/// Fits the layers of a model, which come in topological order and some of whose other constants are now `given`, and lets `compress` make of each fit what the layer can be. It is given
+/// Fits the layers of a model, which come in topological order and some of whose other constants are now `given`; `pull` says how strongly
+/// weights are pulled to those at hand, by what the layer sees. Lets `compress` make of each fit what the layer can be. It is given
 /// the place of the layer and what the layer sees; where it answers nothing, the layer stays as it is.
 ///
 /// # Errors
@@ -60,7 +64,7 @@ pub(crate) fn in_turn(
     model: &Model,
     given: &[(ValueId, Tensor)],
     turns: &[Turn<'_>],
-    ridge: f64,
+    pull: &Pull<'_>,
     source: &dyn EvidenceSource,
     compress: &mut dyn FnMut(usize, &Seen, Fit) -> Option<Fit>,
 ) -> Result<Vec<Turned>, EvidenceError> {
@@ -73,7 +77,8 @@ pub(crate) fn in_turn(
         let own = turn.bias.numbers(&model.graph);
         let fitted = turn
             .weights(&model.graph)
-            .map(|weights| fit(&seen, &weights, |_, _| true, turn.bias, own.as_deref(), ridge));
+            .map(|weights| (pull(&seen, &weights, turn.bias), weights))
+            .map(|(ridge, weights)| fit(&seen, &weights, |_, _| true, turn.bias, own.as_deref(), ridge));
         let turned = match fitted.and_then(|fitted| compress(place, &seen, fitted)) {
             Some(fit) => turn.stored(&fit, &model.graph),
             None => Turned::default(),

@@ -99,7 +99,7 @@ impl Way {
                 bias: seen.bias,
             })
             .collect();
-        let results = in_turn(model, &[], &turns, self.scoring.ridge, source, &mut |at, seen, fit| {
+        let results = in_turn(model, &[], &turns, &|_, _, _| self.scoring.ridge, source, &mut |at, seen, fit| {
             let (_, layer, visible, share) = visible[at];
             self.sparse(layer, visible, seen, fit, share)
         })?;

@@ -9,7 +9,7 @@ mod consumers;
 mod held;
 mod obs;
 mod repair;
-mod trial;
+pub(crate) mod trial;
 mod worth;
 
 pub(super) use repair::fit;

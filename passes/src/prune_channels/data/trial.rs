@@ -28,13 +28,13 @@ const SAMPLES: usize = 64;
 const AFFORDABLE: f64 = 2e12;
 
 /// How many samples are worth their time where so many leaves are tried and a sample takes so many multiply-accumulates.
-pub(super) fn samples(leaves: usize, macs: f64) -> usize {
+pub(crate) fn samples(leaves: usize, macs: f64) -> usize {
     let each = macs.max(1.0) * (PARTS.len() * leaves.max(1)) as f64;
     ((AFFORDABLE / each) as usize).clamp(BATCH, SAMPLES)
 }
 
 /// Samples on their way through the model, and what it answers. What comes before the layers that a trial changes is not run again.
-pub(super) struct Trial<'s> {
+pub(crate) struct Trial<'s> {
     lockstep: Lockstep<'s>,
     answers: Vec<Vec<f32>>,
     /// How much the answers vary from sample to sample, in sum.
@@ -46,7 +46,7 @@ impl<'s> Trial<'s> {
     ///
     /// # Errors
     /// Where the samples do not suit the model, or it cannot be run.
-    pub(super) fn new(model: &Model, source: &'s dyn EvidenceSource) -> Result<Self, EvidenceError> {
+    pub(crate) fn new(model: &Model, source: &'s dyn EvidenceSource) -> Result<Self, EvidenceError> {
         let lockstep = Lockstep::new(model, source, BATCH)?;
         let found = lockstep.answers(&[])?;
         let energy = found.iter().map(|(outputs, size)| spread(&floats(outputs), *size)).sum();
@@ -55,13 +55,24 @@ impl<'s> Trial<'s> {
     }
 
     /// The first of some nodes that samples come to, and how far that is.
-    pub(super) fn first(&self, nodes: impl Iterator<Item = NodeId>) -> Option<(usize, NodeId)> {
+    pub(crate) fn first(&self, nodes: impl Iterator<Item = NodeId>) -> Option<(usize, NodeId)> {
         let order = self.lockstep.order();
         nodes.filter_map(|node| Some((order.iter().position(|&other| other == node)?, node))).min()
     }
 
+    /// Goes on to just before a node, from where on constants can be others.
+    ///
+    /// # Errors
+    /// Where the model cannot be run.
+    pub(crate) fn advance(&mut self, node: NodeId) -> Result<(), EvidenceError> {
+        self.lockstep.advance(node)
+    }
+
     /// What the answers are off with other constants, as a share of how much they vary.
-    fn error(&self, constants: &[(ValueId, Tensor)]) -> Result<f64, EvidenceError> {
+    ///
+    /// # Errors
+    /// Where the model cannot be run.
+    pub(crate) fn error(&self, constants: &[(ValueId, Tensor)]) -> Result<f64, EvidenceError> {
         let answers = self.lockstep.answers(constants)?;
         let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
         let off = |(a, (b, _)): (&Vec<f32>, &(Vec<Value>, usize))| a.iter().zip(&floats(b)).map(square).sum::<f64>();
