@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Writes the table of docs/distillation.md: what `distil` wins back of what a compressor lost.
+
+    distillation.py BINARY FOLDER [--only WORD ...] [--json FILE] [--from FILE]
+
+BINARY is what `cargo build --release` made; FOLDER is that of prune_accuracy.py. For each line of ROWS the model is compressed with and
+without `distil` behind, given the samples of the entry's `calib`, which have no labels; both are then asked about all labelled
+samples in onnxruntime. --json keeps what was measured, --from takes it from there: rows that are measured anew replace their old ones.
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from prune_accuracy import accuracy, labelled, loaded
+from run import ROOT, session
+
+PAPER = ROOT / "docs" / "distillation.md"
+MARKS = ("<!-- accuracy -->\n", "<!-- end of accuracy -->\n")
+# Model, compressor, options of `distil`.
+ROWS = [
+    ("mnist_seed_cnn", "prune-channels{ratio=0.5}", ""),
+    ("mnist_lenet5", "prune-channels{ratio=0.5}", ""),
+    ("mnist_lenet300", "prune-channels{target=bytes, remove=0.6}", ""),
+    ("mnist_zoo", "prune-channels{ratio=0.5}", "epochs=60"),
+    ("resnet20_cifar10", "prune-channels{target=macs, remove=0.5}", "augment=[flip]"),
+    ("resnet56_cifar10", "prune-channels{target=macs, remove=0.5}", "augment=[flip]"),
+    ("resnet56_cifar10", "prune-channels{target=macs, remove=0.7}", "augment=[flip]"),
+    ("minilm_sst2", "factorize{target=params, remove=0.6}", "epochs=4"),
+]
+PATIENCE = 1800  # Seconds for one row.
+
+
+def compressed(binary, path, samples, pipeline, out):
+    """The report of a run, with the seconds that it took and those of the processor."""
+    command = [binary, "opt", path, "-o", out, "-p", pipeline, "--calib", samples, "--check", "off", "--json"]
+    began, spent = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode:
+        raise RuntimeError(f"{pipeline} on {path.name}: {done.stderr.strip()}")
+    taken = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - spent
+    return json.loads(done.stdout), *taken
+
+
+def examine(binary, folder, path, entry, compressor, options):
+    samples, labels = loaded(folder, entry)
+    with tempfile.TemporaryDirectory() as scratch:
+        out, calib = pathlib.Path(scratch) / "out.onnx", pathlib.Path(scratch) / "calib.npz"
+        given, _ = loaded(folder, {**entry, "data": entry["calib"]})
+        first = session(path).get_inputs()[0].name
+        np.savez(calib, **{key or first: array for key, array in given.items()})
+        report, _, _ = compressed(binary, path, calib, compressor, out)
+        found = {"model": entry["name"], "compressor": compressor, "options": options, "whole": accuracy(path, samples, labels)}
+        found["macs"] = report["output"]["macs"] / max(1, report["input"]["macs"])
+        found["compressed"] = accuracy(out, samples, labels)
+        report, seconds, processor = compressed(binary, path, calib, f"{compressor},distil{{{options}}}", out)
+        found["distilled"] = accuracy(out, samples, labels)
+        found["seconds"], found["processor"] = seconds, processor
+        found["said"] = next(notice for notice in report["notices"] if notice.startswith("agreement with the teacher"))
+    return found
+
+
+def table(results):
+    text = ["| model | compressor | MACs left | whole | compressed | distilled | lost | time | held-out loss |",
+            "|---|---|---|---|---|---|---|---|---|"]
+    percent = lambda share: f"{100 * share:.2f} %"
+    for one in results:
+        curve = one["said"].rpartition("(")[2].rstrip(")")
+        distil = f"`{one['compressor']}`" + (f", `distil{{{one['options']}}}`" if one["options"] else "")
+        cells = [f"`{one['model']}`", distil, percent(one["macs"]), percent(one["whole"]), percent(one["compressed"]),
+                 percent(one["distilled"]), f"{100 * (one['whole'] - one['distilled']):+.2f}", f"{one['processor']:.0f} s", curve]
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--from", dest="kept", type=pathlib.Path)
+    asked = parser.parse_args()
+    results = json.loads(asked.kept.read_text()) if asked.kept else []
+    key = lambda row: (row["model"], row["compressor"])
+    if asked.only or not asked.kept:
+        binary = asked.binary.resolve(strict=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, path, entry in labelled(asked.folder, asked.only, pathlib.Path(scratch)):
+                for row in ROWS:
+                    if row[0] != name:
+                        continue
+                    one = examine(binary, asked.folder, path, entry, *row[1:])
+                    results = [other for other in results if key(other) != key(one)] + [one]
+                    print(one, flush=True)
+                    if asked.json:
+                        asked.json.write_text(json.dumps(results, indent=1))
+    order = [row[:2] for row in ROWS]
+    results.sort(key=lambda row: order.index(key(row)) if key(row) in order else len(order))
+    before, _, rest = PAPER.read_text().partition(MARKS[0])
+    PAPER.write_text(before + MARKS[0] + table(results) + MARKS[1] + rest.partition(MARKS[1])[2])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
