@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const INTERRUPTED: i32 = 130;
 
 /// Whether the user wants what takes long to end.
+#[expect(clippy::exit, reason = "a second interrupt ends the program as the first would have without a handler")]
 pub(super) fn asked() -> bool {
     static LISTENING: Once = Once::new();
     static ASKED: AtomicBool = AtomicBool::new(false);

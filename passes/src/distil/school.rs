@@ -12,11 +12,14 @@ use super::augment::augment;
 use super::options::Distil;
 use super::rows::Rows;
 use super::scores::agreed;
-use crate::differentiate::Step;
+use crate::differentiate::{Loss, Step};
 use crate::evidence::{EvidenceError, EvidenceSource, Execute};
 
 /// The fewest samples of a part: of fewer, what a step costs whatever the samples would count.
 const PART: usize = 8;
+
+/// A small share of what a loss could be.
+const SMALL: f64 = 0.01;
 
 /// What one thread works with.
 struct Desk<'s> {
@@ -167,6 +170,22 @@ impl<'s> School<'s> {
             }
         }
         Ok(())
+    }
+
+    /// A loss that nobody would call large: of `mse` a hundredth of the mean square of what the teacher answers to a batch.
+    ///
+    /// # Errors
+    /// Where answers are no numbers.
+    pub(super) fn small_loss(&self) -> Result<f64, EvidenceError> {
+        if self.options.loss == Loss::Kl {
+            return Ok(SMALL);
+        }
+        let mut sum = 0.0;
+        for answer in self.answers.batch(&self.training[..self.batch])?.iter().flatten() {
+            let numbers = tensor(answer)?.to_f64s().map_err(|error| EvidenceError::Run(error.to_string()))?;
+            sum += numbers.iter().map(|x| x * x).sum::<f64>() / numbers.len().max(1) as f64;
+        }
+        Ok((SMALL * sum).max(f64::from(f32::EPSILON)))
     }
 
     /// How many samples are held out.

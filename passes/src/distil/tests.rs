@@ -85,9 +85,11 @@ fn codes_stay_codes_and_are_better_ones() {
 
 #[test]
 fn a_student_as_good_as_its_teacher_stays() {
-    let (model, report) = run("distil{epochs=2}", true);
-    assert!(!report.unwrap().changed);
-    assert_eq!(model.to_text(), typed(NET).to_text());
+    for options in ["epochs=2", "epochs=2, loss=mse", "epochs=2, lr=0.0001", "epochs=2, lr=0.0001, loss=mse"] {
+        let (model, report) = run(&format!("distil{{{options}}}"), true);
+        assert!(!report.unwrap().changed, "{options}");
+        assert_eq!(model.to_text(), typed(NET).to_text());
+    }
 }
 
 #[test]

@@ -100,7 +100,8 @@ impl Training<'_> {
     fn step(&mut self, course: &mut Course, samples: &[usize]) -> Result<f64, PassError> {
         let weights = self.tensors(&course.weights)?;
         let (loss, mut gradients) = self.school.gradients(samples, &weights).map_err(failed)?;
-        let limit = DIVERGED * *course.begun.get_or_insert(loss.max(f64::from(f32::EPSILON)));
+        // Of a student that starts where its teacher stands the first loss says nothing.
+        let limit = DIVERGED * course.begun.get_or_insert(loss).max(self.school.small_loss().map_err(failed)?);
         if !loss.is_finite() || loss > limit {
             let lr = match self.options.lr {
                 LearningRate::Auto => String::new(),

@@ -6,6 +6,7 @@
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
+use onnxpress_ir::random::SplitMix64;
 
 use super::features;
 use super::form::{Extents, Form, Size};
@@ -59,11 +60,8 @@ pub(super) fn factors(extents: &Extents, size: Size, weight: &Mat<f64>, metric: 
         Mat::from_fn(c, o * k, |c, rest| at(rest / k, c, rest % k)),
         Mat::from_fn(k, o * c, |place, rest| at(rest / c, rest % c, place)),
     ];
-    let mut state = 1u64;
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1u64 << 23) as f64 - 1.0
-    };
+    let mut random = SplitMix64::new(1);
+    let mut draw = || 2.0 * random.unit() - 1.0;
     let mut factor = [o, c, k].map(|extent| {
         let mut drawn = Mat::zeros(extent, rank);
         drawn.col_iter_mut().for_each(|column| column.iter_mut().for_each(|value| *value = draw()));
