@@ -141,10 +141,18 @@ fn add_loss(
     }
     let last: Vec<NodeId> = outputs.iter().map(|(_, value)| value.node).collect();
     let mut edit = Edit::new(graph, &Standard, super::NAME, &last);
-    let mut losses = Vec::new();
+    // Outputs of several widths have losses of several types, which no Sum takes.
+    let (mut losses, mut common) = (Vec::new(), None);
     for (&(_, value), &wanted) in outputs.iter().zip(&wanted) {
         let dtype = edit.graph().ty(value).dtype().unwrap_or(DType::Float);
-        losses.push(loss::write(&mut edit, options.loss, options.temperature, value, wanted, dtype).map_err(broken)?);
+        let loss = loss::write(&mut edit, options.loss, options.temperature, value, wanted, dtype).map_err(broken)?;
+        let first = *common.get_or_insert(dtype);
+        losses.push(if dtype == first {
+            loss
+        } else {
+            let cast = onnxpress_ir::Node::new("Cast", 1).with(onnxpress_ir::Attr::int("to", first.code()));
+            edit.add(cast, &[loss]).map_err(broken)?
+        });
     }
     let total = match losses.as_slice() {
         [one] => *one,
@@ -191,8 +199,10 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
             }
         }
     };
-    let (parameters, start) = finish(&mut made, loss, &chosen, &gradients)?;
-    let seen: Vec<ValueId> = std::iter::once(loss).chain(looked_at.iter().map(|one| one.scores)).collect();
+    let Finished { parameters, start, inputs } = finish(&mut made, loss, &chosen, &gradients)?;
+    // An output may be a parameter as it is.
+    let now = |value: ValueId| inputs.get(&value).copied().unwrap_or(value);
+    let seen: Vec<ValueId> = std::iter::once(loss).chain(looked_at.iter().map(|one| now(one.scores))).collect();
     let forward = probe(&made, &seen).map_err(|error| PassError::Broken(error.to_string()))?;
     let mut quiet = PassCx::new(Request::default());
     EliminateCommonSubexpressions.run(&mut made, &mut quiet)?;
@@ -202,19 +212,28 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
     Ok(Step { model: made, parameters, start, forward, compared, axes, frozen })
 }
 
+/// A step whose parameters are inputs.
+struct Finished {
+    parameters: Vec<Parameter>,
+    /// What they are before the first step.
+    start: Vec<Tensor>,
+    /// For each constant that was one, the input that it is now.
+    inputs: BTreeMap<ValueId, ValueId>,
+}
+
 /// Makes inputs of the parameters and outputs of loss and gradients, and drops what nothing needs any more.
 fn finish(
     model: &mut Model,
     loss: ValueId,
     chosen: &[NodeId],
     gradients: &BTreeMap<ValueId, ValueId>,
-) -> Result<(Vec<Parameter>, Vec<Tensor>), PassError> {
+) -> Result<Finished, PassError> {
     let graph = &mut model.graph;
     let old: Vec<NodeId> = graph.outputs().to_vec();
     let name = unused(graph, "loss");
     graph.add_output(name, graph.ty(loss).clone(), Carried::none(), loss);
     let trained: Vec<NodeId> = chosen.iter().copied().filter(|id| gradients.contains_key(&id.port(0))).collect();
-    let (mut parameters, mut start) = (Vec::new(), Vec::new());
+    let (mut parameters, mut start, mut inputs) = (Vec::new(), Vec::new(), BTreeMap::new());
     for &id in &trained {
         let label = graph.label(id.port(0));
         let gradient = gradients[&id.port(0)];
@@ -233,6 +252,7 @@ fn finish(
         let name = name.unwrap_or_else(|| unused(graph, "parameter"));
         graph.set_name(id.port(0), None);
         let input = add_input(graph, name, ty, tensor.map(ConstantValue::Dense));
+        inputs.insert(id.port(0), input);
         let mut edit = Edit::new(graph, &Standard, super::NAME, &[]);
         edit.replace(id.port(0), input).map_err(broken)?;
         edit.remove(id);
@@ -242,5 +262,5 @@ fn finish(
     let mut quiet = PassCx::new(Request::default());
     EliminateDead.run(model, &mut quiet)?;
     infer::model(model);
-    Ok((parameters, start))
+    Ok(Finished { parameters, start, inputs })
 }

@@ -131,6 +131,20 @@ fn what_lies_behind_an_operator_without_a_gradient_is_frozen() {
 }
 
 #[test]
+fn outputs_may_be_of_several_types_or_parameters_themselves() {
+    let text = "<ir_version: 8, opset_import: [\"\" : 17]> net (double[N,4] x) => (double[N,2] y, float[N,2] z, double[4,2] w) \
+        <double[4,2] w = normal(seed=1, std=1.0)> { y = MatMul(x, w)  z = Cast<to = 1>(y) }";
+    let made = step(&typed(text), &Differentiate { loss: Loss::Mse, ..Differentiate::default() }).unwrap();
+    let x = numbers(&[2, 4], 1);
+    let own = run(&typed(text), &[Some(x.clone())]);
+    let inputs: Vec<Option<Tensor>> = std::iter::once(x).chain(own).map(Some).chain([None]).collect();
+    let outputs = run(&made.model, &inputs);
+    assert_eq!(outputs.len(), 2);
+    assert!(outputs.iter().all(|output| output.to_f64s().unwrap().iter().all(|number| number.abs() < 1e-12)));
+    assert_eq!(run(&made.forward, &inputs).len(), 4);
+}
+
+#[test]
 fn requests_that_cannot_be_met_say_why() {
     let refused = |text: &str, options: &Differentiate| step(&typed(text), options).unwrap_err().to_string();
     let none = "<ir_version: 8, opset_import: [\"\" : 17]> net (float[N] x) => (float[N] y) { y = Relu(x) }";
