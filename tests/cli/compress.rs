@@ -5,23 +5,11 @@ use onnxpress::ir::Tensor;
 use onnxpress::npz;
 use onnxpress::ops::evaluate::Value;
 
-use crate::workplace::Workplace;
-
-fn opt<'a>(pipeline: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["opt", "model.onnx", "-o", "out.onnx", "-p", pipeline, "--check", "structure"], more].concat()
-}
-
-/// A folder with the digits network and its samples.
-fn place() -> Workplace {
-    let place = Workplace::with_digits();
-    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz");
-    std::fs::copy(samples, place.path("samples.npz")).unwrap();
-    place
-}
+use crate::workplace::{Workplace, opt};
 
 #[test]
 fn what_cannot_be_asked_for() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let usage = |pipeline: &str| place.refused(2, opt(pipeline, &[]));
     assert_snapshot!(usage("factorize{energy=2}"), @r"
     error: `factorize`: option `energy` takes a number in (0, 1], or `none`, found `2`
@@ -65,7 +53,7 @@ fn what_cannot_be_asked_for() {
 
 #[test]
 fn samples_that_do_not_fit() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let wide = Tensor::from_values(&[3, 1, 8, 9], vec![0f32; 3 * 72]).unwrap();
     npz::write(&place.path("wide.npz"), [("image".to_owned(), &Value::Tensor(wide))]).unwrap();
     for pipeline in ["factorize{energy=0.8}", "sparsify{sparsity=0.5}"] {
@@ -79,7 +67,7 @@ fn plans_repeat_what_was_done() {
     for pipeline in
         ["sparsify{sparsity=0.5}", "sparsify{pattern=2:4, criterion=wanda}", "sparsify{sparsity=0.9, store=bitmask}"]
     {
-        let place = place();
+        let place = Workplace::with_digits_and_samples();
         let calib = ["--calib", "samples.npz", "--samples", "40"];
         place.run(opt(pipeline, &[&calib[..], &["--plan-out", "plan.json"]].concat())).assert_done();
         let made = place.read("out.onnx");
@@ -93,7 +81,7 @@ fn plans_repeat_what_was_done() {
 
 #[test]
 fn zeros_are_listed_and_what_they_save_is_told() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let report = place.run(opt("sparsify{sparsity=0.75, store=sparse-initializer}", &["--json"])).json();
     let notices: Vec<&str> =
         report["notices"].as_array().unwrap().iter().filter_map(|notice| notice.as_str()).collect();

@@ -1,19 +1,13 @@
 //! The digits network: what it is worth, and what the default pipeline makes of it.
 
-use std::path::Path;
-
 use onnxpress::npz;
 
-use crate::workplace::Workplace;
-
-fn samples() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz").display().to_string()
-}
+use crate::workplace::{Workplace, samples};
 
 /// How many of the samples a model names right.
 fn right(place: &Workplace, model: &str) -> usize {
-    place.run(["run", model, "--inputs", &samples(), "-o", "y.npz", "-q"]).assert_done();
-    let (outputs, samples) = (npz::read(&place.path("y.npz")).unwrap(), npz::read(Path::new(&samples())).unwrap());
+    place.run(["run", model, "--inputs", &samples().display().to_string(), "-o", "y.npz", "-q"]).assert_done();
+    let (outputs, samples) = (npz::read(&place.path("y.npz")).unwrap(), npz::read(&samples()).unwrap());
     let logits = outputs["logits"].to_f64s().unwrap();
     let labels = samples["label"].to_i64s().unwrap();
     let largest = |row: &[f64]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as i64;

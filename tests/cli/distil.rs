@@ -2,26 +2,13 @@
 
 use insta::assert_snapshot;
 
-use crate::workplace::Workplace;
+use crate::workplace::{Workplace, opt};
 
 const CALIB: [&str; 2] = ["--calib", "samples.npz"];
 
-/// A pipeline over the digits network, which is cut to half its channels first.
-fn opt<'a>(pipeline: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["opt", "model.onnx", "-o", "out.onnx", "-p", pipeline, "--check", "structure"], more].concat()
-}
-
-/// A folder with the digits network and its samples.
-fn place() -> Workplace {
-    let place = Workplace::with_digits();
-    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz");
-    std::fs::copy(samples, place.path("samples.npz")).unwrap();
-    place
-}
-
 #[test]
 fn a_training_that_cannot_be() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     assert_snapshot!(place.refused(2, opt("distil{lr=fast}", &[])), @r"
     error: `distil`: option `lr` takes `auto` or number, found `fast`
      --> pipeline:1:11
@@ -44,7 +31,7 @@ fn a_training_that_cannot_be() {
 
 #[test]
 fn a_teacher_with_other_outputs() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let text = "h (float[N,1,8,8] image) => (float[N,1,8,8] other) { other = Neg(image) }";
     std::fs::write(place.path("other.onnxtxt"), text).unwrap();
     place.run(["parse", "other.onnxtxt", "-o", "other.onnx"]).assert_done();
@@ -54,7 +41,7 @@ fn a_teacher_with_other_outputs() {
 
 #[test]
 fn a_training_shows_its_curve() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let pipeline = "prune-channels{ratio=0.5},distil{epochs=2, lr=0.001, batch=64}";
     let ran = place.run(opt(pipeline, &[&CALIB[..], &["--json", "--samples", "320"]].concat()));
     let said = ran.assert_done().json()["notices"].to_string();

@@ -1,17 +1,11 @@
 //! `eval`: the digits network on its samples, and samples that do not suit it.
 
-use std::path::{Path, PathBuf};
-
 use insta::assert_snapshot;
 use onnxpress::ir::Tensor;
 use onnxpress::npz;
 use onnxpress::ops::evaluate::Value;
 
-use crate::workplace::{Outcome, Workplace};
-
-fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz")
-}
+use crate::workplace::{Outcome, Workplace, samples};
 
 /// A folder with the digits network and these arrays as `samples.npz`.
 fn with_samples(arrays: &[(&str, Tensor)]) -> Workplace {
@@ -37,8 +31,7 @@ fn refused(arrays: &[(&str, Tensor)], args: &[&str]) -> String {
 /// The number that stands in `fixtures/digits/README.md`, in batches that do and do not divide the samples.
 #[test]
 fn digits_are_named_right_as_often_as_is_said() {
-    let place = Workplace::with_digits();
-    std::fs::copy(samples(), place.path("samples.npz")).unwrap();
+    let place = Workplace::with_digits_and_samples();
     let found = eval(&place, &["--json", "--batch", "100"]).json();
     assert_eq!(found["schema"], 1);
     assert_eq!((&found["samples"], &found["batch"], &found["classes"]), (&360.into(), &100.into(), &10.into()));

@@ -1,16 +1,12 @@
 //! `--evidence`: what was measured serves again, for the same model and the same samples.
 
-use std::path::Path;
-
 use insta::assert_snapshot;
 
 use crate::workplace::Workplace;
 
 /// A folder with the digits network, its samples, and evidence of them that `simplify,quantize` made.
 fn place() -> Workplace {
-    let place = Workplace::with_digits();
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz");
-    std::fs::copy(samples, place.path("samples.npz")).unwrap();
+    let place = Workplace::with_digits_and_samples();
     let said = place.run(opt("q.onnx", "simplify,quantize", &["--calib", "samples.npz", "--samples", "64", "--json"]));
     let notices = said.json()["notices"].to_string();
     assert!(notices.contains("evidence of 64 samples of samples.npz: 0 statistic(s) found in e.npz, "), "{notices}");

@@ -1,7 +1,5 @@
 //! `quantize` and `sensitivity` on the digits network and its samples, and requests that cannot be met: nothing is written then.
 
-use std::path::Path;
-
 use insta::assert_snapshot;
 use onnxpress::ir::Tensor;
 use onnxpress::npz;
@@ -9,21 +7,13 @@ use onnxpress::ops::evaluate::Value;
 
 use crate::workplace::Workplace;
 
-/// A folder with the digits network and its samples.
-fn place() -> Workplace {
-    let place = Workplace::with_digits();
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz");
-    std::fs::copy(samples, place.path("samples.npz")).unwrap();
-    place
-}
-
 fn opt<'a>(pipeline: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["opt", "model.onnx", "-o", "q.onnx", "-p", pipeline, "--calib", "samples.npz", "--samples", "64"], more].concat()
 }
 
 #[test]
 fn digits_are_still_named_in_eight_bits() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     place.run(opt("simplify,quantize", &["--plan-out", "plan.json", "--check", "strict"])).assert_done();
     let found = place.run(["eval", "q.onnx", "--data", "samples.npz", "--ref", "model.onnx", "--json"]).json();
     assert!(found["top1_correct"].as_u64().unwrap() >= 350, "{found}");
@@ -42,7 +32,7 @@ fn digits_are_still_named_in_eight_bits() {
 
 #[test]
 fn layers_are_listed_worst_first() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let args =
         ["sensitivity", "model.onnx", "--calib", "samples.npz", "--data", "samples.npz", "--samples", "64", "--json"];
     let found = place.run(args).json();
@@ -57,7 +47,7 @@ fn layers_are_listed_worst_first() {
 
 #[test]
 fn groups_of_channels_are_pruned_one_by_one() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let args =
         ["sensitivity", "model.onnx", "--calib", "samples.npz", "--samples", "64", "--prune", "ratio=0.25", "--json"];
     let found = place.run(args).json();
@@ -72,7 +62,7 @@ fn groups_of_channels_are_pruned_one_by_one() {
 
 #[test]
 fn biases_are_corrected_behind_other_passes() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     // With samples it would keep the means itself.
     let lossy = "simplify,quantize-weights{bits=4, granularity=tensor, data=false}";
     let corrected = format!("{lossy},correct-bias");
@@ -89,7 +79,7 @@ fn biases_are_corrected_behind_other_passes() {
 
 #[test]
 fn operators_on_codes_are_proven() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     place.run(opt("simplify,quantize{form=qoperator}", &["--check", "strict"])).assert_done();
     let counts = place.run(["inspect", "q.onnx", "--json"]).json()["op_counts"].clone();
     assert!(counts["QLinearConv"].as_u64().is_some_and(|count| count > 0), "{counts}");
@@ -99,7 +89,7 @@ fn operators_on_codes_are_proven() {
 
 #[test]
 fn requests_that_cannot_be_met() {
-    let place = place();
+    let place = Workplace::with_digits_and_samples();
     let usage = |pipeline| place.refused(2, opt(pipeline, &[]));
     assert_snapshot!(usage("quantize{activations=int9}"), @r"
     error: `quantize`: option `activations` takes `uint8`, `int8`, `uint16` or `int16`, found `int9`

@@ -24,6 +24,16 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+/// The samples of the digits network.
+pub(crate) fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/digits/samples.npz")
+}
+
+/// The arguments of a run of a pipeline from `model.onnx` to `out.onnx` that checks structure alone.
+pub(crate) fn opt<'a>(pipeline: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["opt", "model.onnx", "-o", "out.onnx", "-p", pipeline, "--check", "structure"], more].concat()
+}
+
 impl Workplace {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
@@ -40,6 +50,13 @@ impl Workplace {
     pub(crate) fn with_digits() -> Self {
         let place = Self::new();
         place.write("model.onnx", &digits());
+        place
+    }
+
+    /// A folder with the digits network and its samples as `samples.npz`.
+    pub(crate) fn with_digits_and_samples() -> Self {
+        let place = Self::with_digits();
+        std::fs::copy(samples(), place.path("samples.npz")).unwrap();
         place
     }
 
