@@ -51,4 +51,5 @@ mod training;
 
 pub use gradient::Gradient;
 pub use linear::rows::{InputRows, LayerRows};
+pub use normalization::NormalizedBy;
 pub use operator::{Cost, Effects, Evaluate, Infer, Linear, LinearLayer, Operator, Quantize, Rows};

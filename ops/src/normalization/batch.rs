@@ -25,6 +25,46 @@ fn by_element(attrs: &Attrs<'_>, version: i64) -> Result<bool, Undecided> {
     Ok(version < 9 && attrs.int_or("spatial", 1)? == 0)
 }
 
+/// What a `BatchNormalization` normalizes by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NormalizedBy {
+    /// Mean and variance of each channel, which are operands.
+    Operands {
+        /// What is added to the variance.
+        epsilon: f64,
+    },
+    /// Mean and variance of each element of a sample, which are operands.
+    Elements,
+    /// The statistics of its batch: it trains.
+    Batch,
+}
+
+impl NormalizedBy {
+    /// Of a node of any version. Before opset 7 `is_test` says whether it trains, up to 13 the outputs that it has.
+    ///
+    /// # Errors
+    /// Where an attribute is not known or of the wrong kind.
+    pub fn of(cx: &NodeCx<'_>) -> Result<Self, Undecided> {
+        let attrs = cx.attrs();
+        let trains = match cx.version {
+            ..7 => !attrs.flag("is_test")?,
+            7..14 => cx.node.ports().iter().skip(1).any(|port| !port.omitted),
+            14.. => attrs.flag("training_mode")?,
+        };
+        if trains {
+            return Ok(Self::Batch);
+        }
+        match by_element(&attrs, cx.version)? {
+            true => Ok(Self::Elements),
+            false => Ok(Self::Operands { epsilon: epsilon(&attrs)? }),
+        }
+    }
+}
+
+fn epsilon(attrs: &Attrs<'_>) -> Result<f64, Undecided> {
+    Ok(f64::from(attrs.float_or("epsilon", 1e-5)?))
+}
+
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {
     infer::same_as_first(cx)?;
     let channels = match cx.shape(0) {
@@ -78,7 +118,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
         }
     };
     let (scale, bias, mean, var) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
-    let epsilon = f64::from(cx.attrs().float_or("epsilon", 1e-5)?);
+    let epsilon = epsilon(&cx.attrs())?;
     let values = x.to_f64s()?;
     let normalized = |mean: &[f64], var: &[f64]| -> Vec<f64> {
         let of = |(index, &x): (usize, &f64)| {
@@ -109,6 +149,7 @@ fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::*;
     use crate::testing::{OneNode, op};
 
     fn with_parameters(node: OneNode) -> OneNode {
@@ -136,5 +177,26 @@ mod tests {
         assert_eq!(of(1), [1.5, 2.0]);
         assert_eq!(of(2), [2.5, 0.5]);
         assert_eq!(node.axes(), "n c s.., c, c, c, c -> n c s.., c, c, c, c; normalized n s");
+    }
+
+    #[test]
+    fn each_version_says_in_its_own_way_what_it_normalizes_by() {
+        let by = |opset: i64, ports: &str, attrs: &str| {
+            let text = format!(
+                "<ir_version: 8, opset_import: [\"\" : {opset}]> g (float[N,2] x) => (float[N,2] y) \
+                <float[2] s = splat(1), float[2] b = splat(0)> {{ {ports} = BatchNormalization{attrs}(x, s, b, b, s) }}"
+            );
+            let graph = onnxpress_ir::Model::from_text(&text).unwrap().graph;
+            let (id, _) = graph.nodes().next().unwrap();
+            NormalizedBy::of(&NodeCx::new(&graph, id).unwrap()).unwrap()
+        };
+        let given = |epsilon: f32| NormalizedBy::Operands { epsilon: epsilon.into() };
+        assert_eq!(by(6, "y", ""), NormalizedBy::Batch);
+        assert_eq!(by(6, "y", "<is_test = 1>"), given(1e-5));
+        assert_eq!(by(7, "y", "<spatial = 0>"), NormalizedBy::Elements);
+        assert_eq!(by(12, "y", "<epsilon = 0.5>"), given(0.5));
+        assert_eq!(by(12, "y, m, v", ""), NormalizedBy::Batch);
+        assert_eq!(by(15, "y", "<training_mode = 1>"), NormalizedBy::Batch);
+        assert_eq!(by(15, "y", ""), given(1e-5));
     }
 }

@@ -12,6 +12,8 @@ mod moments;
 
 use crate::operator::Operator;
 
+pub use batch::NormalizedBy;
+
 /// The data sheets of this family.
 pub(crate) const OPERATORS: &[&Operator] = &[
     &batch::BATCH_NORMALIZATION,

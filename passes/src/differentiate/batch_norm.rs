@@ -5,11 +5,9 @@
 //! activations once more: with `k = scale / sqrt(var + epsilon)`, `k (W x + b - mean) + B = (k W) x + (B + k (b - mean))`.
 
 use onnxpress_ir::{Edit, EditError, Graph, Node, NodeId, Slot, Tensor, ValueId};
+use onnxpress_ops::NormalizedBy;
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
-
-/// What a node adds to the variance where it does not say.
-const EPSILON: f32 = 1e-5;
 
 /// What is normalized.
 enum Normalized {
@@ -46,12 +44,7 @@ pub(super) fn spell_out(graph: &mut Graph) -> Result<(), EditError> {
 
 fn find(graph: &Graph, id: NodeId) -> Option<Found> {
     let cx = NodeCx::new(graph, id).filter(|cx| cx.node.is("BatchNormalization"))?;
-    let of_its_batch = cx.attrs().int_or("training_mode", 0).ok()? != 0;
-    let read = |port: u32| graph.readers(id.port(port)).next().is_some();
-    if of_its_batch || (1..cx.node.port_count() as u32).any(read) {
-        return None;
-    }
-    let epsilon = f64::from(cx.attrs().float_or("epsilon", EPSILON).ok()?);
+    let NormalizedBy::Operands { epsilon } = NormalizedBy::of(&cx).ok()? else { return None };
     let (x, scale, bias) = (cx.operand(0)?, cx.operand(1)?, cx.operand(2)?);
     let dtype = graph.ty(x).dtype()?;
     if [scale, bias].iter().any(|&value| graph.ty(value).dtype() != Some(dtype)) {

@@ -1,6 +1,7 @@
 //! A model in which each `BatchNormalization` normalizes by what it sees, and says what that is.
 
 use onnxpress_ir::{Attr, DType, Edit, EditError, Graph, Model, Node, NodeId, Tensor, ValueId};
+use onnxpress_ops::NormalizedBy;
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
@@ -11,8 +12,8 @@ use crate::pass::{Pass as _, PassError};
 /// The version of the standard from which on the axes of a mean are an operand.
 const AXES_AS_OPERAND: i64 = 18;
 
-/// What a node adds to the variance where it does not say.
-const EPSILON: f32 = 1e-5;
+/// The version from which on operands of arithmetic are broadcast by their shapes alone.
+const BROADCAST: i64 = 7;
 
 /// See the [module](self).
 pub(super) struct Instrumented {
@@ -66,9 +67,14 @@ impl Instrumented {
 fn find(graph: &Graph, id: NodeId) -> Result<Found, &'static str> {
     let odd = "it lacks an operand";
     let cx = NodeCx::new(graph, id).ok_or(odd)?;
-    if cx.attrs().int_or("training_mode", 0) != Ok(0) {
-        return Err("it normalizes by what it sees");
+    if cx.version < BROADCAST {
+        return Err("its opset is older than 7");
     }
+    let epsilon = match NormalizedBy::of(&cx).map_err(|_| "an attribute is not known")? {
+        NormalizedBy::Operands { epsilon } => epsilon,
+        NormalizedBy::Elements => return Err("it normalizes each element by itself, not each channel"),
+        NormalizedBy::Batch => return Err("it normalizes by what it sees"),
+    };
     if cx.constant(3).is_none() || cx.constant(4).is_none() {
         return Err("its statistics are no constants");
     }
@@ -82,7 +88,7 @@ fn find(graph: &Graph, id: NodeId) -> Result<Found, &'static str> {
         bias: cx.operand(2).ok_or(odd)?,
         rank: rank.ok_or("the rank of what it normalizes is not known")?,
         dtype: dtype.ok_or("the element type of what it normalizes is not known")?,
-        epsilon: f64::from(cx.attrs().float_or("epsilon", EPSILON).map_err(|_| "its `epsilon` is no number")?),
+        epsilon,
     })
 }
 

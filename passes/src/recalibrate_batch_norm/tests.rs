@@ -63,3 +63,24 @@ fn a_batch_of_few_is_refused() {
     let error = run(NET, "recalibrate-batch-norm{batch=2}").1.unwrap_err();
     assert!(error.ends_with("`batch` is 2, expected at least 8: of fewer, statistics say little"), "{error}");
 }
+
+#[test]
+fn nodes_that_normalize_otherwise_keep_what_they_have() {
+    let reason = |text: &str| {
+        let (model, report) = run(text, "recalibrate-batch-norm");
+        let report = report.unwrap();
+        assert!(!report.changed);
+        assert_eq!(model.to_text(), typed(text).to_text());
+        report.passes[0].declined.iter().map(|declined| declined.reason.clone()).collect::<Vec<_>>().join(", ")
+    };
+    let of = |opset: i64, extents: &str, ports: &str, attrs: &str| {
+        reason(&format!(
+            "<ir_version: 6, opset_import: [\"\" : {opset}]> net (float[N,2,3,3] x) => (float[N,2,3,3] y) \
+            <float[{extents}] s = splat(1), float[{extents}] b = splat(0)> \
+            {{ {ports} = BatchNormalization{attrs}(x, s, b, b, s) }}"
+        ))
+    };
+    assert_eq!(of(7, "2,3,3", "y", "<spatial = 0>"), "it normalizes each element by itself, not each channel");
+    assert_eq!(of(12, "2", "y, m, v", ""), "it normalizes by what it sees");
+    assert_eq!(of(6, "2", "y", "<is_test = 1>"), "its opset is older than 7");
+}

@@ -1,6 +1,8 @@
 //! What a layer's results are added to: a residual stream, whose losses the layer can make up for.
 
 use onnxpress_ir::{Graph, NodeId, ValueId};
+use onnxpress_ops::NormalizedBy;
+use onnxpress_ops::node::NodeCx;
 
 /// The nodes between a layer and the sum that are looked through.
 const MOST_BETWEEN: usize = 3;
@@ -73,12 +75,10 @@ impl Stream {
 fn normalized(graph: &Graph, node: NodeId) -> Option<Vec<f64>> {
     let operand = |index| graph.constant(graph.operand(node, index)?)?.to_f64s().ok();
     let (gamma, variance) = (operand(1)?, operand(4)?);
-    let attrs = onnxpress_ops::node::NodeCx::new(graph, node)?;
-    let epsilon = f64::from(attrs.attrs().float_or("epsilon", 1e-5).ok()?);
-    let trains = attrs.attrs().int_or("training_mode", 0).ok()? != 0;
+    let NormalizedBy::Operands { epsilon } = NormalizedBy::of(&NodeCx::new(graph, node)?).ok()? else { return None };
     let scale: Vec<f64> =
         gamma.iter().zip(&variance).map(|(gamma, variance)| gamma / (variance + epsilon).sqrt()).collect();
-    (!trains && gamma.len() == variance.len() && scale.iter().all(|scale| scale.is_finite())).then_some(scale)
+    (gamma.len() == variance.len() && scale.iter().all(|scale| scale.is_finite())).then_some(scale)
 }
 
 #[cfg(test)]

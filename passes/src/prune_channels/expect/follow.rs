@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use onnxpress_ir::{DType, Tensor, ValueId};
 use onnxpress_ops::Effects;
+use onnxpress_ops::NormalizedBy;
 use onnxpress_ops::axes::Axis;
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::{self, Limits};
@@ -114,16 +115,18 @@ impl Expected {
         let numbers = |index: usize| self.constants.get(&cx.operand(index)?)?.to_f64s().ok();
         let (scale, bias) = (numbers(1)?, numbers(2)?);
         let batch = cx.node.is("BatchNormalization");
-        if batch && cx.attrs().flag("training_mode") != Ok(false) {
-            return None;
-        }
-        let statistics = if batch { Some((numbers(3)?, numbers(4)?)) } else { None };
-        let epsilon = f64::from(cx.attrs().float_or("epsilon", 1e-5).ok()?);
+        let statistics = match batch.then(|| NormalizedBy::of(cx)) {
+            None => None,
+            Some(Ok(NormalizedBy::Operands { epsilon })) => Some((numbers(3)?, numbers(4)?, epsilon)),
+            Some(_) => return None,
+        };
         let before = self.operand(cx, 0).filter(|known| batch && known.dims.get(1) == Some(&known.laws.len()));
         let source = self.source();
         let law = |index: usize| -> Option<Law> {
             let (scale, bias) = (*scale.get(index)?, *bias.get(index)?);
-            let Some((mean, variance)) = &statistics else { return Some(Law::normal(source, bias, scale.abs())) };
+            let Some((mean, variance, epsilon)) = &statistics else {
+                return Some(Law::normal(source, bias, scale.abs()));
+            };
             let (mean, variance) = (*mean.get(index)?, *variance.get(index)?);
             let deviation = (variance + epsilon).sqrt();
             let of = before.as_ref().and_then(|known| known.laws.get(index));

@@ -4,6 +4,7 @@
 //! form, and so is any chain of them; it goes into the weights of a linear layer before or behind.
 
 use onnxpress_ir::{NodeId, Tensor, ValueId};
+use onnxpress_ops::NormalizedBy;
 use onnxpress_ops::node::NodeCx;
 
 use crate::rewrite::{Found, MatchCx, Miss};
@@ -75,11 +76,6 @@ impl Affine {
     /// A decline where it trains, its parameters are not constant, or there is no such number.
     pub(super) fn of_batch_norm(cx: &MatchCx<'_>, bn: NodeId) -> Found<Self> {
         let node = cx.operator(bn, "BatchNormalization")?;
-        cx.require(is_inference(cx, &node)?, bn, "it is in training mode")?;
-        if node.version < 9 {
-            let spatial = cx.attribute(bn, node.attrs().int_or("spatial", 1))?;
-            cx.require(spatial != 0, bn, "it normalizes each element by itself, not each channel")?;
-        }
         let Statistics { gamma, beta, mean, deviation } = Statistics::of(cx, &node)?;
         let scale: Vec<f64> = gamma.iter().zip(&deviation).map(|(gamma, deviation)| gamma / deviation).collect();
         let shift = scale.iter().zip(beta.iter().zip(&mean)).map(|(scale, (beta, mean))| beta - scale * mean).collect();
@@ -122,10 +118,16 @@ impl Statistics {
     /// Those of a node.
     ///
     /// # Errors
-    /// A decline where they are not constant vectors of one length.
+    /// A decline where it does not normalize by them, or they are not constant vectors of one length.
     pub(super) fn of(cx: &MatchCx<'_>, node: &NodeCx<'_>) -> Found<Self> {
         let bn = node.id;
-        let epsilon = f64::from(cx.attribute(bn, node.attrs().float_or("epsilon", 1e-5))?);
+        let epsilon = match cx.attribute(bn, NormalizedBy::of(node))? {
+            NormalizedBy::Operands { epsilon } => epsilon,
+            NormalizedBy::Elements => {
+                return Err(Miss::declined(bn, "it normalizes each element by itself, not each channel"));
+            }
+            NormalizedBy::Batch => return Err(Miss::declined(bn, "it is in training mode")),
+        };
         let vector = |index, what| -> Found<Vec<f64>> {
             let tensor = cx.required_constant(bn, index, what)?;
             let values = tensor.to_f64s().ok().filter(|_| tensor.rank() == 1);
@@ -137,16 +139,6 @@ impl Statistics {
         cx.require(fit, bn, "its parameters are of different lengths")?;
         let deviation = var.iter().map(|var| (var + epsilon).sqrt()).collect();
         Ok(Self { gamma, beta, mean, deviation })
-    }
-}
-
-/// Whether a `BatchNormalization` takes its statistics from its operands. Between opsets 7 and 13 it does if it has no
-/// outputs for new ones.
-fn is_inference(cx: &MatchCx<'_>, node: &NodeCx<'_>) -> Found<bool> {
-    match node.version {
-        ..7 => cx.attribute(node.id, node.attrs().flag("is_test")),
-        7..14 => Ok(node.node.ports().iter().skip(1).all(|port| port.omitted)),
-        _ => Ok(!cx.attribute(node.id, node.attrs().flag("training_mode"))?),
     }
 }
 
