@@ -19,14 +19,16 @@ enum Keeps {
     Sum,
     /// Zero where the first operand is.
     First,
+    /// Zero where the first operand is, and the second is not: what is zero itself divides nothing. Constants that divide are not
+    /// made zero.
+    Quotient,
 }
 
 /// Operators that leave elements as they are, or make a zero a zero.
-const FIRST: [&str; 19] = [
+const FIRST: [&str; 18] = [
     "Abs",
     "Cast",
     "DepthToSpace",
-    "Div",
     "Elu",
     "Expand",
     "Flatten",
@@ -51,6 +53,9 @@ fn keeps(cx: &NodeCx<'_>) -> Option<Keeps> {
     }
     if is_one_of(&["Gemm", "Conv", "ConvTranspose"]) {
         return Some(Keeps::Product(2));
+    }
+    if is_one_of(&["Div"]) {
+        return Some(Keeps::Quotient);
     }
     if is_one_of(&["Add", "Sub", "Concat"]) {
         return Some(Keeps::Sum);
@@ -83,6 +88,9 @@ pub(super) fn axes(graph: &Graph, constants: &HashSet<ValueId>) -> HashSet<(Valu
             }
             Keeps::Sum => (0..laid.operands).all(|operand| along(operand, letter) == Some(true)),
             Keeps::First => along(0, letter) == Some(true),
+            Keeps::Quotient => {
+                along(0, letter) == Some(true) && (along(1, letter) != Some(true) || cx.constant(1).is_some())
+            }
         };
         let mut here = Vec::new();
         for port in 0..cx.node.port_count() {

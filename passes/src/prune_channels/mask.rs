@@ -1,7 +1,7 @@
 //! The witness: the model before the cut, with what goes put to zero.
 //!
 //! Where channels are removed rightly, one that is all zero contributes nothing anywhere, so the masked model computes what the
-//! pruned one does. What divides, the scale of a quantization or a variance, is put to one instead.
+//! pruned one does. What divides, the scale of a quantization or a variance among it, is put to one instead.
 //! A normalization that takes statistics along what goes is the exception: zeros would count (`norms`).
 
 mod norms;
@@ -42,12 +42,12 @@ pub(crate) fn witness(model: &Model, coupling: &Coupling, left: &Left) -> Result
     Ok(witness)
 }
 
-/// Whether what is read there divides: the scale of a quantization, or a variance, to which nothing may be added.
+/// Whether what is read there divides: a divisor, the scale of a quantization, or a variance, to which nothing may be added.
 fn divides(graph: &Graph, reading: &Use) -> bool {
     let Some(node) = graph.node(reading.node) else { return false };
     let quantizes = ["QuantizeLinear", "DequantizeLinear"].iter().any(|name| node.is(name));
     match reading.slot {
-        Slot::Operand(1) => quantizes,
+        Slot::Operand(1) => quantizes || node.is("Div"),
         Slot::Operand(4) => node.is("BatchNormalization"),
         _ => false,
     }

@@ -126,3 +126,37 @@ fn a_scale_that_is_computed_of_extents() {
     merged_pruned: int64[3] = [0, 0, 4]
     ");
 }
+
+/// One head of four, whose queries are divided by `divisor` before the scores.
+fn divided(divisor: &str) -> String {
+    format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+        g (float[N,5,6] x) => (float[N,5,6] y)
+        <float[6,4] wq = normal(seed=1), float[6,4] wk = normal(seed=2), {divisor}>
+        {{
+          q = MatMul(x, wq)
+          t = Div(q, d)
+          k = MatMul(x, wk)
+          kt = Transpose<perm = [0, 2, 1]>(k)
+          s = MatMul(t, kt)
+          p = Softmax<axis = -1>(s)
+          y = MatMul(p, x)
+        }}"
+    )
+}
+
+#[test]
+fn what_divides_goes_with_what_it_divides() {
+    // The witness does not put divisors to zero: zero by zero is not zero.
+    let left = |divisor: &str| pruned("ratio=0.5", &divided(divisor));
+    insta::assert_snapshot!(left("float[4] d = {1, 2, 3, 4}"), @"
+    wq: float[6,2]
+    wk: float[6,2]
+    d: float[2]
+    ");
+    insta::assert_snapshot!(left("float d = {2}"), @"
+    wq: float[6,2]
+    wk: float[6,2]
+    d: float[]
+    ");
+}
