@@ -20,9 +20,13 @@ const NET: &str = r#"
     }"#;
 
 fn run(pipeline: &str, data: bool) -> (Model, Result<Report, String>) {
+    run_on(NET, pipeline, data)
+}
+
+fn run_on(net: &str, pipeline: &str, data: bool) -> (Model, Result<Report, String>) {
     let passes = crate::builtin().unwrap();
     let pipeline = passes.pipeline(pipeline).unwrap();
-    let mut model = typed(NET);
+    let mut model = typed(net);
     let source = AtHand::new(160, &[4]);
     let evidence = data.then_some(&source as &dyn crate::evidence::EvidenceSource);
     let request = Request { evidence, ..Request::default() };
@@ -109,4 +113,12 @@ fn requests_that_cannot_be_met_say_why() {
     assert!(refused("frozen=[\"*\"]", true).ends_with("the model has nothing to train"));
     let pruned = "prune-channels{ratio=0.3},distil{lr=1e6, optimizer=sgd, loss=mse}";
     assert!(run(pruned, true).1.unwrap_err().contains("the training diverged: a loss of "));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_search_for_a_rate() {
+    // Of a negative input the root is no number, at whatever rate.
+    let net = NET.replace("y = MatMul(three, c)", "four = MatMul(three, c)\n        y = Sqrt(four)");
+    let error = run_on(&net, "prune-channels{ratio=0.3, compensate=false},distil", true).1.unwrap_err();
+    assert!(error.contains("the training diverged: a loss of NaN"), "{error}");
 }

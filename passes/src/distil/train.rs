@@ -168,9 +168,11 @@ impl Training<'_> {
                     batches = self.school.epoch();
                 }
                 let Some(samples) = batches.pop() else { break };
-                // One that diverges is too long, and no error: there are shorter ones.
-                if self.step(&mut course, &samples).is_err() && number + 1 < TRIED.len() {
-                    break;
+                match self.step(&mut course, &samples) {
+                    Ok(_) => {}
+                    Err(error) if number + 1 == TRIED.len() => return Err(error),
+                    // It is too long, and that no error: there are shorter ones.
+                    Err(_) => break,
                 }
                 self.source.progress(
                     "distil: how long steps may be",
