@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use onnxpress_ir::{DType, Edit, Graph, Model, NodeId, Tensor};
+use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::interpret::{self, Limits};
 use onnxpress_ops::node::NodeCx;
@@ -80,13 +81,11 @@ fn weight(graph: &Graph, id: NodeId) -> Option<(NodeId, DType)> {
     (alone && constant && tensor.rank() > 1).then_some((codes.node, tensor.dtype()))
 }
 
-/// What a node gives for codes.
-fn meaning(model: &Model, node: NodeId, codes: NodeId, tensor: Tensor) -> Result<Tensor, PassError> {
+/// What a node, which stands alone with its scale, gives for codes.
+fn meaning(alone: &Model, codes: Tensor) -> Result<Tensor, PassError> {
     let broken = |error: String| PassError::Broken(error);
-    let mut other = model.clone();
-    other.graph.set_constant(codes, tensor);
-    let alone = part(&other, &[], &[node.port(0)]).map_err(|error| broken(error.to_string()))?;
-    let outputs = interpret::run(&alone, Vec::new(), Limits::default()).map_err(|error| broken(error.to_string()))?;
+    let given = vec![Some(Value::Tensor(codes))];
+    let outputs = interpret::run(alone, given, Limits::default()).map_err(|error| broken(error.to_string()))?;
     let first = outputs.first().and_then(|value| value.as_tensor().ok()).cloned();
     first.ok_or_else(|| broken("codes mean nothing".to_owned()))
 }
@@ -97,12 +96,13 @@ fn grid(model: &Model, node: NodeId, codes: NodeId, dtype: DType) -> Result<Opti
         return Ok(None);
     };
     let broken = |error: onnxpress_ir::TensorError| PassError::Broken(error.to_string());
+    let alone = part(model, &[codes.port(0)], &[node.port(0)]).map_err(|error| PassError::Broken(error.to_string()))?;
     let dims = tensor.dims().to_vec();
-    let values = meaning(model, node, codes, tensor)?;
+    let values = meaning(&alone, tensor)?;
     let count: usize = dims.iter().product();
     let all = |code: f64| {
         let same = Tensor::from_f64s(dtype, &dims, &vec![code; count]).map_err(broken)?;
-        meaning(model, node, codes, same)?.to_f32s().map_err(broken)
+        meaning(&alone, same)?.to_f32s().map_err(broken)
     };
     let (lowest, highest) = (all(first)?, all(last)?);
     let step = lowest.iter().zip(&highest).map(|(low, high)| (high - low) / (last - first) as f32).collect();

@@ -57,8 +57,8 @@ crate::options! {
     ///
     /// Needs samples (`--calib`), and no labels. The loss is `differentiate`'s: by default the divergence of the answers' softmax at a
     /// temperature. Some samples are held out; the epoch that is closest to the teacher on them is kept, or the start if none is
-    /// closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The same request gives the
-    /// same weights on the same runner and machine.
+    /// closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The
+    /// same request gives the same weights on the same runner and machine.
     pub struct Distil {
         /// The model to learn from: `original`, the one that came into the run, or the file of one with the same inputs and outputs.
         teacher: String = ORIGINAL.to_owned(),
