@@ -2,7 +2,7 @@
 
 use onnxpress_ir::Model;
 
-use super::{EvidenceError, EvidenceSource, Execute, Feed};
+use super::{Aside, EvidenceError, EvidenceSource, Execute, Feed};
 
 /// A source of which no more than so many samples are taken, and what a batch has beyond.
 pub(crate) struct First<'s> {
@@ -41,6 +41,14 @@ impl EvidenceSource for First<'_> {
 
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
         self.source.load(model)
+    }
+
+    fn aside(&self) -> Option<Box<dyn Aside>> {
+        self.source.aside()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.source.interrupted()
     }
 
     fn progress(&self, what: &str, done: usize, total: usize) {

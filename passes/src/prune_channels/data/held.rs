@@ -5,7 +5,7 @@
 
 use onnxpress_ir::Model;
 
-use crate::evidence::{EvidenceError, EvidenceSource, Execute, Feed};
+use crate::evidence::{Aside, EvidenceError, EvidenceSource, Execute, Feed};
 
 /// Samples at a time.
 const BATCH: usize = 16;
@@ -69,6 +69,14 @@ impl EvidenceSource for Part<'_> {
 
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
         self.source.load(model)
+    }
+
+    fn aside(&self) -> Option<Box<dyn Aside>> {
+        self.source.aside()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.source.interrupted()
     }
 
     fn progress(&self, what: &str, done: usize, total: usize) {
