@@ -9,10 +9,9 @@ use super::offer::{Asked, Known, factors, offer};
 use super::options::Ranks;
 use super::spectrum::Spectrum;
 use super::stages::Stages;
-use super::weigh::weigh;
+use super::weigh::{KEPT, weigh};
 use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts};
-use crate::prune_channels::{Trial, trial};
-use crate::reconstruction::{Fit, Seen, Turned, held_ridge, in_turn};
+use crate::reconstruction::{Fit, Seen, Trial, Turned, held_ridge, in_turn};
 
 /// For each group the factors of a layer.
 pub(super) type Factors = Vec<Stages>;
@@ -36,7 +35,7 @@ pub(super) fn offers(
 ) -> Result<Vec<Option<Known>>, EvidenceError> {
     let mut seen: Vec<usize> = (0..layers.len()).filter(|&at| source.is_some() && layers[at].is_seen).collect();
     let macs: f64 = layers.iter().map(|layer| layer.extents.price().macs).sum();
-    let few = source.map(|source| First { source, count: trial::samples(seen.len(), macs) });
+    let few = source.map(|source| First { source, count: Trial::samples(KEPT.len() * seen.len(), macs) });
     let mut trial = match &few {
         Some(few) if weighs && matches!(asked.ranks, Ranks::Target(..)) => Some(Trial::new(model, few)?),
         _ => None,

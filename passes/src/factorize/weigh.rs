@@ -13,11 +13,10 @@ use super::form::Form;
 use super::layers::Layer;
 use super::offer::Known;
 use crate::evidence::{EvidenceError, SecondMoment};
-use crate::prune_channels::Trial;
-use crate::reconstruction::{Fit, Turned};
+use crate::reconstruction::{Fit, Trial, Turned};
 
 /// The shares of its weights that a layer keeps in a trial.
-const KEPT: [f64; 2] = [0.7, 0.35];
+pub(super) const KEPT: [f64; 2] = [0.7, 0.35];
 
 /// Shares that a layer loses with those that the outputs lose, in ascending order; of nothing known, as if they were the same.
 #[derive(Debug, Clone, Default, PartialEq)]

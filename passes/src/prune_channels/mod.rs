@@ -13,7 +13,6 @@ mod compensate;
 mod cost;
 pub(crate) mod cut;
 mod data;
-pub(crate) use data::trial::{self, Trial};
 mod expect;
 mod extents;
 mod factors;

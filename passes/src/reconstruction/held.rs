@@ -59,16 +59,15 @@ fn off(rows: &SecondMoment, results: &CrossMoment, columns: &[usize], weight: &M
 
 #[cfg(test)]
 mod tests {
+    use onnxpress_ir::random::SplitMix64;
+
     use super::*;
 
     /// Rows of independent noise, and what a weight of ones answers, with some noise of its own.
     fn seen(samples: usize, noise: f32) -> Seen {
         let columns = 40;
-        let mut state = 7u64;
-        let mut draw = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 40) as f32 / (1u64 << 24) as f32) - 0.5
-        };
+        let mut random = SplitMix64::new(7);
+        let mut draw = || random.unit() as f32 - 0.5;
         let empty = || (SecondMoment::new(columns), CrossMoment::new(1, columns));
         let ((mut rows, mut results), mut held) = (empty(), empty());
         for sample in 0..samples {

@@ -16,6 +16,7 @@ pub(crate) mod mean_shift;
 mod refit;
 mod shelf;
 mod stream;
+mod trial;
 mod walk;
 mod weight;
 
@@ -26,6 +27,7 @@ pub(crate) use held::held_ridge;
 pub(crate) use in_turn::{Turn, Turned, in_turn};
 pub use lockstep::{Lockstep, Seen};
 pub use refit::{Fitted, refit, ridge};
+pub(crate) use trial::Trial;
 pub use weight::LayerWeight;
 
 #[cfg(test)]

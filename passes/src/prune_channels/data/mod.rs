@@ -2,14 +2,14 @@
 //!
 //! Who reads a channel multiplies it by columns of a weight ([`consumers`]). On samples, the second moment of what a layer reads tells
 //! how much its output changes when columns go and the others make up for them ([`worth`]), a trial how much that matters to the
-//! model's outputs ([`trial`]), and once it is settled what goes,
+//! model's outputs ([`weigh`]), and once it is settled what goes,
 //! layers are fitted one after the other to what the original answers ([`repair`]).
 
 mod consumers;
 mod held;
 mod obs;
 mod repair;
-pub(crate) mod trial;
+mod weigh;
 mod worth;
 
 pub(super) use repair::fit;

@@ -9,8 +9,9 @@ use super::super::members::Member;
 use super::consumers::{Consumer, consumers};
 use super::held::Part;
 use super::obs::Layer;
-use super::trial::{self, Trial};
+use super::weigh::{PARTS, weigh};
 use crate::evidence::{Evidence, EvidenceError, EvidenceSource, First, SecondMoment, Wants, collect};
+use crate::reconstruction::Trial;
 
 /// A share of the mean square of a layer's rows that is added to each: what is hardly ever seen is not believed to be nothing.
 const RIDGE: f64 = 1e-2;
@@ -65,7 +66,7 @@ pub(crate) fn measured(
     let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(wanted).map(one).collect();
     if let Sought::Loss { macs } = sought {
         let total = worths.iter().flatten().count();
-        let few = First { source: &held, count: trial::samples(total, macs) };
+        let few = First { source: &held, count: Trial::samples(PARTS.len() * total, macs) };
         let mut trial = Trial::new(model, &few)?;
         let from = |(leaf, worth): (usize, &Option<Worth>)| {
             worth.as_ref()?;
@@ -78,7 +79,7 @@ pub(crate) fn measured(
             let Some(worth) = &mut worths[leaf] else { continue };
             let moments = |reader: &Consumer| evidence.layers.get(&(reader.plain.node, reader.plain.layer.weight));
             let seen: Vec<_> = readers[leaf].iter().filter_map(|reader| Some((reader, moments(reader)?))).collect();
-            trial.weigh(from, &seen, &mut worth.lost)?;
+            weigh(&mut trial, from, &seen, &mut worth.lost)?;
             source.progress("weigh channels", done + 1, total);
         }
         source.progress("weigh channels", 0, 0);
