@@ -144,6 +144,7 @@ fn facets(operator: &Operator) -> [(&'static str, Result<String, &'static str>);
             "gradient",
             match operator.gradient {
                 Gradient::With(_) => yes(),
+                Gradient::SpelledOut(_) => Ok("by its parts".to_owned()),
                 Gradient::Zero(why) => Ok(format!("zero: {why}")),
                 Gradient::NotPossible(why) => Err(why),
             },

@@ -7,6 +7,7 @@ mod linear;
 mod multi_head;
 mod projected;
 mod rotary;
+mod spelling;
 mod standard;
 
 use crate::operator::Operator;

@@ -29,7 +29,7 @@ pub(crate) static MULTI_HEAD_ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("its parts are other operators"),
+    gradient: Gradient::SpelledOut(super::spelling::multi_head),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

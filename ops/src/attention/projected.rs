@@ -29,11 +29,11 @@ pub(crate) static ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("its parts are other operators"),
+    gradient: Gradient::SpelledOut(super::spelling::projected),
 };
 
 /// The columns of queries, keys and values, where the attribute gives them.
-fn hidden_sizes(attrs: &Attrs<'_>) -> Result<Option<[i64; 3]>, Undecided> {
+pub(super) fn hidden_sizes(attrs: &Attrs<'_>) -> Result<Option<[i64; 3]>, Undecided> {
     match attrs.ints("qkv_hidden_sizes")?.as_deref() {
         None | Some([]) => Ok(None),
         Some(&[q, k, v]) if q > 0 && q == k && v > 0 => Ok(Some([q, k, v])),

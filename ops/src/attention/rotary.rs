@@ -14,15 +14,19 @@ use onnxpress_ir::Tensor;
 use super::heads::Heads;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::gradient::Gradient;
+use crate::gradient::{Gradient, SpellOut};
 use crate::infer::{InferCx, Undecided, same_as_first};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
-pub(crate) static ROTARY_EMBEDDING: Operator = sheet("", evaluate);
-pub(crate) static MICROSOFT_ROTARY_EMBEDDING: Operator = sheet("com.microsoft", evaluate_microsoft);
+pub(crate) static ROTARY_EMBEDDING: Operator = sheet("", evaluate, super::spelling::rotary);
+pub(crate) static MICROSOFT_ROTARY_EMBEDDING: Operator = sheet("com.microsoft", evaluate_microsoft, super::spelling::microsoft_rotary);
 
-const fn sheet(domain: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>) -> Operator {
+const fn sheet(
+    domain: &'static str,
+    evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>,
+    spelling: SpellOut,
+) -> Operator {
     Operator {
         domain,
         name: "RotaryEmbedding",
@@ -33,7 +37,7 @@ const fn sheet(domain: &'static str, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Val
         quantize: Quantize::KeepsFloat("angles need the precision"),
         cost: Cost::None("elementwise"),
         effects: Effects::Pure,
-        gradient: Gradient::NotPossible("its parts are other operators"),
+        gradient: Gradient::SpelledOut(spelling),
     }
 }
 

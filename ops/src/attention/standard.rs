@@ -29,7 +29,7 @@ pub(crate) static ATTENTION: Operator = Operator {
     quantize: Quantize::KeepsFloat("scores and probabilities are inside"),
     cost: Cost::None("multiplies activations with each other"),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("its parts are other operators"),
+    gradient: Gradient::SpelledOut(super::spelling::standard),
 };
 
 /// The number of heads that an attribute names.

@@ -26,7 +26,7 @@ pub(crate) static EMBED_LAYER_NORMALIZATION: Operator = Operator {
     quantize: Quantize::KeepsFloat("statistics need the range of floats"),
     cost: Cost::None("it looks up"),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("its parts are other operators"),
+    gradient: Gradient::SpelledOut(super::spelling::embed_layer_normalization),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

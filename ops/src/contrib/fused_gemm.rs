@@ -24,7 +24,7 @@ pub(crate) static FUSED_GEMM: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(gemm::macs),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("its parts are other operators"),
+    gradient: Gradient::SpelledOut(super::spelling::fused_gemm),
 };
 
 fn evaluate(cx: &EvalCx<'_>) -> Result<Vec<Value>, EvalError> {

@@ -26,11 +26,11 @@ pub(crate) static FUSED_MAT_MUL: Operator = Operator {
     quantize: Quantize::Computes,
     cost: Cost::Macs(macs),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("MatMul and Transpose have one"),
+    gradient: Gradient::SpelledOut(super::spelling::fused_mat_mul),
 };
 
 /// Where the axes of an operand (0: A, 1: B) of this rank stand once in order: entry i is the operand's own axis.
-fn order(attrs: &Attrs<'_>, operand: usize, rank: usize) -> Result<Vec<usize>, Undecided> {
+pub(super) fn order(attrs: &Attrs<'_>, operand: usize, rank: usize) -> Result<Vec<usize>, Undecided> {
     let [transposed, batch] = [["transA", "transBatchA"], ["transB", "transBatchB"]][operand];
     let mut order: Vec<usize> = (0..rank).collect();
     if rank > 2 && attrs.flag(batch)? {

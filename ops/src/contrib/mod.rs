@@ -14,6 +14,7 @@ mod qlinear;
 mod qlinear_concat;
 mod qlinear_pool;
 mod skip_layer_normalization;
+mod spelling;
 mod training;
 
 use crate::operator::Operator;

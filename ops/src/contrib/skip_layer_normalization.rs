@@ -10,7 +10,7 @@ use onnxpress_ir::{DType, Dim, Tensor};
 use super::DOMAIN;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::gradient::Gradient;
+use crate::gradient::{Gradient, SpellOut};
 use crate::infer::{InferCx, Undecided, same_as_first};
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
@@ -18,14 +18,21 @@ pub(crate) static SKIP_LAYER_NORMALIZATION: Operator = sheet(
     "SkipLayerNormalization",
     Axes::Spec("s.. h, s.. h, h, h, h -> s.. h, s.. 1, s.. 1, s.. h; normalized h"),
     |cx| evaluate(cx, true),
+    super::spelling::skip_layer_normalization,
 );
 pub(crate) static SKIP_SIMPLIFIED_LAYER_NORMALIZATION: Operator = sheet(
     "SkipSimplifiedLayerNormalization",
     Axes::Spec("s.. h, s.. h, h, h -> s.. h, s.. 1, s.. 1, s.. h; normalized h"),
     |cx| evaluate(cx, false),
+    super::spelling::skip_simplified_layer_normalization,
 );
 
-const fn sheet(name: &'static str, axes: Axes, evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>) -> Operator {
+const fn sheet(
+    name: &'static str,
+    axes: Axes,
+    evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>,
+    spelling: SpellOut,
+) -> Operator {
     Operator {
         domain: DOMAIN,
         name,
@@ -36,7 +43,7 @@ const fn sheet(name: &'static str, axes: Axes, evaluate: fn(&EvalCx<'_>) -> Resu
         quantize: Quantize::KeepsFloat("statistics need the range of floats"),
         cost: Cost::None("it scales each element alone"),
         effects: Effects::Pure,
-        gradient: Gradient::NotPossible("Add and LayerNormalization have one"),
+        gradient: Gradient::SpelledOut(spelling),
     }
 }
 

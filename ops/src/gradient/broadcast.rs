@@ -2,9 +2,9 @@
 
 use onnxpress_ir::{Attr, Dim, Node, ValueId};
 
-use super::{GradientCx, GradientError};
+use super::{GradientError, Hand};
 
-impl GradientCx<'_, '_> {
+impl Hand<'_, '_> {
     /// The value summed up to the shape of `like`, which broadcasts to it. Where it is not known which axes were repeated, nodes
     /// find out when they run.
     ///

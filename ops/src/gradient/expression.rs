@@ -1,13 +1,13 @@
 //! Formulas of single elements, written as formulas: `g * (1.0 - y.clone() * y)`.
 //!
 //! An expression is a tree until it is written down as nodes; equal parts of one expression become one node. Numbers take the
-//! element type of the node whose gradient is written. Everything broadcasts.
+//! element type of the hand that writes. Everything broadcasts.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use onnxpress_ir::{Attr, Node, ValueId};
 
-use super::{GradientCx, GradientError};
+use super::{GradientCx, GradientError, Hand};
 
 /// A number for each element.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +113,7 @@ macro_rules! binary {
 
 binary! { Add add Sub sub Mul mul Div div }
 
-impl GradientCx<'_, '_> {
+impl Hand<'_, '_> {
     /// Writes a formula down as nodes; answers its value.
     ///
     /// # Errors
@@ -154,7 +154,9 @@ impl GradientCx<'_, '_> {
         written.push((formula, value));
         Ok(value)
     }
+}
 
+impl GradientCx<'_, '_> {
     /// The gradient of a function of single elements: a formula in operand 0, output 0 and the gradient of that.
     ///
     /// # Errors

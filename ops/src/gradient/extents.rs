@@ -2,15 +2,15 @@
 
 use onnxpress_ir::{Attr, Dim, Node, ValueId};
 
-use super::{GradientCx, GradientError};
+use super::{GradientError, Hand};
 
-impl GradientCx<'_, '_> {
+impl Hand<'_, '_> {
     /// The extents of a value, as a list.
     ///
     /// # Errors
     /// Where a node makes no sense.
     pub fn extents(&mut self, value: ValueId) -> Result<ValueId, GradientError> {
-        let known = self.edit.graph().ty(value).shape();
+        let known = self.graph().ty(value).shape();
         let known: Option<Vec<i64>> = known.and_then(|shape| shape.iter().map(Dim::as_const).collect());
         match known {
             Some(extents) => Ok(self.ints(extents)),
@@ -97,7 +97,7 @@ impl GradientCx<'_, '_> {
     /// # Errors
     /// Where the element type is not known.
     pub fn zeros_like(&mut self, like: ValueId) -> Result<ValueId, GradientError> {
-        let dtype = self.edit.graph().ty(like).dtype();
+        let dtype = self.graph().ty(like).dtype();
         let dtype = dtype.ok_or_else(|| GradientError::not_possible("the element type is not known"))?;
         let zero = self.number(0.0, dtype)?;
         self.spread_like(zero, like)

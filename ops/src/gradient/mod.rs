@@ -3,7 +3,8 @@
 //! A gradient is a graph of ordinary operators, not a kernel, so whatever runs the model runs its training step too. A facet
 //! (`gradient` of the data sheet) is given the gradients of a node's results and writes those of its operands through a
 //! [`GradientCx`]; formulas of single elements are written as an [`Expression`], and what broadcasting repeated is summed up again
-//! in one place ([`GradientCx::give`]). Reverse mode over a whole graph is a pass; nothing here walks a graph.
+//! in one place ([`GradientCx::give`]). An operator that is made of others, as attention and recurrent layers are, has their
+//! gradients: its facet spells it out ([`spell_out`]). Reverse mode over a whole graph is a pass; nothing here walks a graph.
 //!
 //! Nodes are written for version [`SINCE`] of the standard and newer: what gradients need (scattered sums, axes as operands)
 //! is not there before.
@@ -12,8 +13,10 @@ mod broadcast;
 mod context;
 mod expression;
 mod extents;
+mod hand;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use onnxpress_ir::{Edit, EditError, NodeId, ValueId};
 
@@ -24,15 +27,22 @@ use crate::table;
 pub use context::GradientCx;
 pub use expression::{Expression, choose};
 pub(crate) use expression::{function, of};
+pub use hand::Hand;
+pub use turns::{Body, Sliced};
 
 /// The oldest version of the standard in which gradients can be written: sums of what is scattered came with it.
 pub const SINCE: i64 = 16;
+
+/// Writes a node's results by operators that it is made of; answers those that others may read.
+pub type SpellOut = fn(&mut GradientCx<'_, '_>) -> Result<Vec<Option<ValueId>>, GradientError>;
 
 /// The facet that computes gradients.
 #[derive(Debug, Clone, Copy)]
 pub enum Gradient {
     /// Writes the gradients of operands, of those of the results.
     With(fn(&mut GradientCx<'_, '_>) -> Result<(), GradientError>),
+    /// It has those of the operators that it is made of: writes its results by them.
+    SpelledOut(SpellOut),
     /// Small changes of the operands change nothing, because.
     Zero(&'static str),
     /// Not possible, because. Parameters behind such a node cannot be trained.
@@ -102,6 +112,24 @@ pub fn of_node(
             cx.finish()
         }
         Gradient::Zero(_) => Ok(vec![None; cx.operand_count()]),
+        // Whoever walks a graph spells out first; what is left could not be.
+        Gradient::SpelledOut(facet) => match facet(&mut GradientCx::new(edit, id, &[], &[])) {
+            Err(reason) => Err(reason),
+            Ok(_) => Err(GradientError::not_possible("it is to be spelled out first")),
+        },
         Gradient::NotPossible(reason) => Err(GradientError::not_possible(reason)),
+    }
+}
+
+/// Writes the results of a node by the operators that it is made of, where its operator says so: one entry an output, `None` for
+/// one that has no such form. Operators with gradients of their own are left as they are.
+///
+/// # Errors
+/// Where this node cannot be written so. Nodes written until then are dropped with the edit.
+pub fn spell_out(edit: &mut Edit<'_>, id: NodeId) -> Result<Option<Vec<Option<ValueId>>>, GradientError> {
+    let operator = NodeCx::new(edit.graph(), id).and_then(|cx| table::of(cx.node));
+    match operator.map(|operator| operator.gradient) {
+        Some(Gradient::SpelledOut(facet)) => facet(&mut GradientCx::new(edit, id, &[], &[])).map(Some),
+        _ => Ok(None),
     }
 }

@@ -134,7 +134,8 @@ fn planes(cx: &GradientCx<'_, '_>, x: ValueId) -> Result<Vec<usize>, GradientErr
 
 pub(super) fn global_average_pool(cx: &mut GradientCx<'_, '_>) -> Done {
     let (x, g) = (cx.operand(0)?, cx.result()?);
-    let count = cx.count_along(x, &planes(cx, x)?)?;
+    let planes = planes(cx, x)?;
+    let count = cx.count_along(x, &planes)?;
     let share = cx.write(&(of(g) / count))?;
     let back = cx.spread_like(share, x)?;
     cx.give(0, back)

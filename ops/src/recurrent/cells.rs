@@ -12,9 +12,10 @@
 
 use super::activation::Activation;
 use super::layer::{self, Direction, State};
+use super::spelling;
 use crate::axes::Axes;
 use crate::evaluate::{EvalCx, EvalError, Value};
-use crate::gradient::Gradient;
+use crate::gradient::{Gradient, SpellOut};
 use crate::infer::{InferCx, Undecided};
 use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
@@ -24,6 +25,7 @@ pub(crate) static RNN: Operator = sheet(
     |cx| layer::infer(cx, 1),
     |cx| layer::relation(cx, 1),
     |cx| layer::evaluate(cx, 1, &[Activation::Tanh], rnn),
+    spelling::rnn,
 );
 
 pub(crate) static GRU: Operator = sheet(
@@ -31,6 +33,7 @@ pub(crate) static GRU: Operator = sheet(
     |cx| layer::infer(cx, 3),
     |cx| layer::relation(cx, 3),
     |cx| layer::evaluate(cx, 3, &[Activation::Sigmoid, Activation::Tanh], gru),
+    spelling::gru,
 );
 
 pub(crate) static LSTM: Operator = sheet(
@@ -38,6 +41,7 @@ pub(crate) static LSTM: Operator = sheet(
     |cx| layer::infer(cx, 4),
     |cx| layer::relation(cx, 4),
     |cx| layer::evaluate(cx, 4, &[Activation::Sigmoid, Activation::Tanh, Activation::Tanh], lstm),
+    spelling::lstm,
 );
 
 const fn sheet(
@@ -45,6 +49,7 @@ const fn sheet(
     infer: fn(&mut InferCx<'_>) -> Result<(), Undecided>,
     axes: fn(&NodeCx<'_>) -> Result<String, String>,
     evaluate: fn(&EvalCx<'_>) -> Result<Vec<Value>, EvalError>,
+    spelling: SpellOut,
 ) -> Operator {
     Operator {
         domain: "",
@@ -56,7 +61,7 @@ const fn sheet(
         quantize: Quantize::KeepsFloat("rounding errors of the state add up from step to step"),
         cost: Cost::Macs(layer::macs),
         effects: Effects::Pure,
-        gradient: Gradient::NotPossible("it carries a state from step to step"),
+        gradient: Gradient::SpelledOut(spelling),
     }
 }
 

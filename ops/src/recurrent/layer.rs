@@ -13,7 +13,7 @@ use crate::node::{Attrs, NodeCx};
 use crate::operator::{LinearLayer, Rows};
 
 /// Of each direction, whether it runs from the end to the beginning.
-fn directions(attrs: &Attrs<'_>) -> Result<&'static [bool], Undecided> {
+pub(super) fn directions(attrs: &Attrs<'_>) -> Result<&'static [bool], Undecided> {
     // The first version of GRU has a default with a letter missing.
     Ok(match attrs.string_or("direction", "forward".into())?.as_ref() {
         "forward" | "foward" => &[false],
@@ -23,7 +23,7 @@ fn directions(attrs: &Attrs<'_>) -> Result<&'static [bool], Undecided> {
     })
 }
 
-fn batch_first(attrs: &Attrs<'_>) -> Result<bool, Undecided> {
+pub(super) fn batch_first(attrs: &Attrs<'_>) -> Result<bool, Undecided> {
     Ok(attrs.int_or("layout", 0)? == 1)
 }
 

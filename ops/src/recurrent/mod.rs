@@ -3,6 +3,7 @@
 mod activation;
 mod cells;
 mod layer;
+mod spelling;
 
 use crate::operator::Operator;
 

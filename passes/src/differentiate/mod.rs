@@ -9,6 +9,8 @@ mod batch_norm;
 mod loss;
 mod parameters;
 mod reverse;
+mod scan;
+mod spelling;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -37,8 +37,12 @@ pub(super) fn choose(graph: &Graph, options: &Differentiate) -> (Vec<NodeId>, Ve
 /// Why a constant is no parameter.
 fn objection(graph: &Graph, id: NodeId) -> Option<&'static str> {
     for reader in graph.readers(id.port(0)) {
-        let Slot::Operand(slot) = reader.slot else { return Some("a subgraph reads it") };
         let Some(node) = graph.node(reader.node) else { continue };
+        let slot = match reader.slot {
+            Slot::Operand(slot) => slot,
+            Slot::Capture(_) if node.is("Scan") => continue,
+            Slot::Capture(_) => return Some("a subgraph reads it"),
+        };
         if node.is("BatchNormalization") && STATISTICS.contains(&slot) {
             return Some("it is a statistic: `recalibrate-batch-norm` estimates it");
         }

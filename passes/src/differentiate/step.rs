@@ -9,7 +9,7 @@ use onnxpress_ir::{
 use onnxpress_ops::gradient::SINCE;
 use onnxpress_ops::infer::{self, Standard};
 
-use super::batch_norm;
+use super::{batch_norm, scan, spelling};
 use super::loss::{self, Compared};
 use super::parameters::choose;
 use super::reverse::{Walked, walk};
@@ -162,6 +162,16 @@ fn add_loss(
     Ok((looked_at, total))
 }
 
+/// The gradient of the loss: 1.
+fn one(graph: &mut Graph, loss: ValueId) -> ValueId {
+    let dtype = graph.ty(loss).dtype().unwrap_or(DType::Float);
+    let one = Tensor::from_f64s(dtype, &[], &[1.0]).expect("a loss is of a type of floats");
+    let mut edit = Edit::new(graph, &Standard, super::NAME, &[loss.node]);
+    let one = edit.add_constant(None, one);
+    edit.commit();
+    one
+}
+
 /// The training step of a model whose types are inferred.
 ///
 /// # Errors
@@ -181,7 +191,9 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
     let mut plain = ready(model)?;
     let (mut chosen, mut frozen) = choose(&plain.graph, options);
     chosen.retain(|id| !fixed.contains(id));
+    spelling::spell_out(&mut plain.graph).map_err(broken)?;
     batch_norm::spell_out(&mut plain.graph).map_err(broken)?;
+    scan::keep_states(&mut plain.graph).map_err(broken)?;
     let outputs = compared(&plain, options)?;
     let (looked_at, loss) = add_loss(&mut plain.graph, &outputs, options)?;
     let (mut made, gradients) = loop {
@@ -191,7 +203,8 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
         }
         let mut attempt = plain.clone();
         let parameters: Vec<ValueId> = chosen.iter().map(|id| id.port(0)).collect();
-        match walk(&mut attempt.graph, loss, &parameters).map_err(broken)? {
+        let start = one(&mut attempt.graph, loss);
+        match walk(&mut attempt.graph, &[(loss, start)], &parameters).map_err(broken)? {
             Walked::Gradients(gradients) => break (attempt, gradients),
             Walked::Frozen(reasons) => {
                 chosen.retain(|id| !reasons.contains_key(&id.port(0)));

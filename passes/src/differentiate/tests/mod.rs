@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod spelled;
+
 use onnxpress_ir::{Model, Tensor};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::{self, Limits};
