@@ -20,7 +20,8 @@ use crate::node::NodeCx;
 use crate::operator::{Cost, Effects, Evaluate, Infer, Linear, Operator, Quantize};
 
 pub(crate) static ROTARY_EMBEDDING: Operator = sheet("", evaluate, super::spelling::rotary);
-pub(crate) static MICROSOFT_ROTARY_EMBEDDING: Operator = sheet("com.microsoft", evaluate_microsoft, super::spelling::microsoft_rotary);
+pub(crate) static MICROSOFT_ROTARY_EMBEDDING: Operator =
+    sheet("com.microsoft", evaluate_microsoft, super::spelling::microsoft_rotary);
 
 const fn sheet(
     domain: &'static str,

@@ -85,23 +85,14 @@ fn repeated(cx: &mut GradientCx<'_, '_>, value: ValueId, times: i64) -> Result<V
     cx.apply("Reshape", &[tiled, extents])
 }
 
-/// The numbers from 0 on of the extent along an axis, `[extent]`.
-fn numbers(cx: &mut GradientCx<'_, '_>, value: ValueId, axis: usize) -> Result<ValueId, GradientError> {
-    let extent = cx.extents_along(value, &[axis])?;
-    let scalar = cx.ints(Vec::new());
-    let extent = cx.apply("Reshape", &[extent, scalar])?;
-    let (zero, one) = (cx.constant(Tensor::scalar(0i64)), cx.constant(Tensor::scalar(1i64)));
-    cx.apply("Range", &[zero, extent, one])
-}
-
 /// How far each key is ahead of each query, `[.., s, t]`: queries stand `offset` (`[.., 1, 1]`) behind their number.
 fn ahead(cx: &mut GradientCx<'_, '_>, heads: &Heads, offset: Option<ValueId>) -> Result<ValueId, GradientError> {
-    let queries = numbers(cx, heads.q, 2)?;
+    let queries = cx.indices_along(heads.q, 2)?;
     let mut queries = cx.reshape(queries, &[-1, 1])?;
     if let Some(offset) = offset {
         queries = cx.apply("Add", &[queries, offset])?;
     }
-    let keys = numbers(cx, heads.k, 2)?;
+    let keys = cx.indices_along(heads.k, 2)?;
     cx.apply("Sub", &[keys, queries])
 }
 
@@ -170,7 +161,8 @@ pub(super) fn standard(cx: &mut GradientCx<'_, '_>) -> Spelled {
     let keys = repeated(cx, present_k, all / shared)?;
     let values = repeated(cx, present_v, all / shared)?;
     let heads = Heads { q, k: keys, v: values };
-    let mut scores = Scores { scale: scale.map_or_else(|| usual_scale(cx, q), Ok)?, softcap, bias: vec![], visible: vec![] };
+    let mut scores =
+        Scores { scale: scale.map_or_else(|| usual_scale(cx, q), Ok)?, softcap, bias: vec![], visible: vec![] };
     if let Some(mask) = mask {
         let last = |value: ValueId, axis: usize| cx.shape(value).ok().and_then(|shape| shape.get(axis).cloned());
         let extent = cx.rank(mask)?.checked_sub(1).and_then(|axis| last(mask, axis));
@@ -220,7 +212,7 @@ pub(super) fn standard(cx: &mut GradientCx<'_, '_>) -> Spelled {
             limit(cx, "LessOrEqual", right)?;
         }
         if let Some(counting) = counting {
-            let keys = numbers(cx, heads.k, 2)?;
+            let keys = cx.indices_along(heads.k, 2)?;
             scores.visible.push(cx.apply("Less", &[keys, counting])?);
         }
     }
@@ -265,7 +257,7 @@ fn hidden(cx: &mut GradientCx<'_, '_>, heads: &Heads, mask: ValueId) -> Result<V
     match shape.len() {
         1 if batch.is_some_and(|batch| shape[0].equals(&batch) == Some(true)) => {
             let lengths = cx.reshape(mask, &[-1, 1, 1, 1])?;
-            let keys = numbers(cx, heads.k, 2)?;
+            let keys = cx.indices_along(heads.k, 2)?;
             cx.apply("GreaterOrEqual", &[keys, lengths])
         }
         2 => {
@@ -448,7 +440,7 @@ pub(super) fn microsoft_rotary(cx: &mut GradientCx<'_, '_>) -> Spelled {
     let (x, mut positions) = (cx.operand(0)?, cx.operand(1)?);
     if cx.rank(positions)? == 1 {
         let axis = if cx.rank(x)? == 4 { 2 } else { 1 };
-        let steps = numbers(cx, x, axis)?;
+        let steps = cx.indices_along(x, axis)?;
         let along = cx.apply("Add", &[positions, steps])?;
         positions = cx.reshape(along, &[1, -1])?;
     }

@@ -1,6 +1,6 @@
 //! onnxruntime's fusions spelled out in the operators that they were fused of.
 
-use onnxpress_ir::{Attr, Node, Tensor, ValueId};
+use onnxpress_ir::{Attr, Node, ValueId};
 
 use crate::gradient::{GradientCx, GradientError, function, of};
 
@@ -91,13 +91,7 @@ pub(super) fn embed_layer_normalization(cx: &mut GradientCx<'_, '_>) -> Spelled 
     let (ids, words, places) = (cx.operand(0)?, cx.operand(2)?, cx.operand(3)?);
     let positions = match cx.optional(8) {
         Some(positions) => positions,
-        None => {
-            let extent = cx.extents_along(ids, &[1])?;
-            let scalar = cx.ints(Vec::new());
-            let extent = cx.apply("Reshape", &[extent, scalar])?;
-            let (zero, one) = (cx.constant(Tensor::scalar(0i64)), cx.constant(Tensor::scalar(1i64)));
-            cx.apply("Range", &[zero, extent, one])?
-        }
+        None => cx.indices_along(ids, 1)?,
     };
     let mut sum = of(cx.apply("Gather", &[words, ids])?) + cx.apply("Gather", &[places, positions])?;
     if let (Some(segments), Some(kinds)) = (cx.optional(1), cx.optional(4)) {

@@ -1,6 +1,6 @@
 //! Extents as operands: constants where they are known, `Shape` nodes where not, and what is made of them.
 
-use onnxpress_ir::{Attr, Dim, Node, ValueId};
+use onnxpress_ir::{Attr, Dim, Node, Tensor, ValueId};
 
 use super::{GradientError, Hand};
 
@@ -31,6 +31,18 @@ impl Hand<'_, '_> {
         let all = self.apply("Shape", &[value])?;
         let axes = self.ints(axes.iter().map(|&axis| axis as i64).collect::<Vec<_>>());
         self.apply("Gather", &[all, axes])
+    }
+
+    /// The numbers from 0 on of the indices along an axis, as a list.
+    ///
+    /// # Errors
+    /// Where the value has no such axis, or its rank is not known.
+    pub fn indices_along(&mut self, value: ValueId, axis: usize) -> Result<ValueId, GradientError> {
+        let extent = self.extents_along(value, &[axis])?;
+        let scalar = self.ints(Vec::new());
+        let extent = self.apply("Reshape", &[extent, scalar])?;
+        let (zero, one) = (self.constant(Tensor::scalar(0i64)), self.constant(Tensor::scalar(1i64)));
+        self.apply("Range", &[zero, extent, one])
     }
 
     /// How many elements a value has along some axes, as a number of the element type of formulas.

@@ -89,12 +89,7 @@ impl Hand<'_, '_> {
     ///
     /// # Errors
     /// Where the body makes no sense.
-    pub fn close(
-        &mut self,
-        body: Body,
-        states: &[ValueId],
-        stacked: &[Sliced],
-    ) -> Result<Vec<ValueId>, GradientError> {
+    pub fn close(&mut self, body: Body, states: &[ValueId], stacked: &[Sliced]) -> Result<Vec<ValueId>, GradientError> {
         let Body { mut graph, operands, implicit, taken, .. } = body;
         let outputs = states.iter().copied().chain(stacked.iter().map(|slice| slice.value));
         for (at, value) in outputs.enumerate() {

@@ -31,7 +31,7 @@ pub(crate) static GRID_SAMPLE: Operator = Operator {
     quantize: Quantize::KeepsFloat("coordinates need the precision"),
     cost: Cost::None("no operand is a weight"),
     effects: Effects::Pure,
-    gradient: Gradient::NotPossible("grids are no parameters of the models that are compressed"),
+    gradient: Gradient::SpelledOut(super::grid_spelling::grid_sample),
 };
 
 fn infer(cx: &mut InferCx<'_>) -> Result<(), Undecided> {

@@ -4,6 +4,7 @@ mod affine_grid;
 mod col2im;
 mod gradient;
 mod grid_sample;
+mod grid_spelling;
 mod image_scaler;
 mod interpolate;
 mod non_max_suppression;

@@ -36,7 +36,7 @@ pub(super) struct Spread {
     kernel: Vec<i64>,
     pub(super) strides: Vec<i64>,
     pub(super) dilations: Vec<i64>,
-    output_padding: Vec<i64>,
+    pub(super) output_padding: Vec<i64>,
     padding: Padding,
 }
 
@@ -102,11 +102,6 @@ impl Spread {
         }
         before.extend(after);
         Some(before)
-    }
-
-    /// Whether the output goes on for a stride or more behind the last window.
-    pub(super) fn ends_a_stride_later(&self) -> bool {
-        self.output_padding.iter().zip(&self.strides).any(|(more, stride)| more >= stride)
     }
 
     /// Padding before an axis.

@@ -247,15 +247,24 @@ pub(super) fn conv(cx: &mut GradientCx<'_, '_>) -> Done {
 
 /// A convolution of the gradient by the same weights; for these, input and gradient change places.
 pub(super) fn conv_transpose(cx: &mut GradientCx<'_, '_>) -> Done {
-    let (x, weight, g) = (cx.operand(0)?, cx.operand(1)?, cx.result()?);
+    let (x, weight, mut g) = (cx.operand(0)?, cx.operand(1)?, cx.result()?);
     let (kernel, channels) = kernel(cx)?;
     let attrs = cx.node().attrs();
     let groups = group(&attrs)?;
     let spread = Spread::of(&attrs, kernel.clone())?;
     let pads = spread.pads(&cx.shape(x)?).ok_or_else(|| GradientError::not_possible("a padding that is not known"))?;
-    if pads.iter().any(|&pad| pad < 0) || spread.ends_a_stride_later() {
-        return Err(GradientError::not_possible("more room than its windows cover"));
+    // Nothing comes back from where no window lies: there only the bias is.
+    let rank = kernel.len();
+    let (before, after) = pads.split_at(rank);
+    let after: Vec<i64> = after.iter().zip(&spread.output_padding).map(|(pad, more)| pad - more).collect();
+    let starts: Vec<i64> = before.iter().map(|pad| (-pad).max(0)).collect();
+    let ends: Vec<i64> = after.iter().map(|&pad| if pad < 0 { pad } else { i64::MAX }).collect();
+    if starts.iter().any(|&start| start > 0) || ends.iter().any(|&end| end < 0) {
+        let axes = cx.ints((2..rank as i64 + 2).collect::<Vec<_>>());
+        let (starts, ends) = (cx.ints(starts), cx.ints(ends));
+        g = cx.apply("Slice", &[g, starts, ends, axes])?;
     }
+    let pads: Vec<i64> = before.iter().chain(&after).map(|&pad| pad.max(0)).collect();
     let windows = Windows { groups, kernel, strides: spread.strides, dilations: spread.dilations, pads };
     if cx.wants(0) {
         let node = Node::new("Conv", 1)

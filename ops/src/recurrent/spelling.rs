@@ -304,10 +304,8 @@ impl Kind {
                 }
             });
         }
-        let slices: Vec<Sliced> = std::iter::once(driven)
-            .chain(sequences.counts)
-            .map(|value| Sliced { value, axis: 0, reversed })
-            .collect();
+        let slices: Vec<Sliced> =
+            std::iter::once(driven).chain(sequences.counts).map(|value| Sliced { value, axis: 0, reversed }).collect();
         let mut body = cx.open(&states, &slices, &captured);
         let mut inner = body.captured.clone().into_iter();
         cell.recurrence = inner.by_ref().take(self.products.len()).collect();
@@ -334,12 +332,7 @@ impl Kind {
 /// For each step and sequence of `[t, n, i]` 1 where it counts and 0 where the sequence has ended, `[t, n, 1]`.
 fn counts(cx: &mut GradientCx<'_, '_>, x: ValueId) -> Result<Option<ValueId>, GradientError> {
     let Some(lengths) = cx.optional(4) else { return Ok(None) };
-    let steps = cx.extents_along(x, &[0])?;
-    let scalar = cx.ints(Vec::new());
-    let steps = cx.apply("Reshape", &[steps, scalar])?;
-    let (zero, one) = (onnxpress_ir::Tensor::scalar(0i64), onnxpress_ir::Tensor::scalar(1i64));
-    let (zero, one) = (cx.constant(zero), cx.constant(one));
-    let numbers = cx.apply("Range", &[zero, steps, one])?;
+    let numbers = cx.indices_along(x, 0)?;
     let numbers = cx.reshape(numbers, &[-1, 1])?;
     let lengths = cx.add(Node::new("Cast", 1).with(Attr::int("to", DType::Int64.code())), &[lengths])?;
     let inside = cx.apply("Less", &[numbers, lengths])?;

@@ -88,7 +88,8 @@ fn extended(node: &Node, layout: &Layout) -> Node {
 
 /// The body, giving out the states as it finds them.
 fn with_states(mut body: Graph, states: usize) -> Graph {
-    for (at, id) in body.inputs()[..states].to_vec().into_iter().enumerate() {
+    let found: Vec<NodeId> = body.inputs().iter().copied().take(states).collect();
+    for (at, id) in found.into_iter().enumerate() {
         let ty = body.ty(id.port(0)).clone();
         body.add_output(Name::from(format!("before_{at}")), ty, Carried::none(), id.port(0));
     }
@@ -130,7 +131,8 @@ pub(super) fn gradient(
     let captured = all(graph.implicit_operands(id).collect())?;
     let states = layout.states;
     let first_kept = body.outputs().len().checked_sub(states).ok_or_else(unclear)?;
-    let keeps = (0..states).all(|at| body.operand(body.outputs()[first_kept + at], 0) == Some(body.inputs()[at].port(0)));
+    let keeps =
+        (0..states).all(|at| body.operand(body.outputs()[first_kept + at], 0) == Some(body.inputs()[at].port(0)));
     if !keeps || first_kept < states {
         return Err(unclear());
     }
@@ -159,7 +161,8 @@ pub(super) fn gradient(
     let slices: Vec<Sliced> = kept.chain(slices).chain(given).collect();
     let mut turn = hand.open(&totals, &slices, &captured);
 
-    let found = back_through(&mut turn, &body, &Parts { states, moving: &moving, weights: &weights, seeds: &seeds, wanted })?;
+    let found =
+        back_through(&mut turn, &body, &Parts { states, moving: &moving, weights: &weights, seeds: &seeds, wanted })?;
     let mut stacked = Vec::new();
     let mut owners = Vec::new();
     for (at, gradient) in found.slices {
@@ -206,9 +209,11 @@ fn back_through(turn: &mut Body, body: &Graph, parts: &Parts<'_>) -> Result<Turn
     }
     anew.give_captures(&turn.captured.iter().copied().map(Some).collect::<Vec<_>>());
     let mut edit = turn.edit();
-    let whole = anew.carry_out(&mut edit, |node| Copied::Node(Box::new(node.clone())), |edit, _, tensor| {
-        edit.add_constant(None, tensor)
-    })?;
+    let whole = anew.carry_out(
+        &mut edit,
+        |node| Copied::Node(Box::new(node.clone())),
+        |edit, _, tensor| edit.add_constant(None, tensor),
+    )?;
     edit.commit();
     if !whole {
         return Err(unclear());

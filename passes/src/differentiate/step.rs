@@ -9,11 +9,11 @@ use onnxpress_ir::{
 use onnxpress_ops::gradient::SINCE;
 use onnxpress_ops::infer::{self, Standard};
 
-use super::{batch_norm, scan, spelling};
 use super::loss::{self, Compared};
 use super::parameters::choose;
 use super::reverse::{Walked, walk};
 use super::{Differentiate, Loss};
+use super::{batch_norm, scan, spelling};
 use crate::evidence::probe;
 use crate::pass::{Pass, PassCx, PassError, Request};
 use crate::{EliminateCommonSubexpressions, EliminateDead, InlineFunctions, Opset, UpgradeOpset};
@@ -172,6 +172,20 @@ fn one(graph: &mut Graph, loss: ValueId) -> ValueId {
     one
 }
 
+/// Why a model cannot be trained, as far as one can tell.
+fn nothing_to_train(graph: &Graph, frozen: &[(String, String)]) -> PassError {
+    let has_default = |id: &NodeId| graph.input(*id).default.as_ref().is_some_and(|value| value.dtype().is_float());
+    let why = match (frozen.first(), graph.inputs().iter().find(|id| has_default(id))) {
+        (Some((name, reason)), _) => format!(" (`{name}`: {reason})"),
+        (None, Some(id)) => {
+            let name = graph.label(id.port(0));
+            format!(" (`{name}` is an input with a default: `initializers-as-constants` makes constants of such)")
+        }
+        (None, None) => String::new(),
+    };
+    PassError::Request(format!("the model has nothing to train{why}"))
+}
+
 /// The training step of a model whose types are inferred.
 ///
 /// # Errors
@@ -198,8 +212,7 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
     let (looked_at, loss) = add_loss(&mut plain.graph, &outputs, options)?;
     let (mut made, gradients) = loop {
         if chosen.is_empty() {
-            let why = frozen.first().map_or_else(String::new, |(name, reason)| format!(" (`{name}`: {reason})"));
-            return Err(PassError::Request(format!("the model has nothing to train{why}")));
+            return Err(nothing_to_train(&plain.graph, &frozen));
         }
         let mut attempt = plain.clone();
         let parameters: Vec<ValueId> = chosen.iter().map(|id| id.port(0)).collect();

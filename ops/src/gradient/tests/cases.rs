@@ -147,6 +147,8 @@ pub(super) const CASES: &[&str] = &[
     "(double[N,4,3,2] x, double[4,1,3,3] w) => (y) { y = ConvTranspose<group=2, strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>(x, w) }",
     "(double[N,2,3] x, double[2,1,3] w) => (y) { y = ConvTranspose<strides=[2], dilations=[2]>(x, w) }",
     "(double[1,2,3] x, double[2,1,3] w) => (y) { y = ConvTranspose<strides=[2], auto_pad=\"SAME_LOWER\">(x, w) }",
+    "(double[1,2,3] x, double[2,2,3] w, double[2] b) => (y) { y = ConvTranspose<strides=[2], output_shape=[9]>(x, w, b) }",
+    "(double[1,2,3] x, double[2,2,2] w, double[2] b) => (y) { y = ConvTranspose<strides=[2], output_padding=[3]>(x, w, b) }",
     // Pooling.
     "(double[N,2,5,5] x) => (y) { y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }",
     "(double[N,2,5] x) => (y) { y = MaxPool<kernel_shape=[3], pads=[1,1]>(x) }",
@@ -172,7 +174,9 @@ pub(super) const CASES: &[&str] = &[
     "0.5..2: (double[N,4] x) => (y) { y = LpNormalization<p=1, axis=0>(x) }",
     "(double[2,3,2,2] x) => (y) { y = MeanVarianceNormalization(x) }",
     "(double[N,5,2] x) => (y) { y = LRN<size=3, alpha=0.5, bias=1.5>(x) }",
-    // Resampling, of extents that are known.
+    // Resampling.
+    "(double[N,2,H,3] x) => (y) <float[4] s = {1, 1, 2, 1.5}> { y = Resize<mode=\"linear\", coordinate_transformation_mode=\"asymmetric\">(x, , s) }",
+    "(double[N,1,H,W] x) => (y) <int64[2] s = {3, 5}> { y = Resize<mode=\"linear\", axes=[2,3]>(x, , , s) }",
     "(double[1,2,3,2] x) => (y) <float[4] s = {1, 1, 2, 3}> { y = Resize<mode=\"nearest\", coordinate_transformation_mode=\"asymmetric\", nearest_mode=\"floor\">(x, , s) }",
     "(double[1,2,4,3] x) => (y) <int64[4] s = {1, 2, 3, 5}> { y = Resize<mode=\"linear\">(x, , , s) }",
     "(double[1,1,4,4] x) => (y) <int64[2] s = {3, 6}> { y = Resize<mode=\"cubic\", axes=[2,3]>(x, , , s) }",

@@ -33,6 +33,17 @@ pub(super) struct Checked {
     trained: Vec<usize>,
 }
 
+/// What inference is told of extents.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Extents {
+    /// Letters are letters.
+    AsWritten,
+    /// All of them.
+    Known,
+    /// None of them, so that a gradient may not be possible.
+    Hidden,
+}
+
 fn text_of(case: &str) -> (String, (f64, f64)) {
     // `LOW..HIGH: ` in front says where operands come from.
     let (range, body) = match case.split_once(": ") {
@@ -50,8 +61,8 @@ fn run(model: &Model, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
 }
 
 impl Checked {
-    /// Makes ready a case; `known` says whether inference is told the extents.
-    pub(super) fn of(case: &str, seed: u64, known: bool) -> Result<Self, String> {
+    /// Makes ready a case.
+    pub(super) fn of(case: &str, seed: u64, extents: Extents) -> Result<Self, String> {
         let (text, (low, high)) = text_of(case);
         let mut model = Model::from_text(&text).map_err(|error| error.to_string())?;
         let mut random = SplitMix64::new(seed);
@@ -70,11 +81,14 @@ impl Checked {
                 (0..dims.iter().product::<usize>()).map(|_| between(&mut random, low, high)).collect();
             let dtype = input.declared.dtype().unwrap();
             inputs.push(Tensor::from_f64s(dtype, &dims, &values).unwrap());
-            if known {
-                let input = model.graph.input_mut(id);
-                input.declared = Type::tensor(dtype, onnxpress_ir::Shape::from_extents(&dims));
-                input.port.ty = input.declared.clone();
-            }
+            let shape = match extents {
+                Extents::AsWritten => continue,
+                Extents::Known => onnxpress_ir::Shape::from_extents(&dims),
+                Extents::Hidden => onnxpress_ir::Shape::of_unknown_extents(dims.len()),
+            };
+            let input = model.graph.input_mut(id);
+            input.declared = Type::tensor(dtype, shape);
+            input.port.ty = input.declared.clone();
         }
         let inferred = infer::model(&mut model);
         if let Some(error) = inferred.invalid.first() {

@@ -1,3 +1,5 @@
+//! Training steps held against central differences of their own loss.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod spelled;
@@ -151,6 +153,11 @@ fn requests_that_cannot_be_met_say_why() {
     let refused = |text: &str, options: &Differentiate| step(&typed(text), options).unwrap_err().to_string();
     let none = "<ir_version: 8, opset_import: [\"\" : 17]> net (float[N] x) => (float[N] y) { y = Relu(x) }";
     assert_eq!(refused(none, &Differentiate::default()), "the model has nothing to train");
+    let given = "<ir_version: 8, opset_import: [\"\" : 17]> net (float[2] x, float[2] w = {1, 2}) => (float[2] y) { y = Mul(x, w) }";
+    assert_eq!(
+        refused(given, &Differentiate::default()),
+        "the model has nothing to train (`w` is an input with a default: `initializers-as-constants` makes constants of such)"
+    );
     let cold = Differentiate { temperature: 0.0, ..Differentiate::default() };
     assert_eq!(refused(NET, &cold), "`temperature` is 0, expected a number above 0");
     let nameless = Differentiate { outputs: vec![crate::options::Pattern::new("z")], ..Differentiate::default() };

