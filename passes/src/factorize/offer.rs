@@ -5,7 +5,7 @@ use faer::Mat;
 use super::form::{Extents, Form, Price, Size};
 use super::layers::Layer;
 use super::options::{Forms, Ranks, Save};
-use super::spectrum::Spectrum;
+use super::spectrum::{self, Spectrum};
 use super::stages::Stages;
 use super::weigh::Worth;
 use super::{cp, features, tucker, vbmf};
@@ -212,6 +212,7 @@ pub(super) fn factors(
     match size.form {
         Form::Channel => {
             let (u, v) = match known {
+                _ if size == extents.full(size.form) => spectrum::whole(weight),
                 Some(known) => known.factors(weight, size.rank),
                 None => Spectrum::of(weight, metric)?.factors(weight, size.rank),
             };

@@ -63,6 +63,16 @@ impl Spectrum {
     }
 }
 
+/// The factors of a weight at its full rank, of which one is the weight and the other the identity: nothing is rounded.
+pub(super) fn whole(weight: &Mat<f64>) -> (Mat<f64>, Mat<f64>) {
+    let identity = |size| Mat::identity(size, size);
+    if weight.nrows() <= weight.ncols() {
+        (identity(weight.nrows()), weight.clone())
+    } else {
+        (weight.clone(), identity(weight.ncols()))
+    }
+}
+
 /// `W Wᵀ`, multiplied in single precision. Its eigenvectors are as orthogonal as any, so the full rank is as exact as otherwise; which
 /// of those go whose values are below a millionth of the largest is of no weight.
 fn in_singles(weight: &Mat<f64>) -> Mat<f64> {
