@@ -86,7 +86,7 @@ impl EvidenceSource for Given<'_> {
         let size = binding.batch().unwrap_or_else(|| size(self.count, batch));
         while let Some(batch) = samples.next_batch(size).map_err(said)? {
             let inputs = binding.feed(&batch).map_err(said)?;
-            each(Feed { inputs: &inputs, len: batch.len, size })?;
+            each(Feed { inputs: &inputs, len: batch.len, size, labels: batch.labels.as_deref() })?;
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ impl EvidenceSource for Made<'_> {
                 let redrawn = |value| fitted::redrawn(value, family, seed as u64);
                 inputs = inputs.into_iter().map(|value| value.map(redrawn)).collect();
             }
-            each(Feed { inputs: &inputs, len: 1, size: 1 })?;
+            each(Feed { inputs: &inputs, len: 1, size: 1, labels: None })?;
         }
         Ok(())
     }

@@ -105,6 +105,14 @@ pub(super) fn write(
     }
 }
 
+/// A loss that counts as much.
+///
+/// # Errors
+/// Where a node makes no sense.
+pub(super) fn times(edit: &mut Edit<'_>, loss: ValueId, factor: f64, dtype: DType) -> Result<ValueId, EditError> {
+    Writer { edit, dtype }.times(loss, factor)
+}
+
 impl Writer<'_, '_> {
     fn kl(&mut self, compared: &Compared, teacher: ValueId, temperature: f64) -> Result<ValueId, EditError> {
         let teacher = if compared.probabilities {

@@ -20,7 +20,7 @@ use onnxpress_ir::Model;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 
-pub use step::{Parameter, Step, step, step_without};
+pub use step::{Brief, Parameter, Step, step, step_for};
 
 /// The name of the pass, which the nodes that it writes are stamped with.
 const NAME: &str = "differentiate";

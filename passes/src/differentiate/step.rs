@@ -14,7 +14,7 @@ use super::parameters::choose;
 use super::reverse::{Walked, walk};
 use super::{Differentiate, Loss};
 use super::{batch_norm, scan, spelling};
-use crate::evidence::probe;
+use crate::evidence::part;
 use crate::pass::{Pass, PassCx, PassError, Request};
 use crate::{EliminateCommonSubexpressions, EliminateDead, InlineFunctions, Opset, UpgradeOpset};
 
@@ -27,22 +27,45 @@ pub struct Parameter {
     pub name: String,
 }
 
+/// What a training step is written for, beside what the request for it says.
+#[derive(Debug, Clone)]
+pub struct Brief {
+    /// Constants that are no parameters, whatever they are called.
+    pub fixed: HashSet<NodeId>,
+    /// The number of the first output that is a hidden value; so are all behind it. The mean squares of their differences are added to
+    /// the loss of the others, the answers.
+    pub hidden: usize,
+    /// What the losses of outputs are multiplied by, by their numbers, where that is not 1.
+    pub factors: BTreeMap<usize, f64>,
+    /// How much what a teacher wants counts. The rest goes to labels, which the step takes then too.
+    pub alpha: f64,
+}
+
+impl Default for Brief {
+    fn default() -> Self {
+        Self { fixed: HashSet::new(), hidden: usize::MAX, factors: BTreeMap::new(), alpha: 1.0 }
+    }
+}
+
 /// A training step, and where its inputs and outputs belong.
 #[derive(Debug)]
 pub struct Step {
-    /// Inputs: those of the model, what is wanted of each compared output, the parameters. Outputs: the loss, the parameters'
-    /// gradients.
+    /// Inputs: those of the model, what is wanted of each compared output, labels where they count, the parameters. Outputs: the loss,
+    /// the parameters' gradients.
     pub model: Model,
     /// The parameters, in the order of inputs and outputs.
     pub parameters: Vec<Parameter>,
     /// The parameters as they are.
     pub start: Vec<Tensor>,
-    /// The step without gradients: the same inputs; the loss, then the scores of each compared output.
+    /// The step without gradients and hidden values: the same inputs but for what is wanted of these; the loss, then the scores of
+    /// each answer.
     pub forward: Model,
-    /// The numbers of the model's outputs that are compared, in the order of inputs.
+    /// The numbers of the model's outputs that are compared, in the order of inputs: answers, then hidden values.
     pub compared: Vec<usize>,
-    /// The axis of classes of each of them.
+    /// The axis of classes of each answer.
     pub axes: Vec<i64>,
+    /// Whether it takes labels.
+    pub labelled: bool,
     /// Constants that could be parameters and are none, with the reason.
     pub frozen: Vec<(String, String)>,
 }
@@ -122,44 +145,95 @@ fn add_input(graph: &mut Graph, name: Name, ty: Type, default: Option<ConstantVa
     graph.add_input(Input { port, default, declared: ty, carried: Carried::none() })
 }
 
-/// Writes the losses of all compared outputs, added up. Answers how each is looked at, and the loss.
+/// Losses of a step.
+struct Losses {
+    /// How answers are looked at.
+    answers: Vec<Compared>,
+    /// What is to be made small.
+    total: ValueId,
+    /// The part of it that comes from answers.
+    judged: ValueId,
+    /// What is wanted of hidden values.
+    targets: Vec<ValueId>,
+}
+
+/// Adds numbers up that may be of several types, which no Sum takes.
+fn sum(edit: &mut Edit<'_>, losses: &[ValueId]) -> Result<ValueId, EditError> {
+    let first = losses.first().and_then(|&loss| edit.graph().ty(loss).dtype()).unwrap_or(DType::Float);
+    let mut alike = Vec::new();
+    for &loss in losses {
+        alike.push(match edit.graph().ty(loss).dtype() {
+            Some(dtype) if dtype != first => {
+                edit.add(onnxpress_ir::Node::new("Cast", 1).with(onnxpress_ir::Attr::int("to", first.code())), &[loss])?
+            }
+            _ => loss,
+        });
+    }
+    match alike.as_slice() {
+        [one] => Ok(*one),
+        many => edit.add(onnxpress_ir::Node::new("Sum", 1), many),
+    }
+}
+
+/// Writes the losses of all compared outputs, added up.
 fn add_loss(
     graph: &mut Graph,
     outputs: &[(usize, ValueId)],
     options: &Differentiate,
-) -> Result<(Vec<Compared>, ValueId), PassError> {
+    brief: &Brief,
+) -> Result<Losses, PassError> {
     let base = if options.loss == Loss::CrossEntropy { "labels" } else { "teacher" };
-    let (mut wanted, mut looked_at) = (Vec::new(), Vec::new());
+    let kind = |index: usize| if index < brief.hidden { options.loss } else { Loss::Mse };
+    let (mut wanted, mut answers) = (Vec::new(), Vec::new());
     for &(index, value) in outputs {
         let compared = Compared::of(graph, value);
         let axis = compared.axis;
-        looked_at.push(compared);
-        let own = graph.output(graph.outputs()[index]).name.to_str().into_owned();
+        if index < brief.hidden {
+            answers.push(compared);
+        }
+        let own = graph.output(graph.outputs()[index]).name.to_str();
         let name = if outputs.len() == 1 { base.to_owned() } else { format!("{base}/{own}") };
-        let (name, ty) = (unused(graph, &name), wanted_type(graph, value, options.loss, axis));
+        let (name, ty) = (unused(graph, &name), wanted_type(graph, value, kind(index), axis));
         wanted.push(add_input(graph, name, ty, None));
     }
+    let labels = match (answers.as_slice(), outputs.first()) {
+        _ if brief.alpha >= 1.0 => None,
+        ([one], Some(&(_, value))) => {
+            let ty = wanted_type(graph, value, Loss::CrossEntropy, one.axis);
+            let name = unused(graph, "labels");
+            Some((value, add_input(graph, name, ty, None)))
+        }
+        _ => {
+            let count = answers.len();
+            return Err(PassError::Request(format!("labels are for one output of scores, and {count} are compared")));
+        }
+    };
     let last: Vec<NodeId> = outputs.iter().map(|(_, value)| value.node).collect();
     let mut edit = Edit::new(graph, &Standard, super::NAME, &last);
-    // Outputs of several widths have losses of several types, which no Sum takes.
-    let (mut losses, mut common) = (Vec::new(), None);
-    for (&(_, value), &wanted) in outputs.iter().zip(&wanted) {
+    let (mut judged, mut hidden) = (Vec::new(), Vec::new());
+    for (&(index, value), &wanted) in outputs.iter().zip(&wanted) {
+        let share = if index < brief.hidden { brief.alpha } else { 1.0 };
+        let factor = share * brief.factors.get(&index).copied().unwrap_or(1.0);
         let dtype = edit.graph().ty(value).dtype().unwrap_or(DType::Float);
-        let loss = loss::write(&mut edit, options.loss, options.temperature, value, wanted, dtype).map_err(broken)?;
-        let first = *common.get_or_insert(dtype);
-        losses.push(if dtype == first {
-            loss
-        } else {
-            let cast = onnxpress_ir::Node::new("Cast", 1).with(onnxpress_ir::Attr::int("to", first.code()));
-            edit.add(cast, &[loss]).map_err(broken)?
-        });
+        let loss = loss::write(&mut edit, kind(index), options.temperature, value, wanted, dtype).map_err(broken)?;
+        let loss = loss::times(&mut edit, loss, factor, dtype).map_err(broken)?;
+        if index < brief.hidden { &mut judged } else { &mut hidden }.push(loss);
     }
-    let total = match losses.as_slice() {
-        [one] => *one,
-        many => edit.add(onnxpress_ir::Node::new("Sum", 1), many).map_err(broken)?,
-    };
+    if let Some((value, labels)) = labels {
+        let dtype = edit.graph().ty(value).dtype().unwrap_or(DType::Float);
+        let loss = loss::write(&mut edit, Loss::CrossEntropy, 1.0, value, labels, dtype).map_err(broken)?;
+        judged.push(loss::times(&mut edit, loss, 1.0 - brief.alpha, dtype).map_err(broken)?);
+    }
+    if judged.is_empty() {
+        return Err(PassError::Request("no output of floats is named, so there is nothing to compare".to_owned()));
+    }
+    let judged = sum(&mut edit, &judged).map_err(broken)?;
+    let all: Vec<ValueId> = std::iter::once(judged).chain(hidden).collect();
+    let total = sum(&mut edit, &all).map_err(broken)?;
     edit.commit();
-    Ok((looked_at, total))
+    let targets = outputs.iter().zip(wanted).filter(|((index, _), _)| *index >= brief.hidden);
+    let targets = targets.map(|(_, wanted)| wanted).collect();
+    Ok(Losses { answers, total, judged, targets })
 }
 
 /// The gradient of the loss: 1.
@@ -191,25 +265,25 @@ fn nothing_to_train(graph: &Graph, frozen: &[(String, String)]) -> PassError {
 /// # Errors
 /// Where there is nothing to compare or nothing to train.
 pub fn step(model: &Model, options: &Differentiate) -> Result<Step, PassError> {
-    step_without(model, options, &HashSet::new())
+    step_for(model, options, &Brief::default())
 }
 
-/// The same, of a model without functions, where some constants are no parameters, whatever they are called.
+/// The same, of a model without functions, for a purpose.
 ///
 /// # Errors
-/// As [`step`].
-pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<NodeId>) -> Result<Step, PassError> {
+/// As [`step`], and where labels are to count and several outputs are compared.
+pub fn step_for(model: &Model, options: &Differentiate, brief: &Brief) -> Result<Step, PassError> {
     if !(options.temperature.is_finite() && options.temperature > 0.0) {
         return Err(PassError::Request(format!("`temperature` is {}, expected a number above 0", options.temperature)));
     }
     let mut plain = ready(model)?;
     let (mut chosen, mut frozen) = choose(&plain.graph, options);
-    chosen.retain(|id| !fixed.contains(id));
+    chosen.retain(|id| !brief.fixed.contains(id));
     spelling::spell_out(&mut plain.graph).map_err(broken)?;
     batch_norm::spell_out(&mut plain.graph).map_err(broken)?;
     scan::keep_states(&mut plain.graph).map_err(broken)?;
     let outputs = compared(&plain, options)?;
-    let (looked_at, loss) = add_loss(&mut plain.graph, &outputs, options)?;
+    let Losses { answers, total: loss, judged, targets } = add_loss(&mut plain.graph, &outputs, options, brief)?;
     let (mut made, gradients) = loop {
         if chosen.is_empty() {
             return Err(nothing_to_train(&plain.graph, &frozen));
@@ -225,17 +299,25 @@ pub fn step_without(model: &Model, options: &Differentiate, fixed: &HashSet<Node
             }
         }
     };
-    let Finished { parameters, start, inputs } = finish(&mut made, loss, &chosen, &gradients)?;
+    let Finished { parameters, start, inputs } = finish(&mut made, &[loss, judged], &chosen, &gradients)?;
     // An output may be a parameter as it is.
     let now = |value: ValueId| inputs.get(&value).copied().unwrap_or(value);
-    let seen: Vec<ValueId> = std::iter::once(loss).chain(looked_at.iter().map(|one| now(one.scores))).collect();
-    let forward = probe(&made, &seen).map_err(|error| PassError::Broken(error.to_string()))?;
+    let seen: Vec<ValueId> = std::iter::once(judged).chain(answers.iter().map(|one| now(one.scores))).collect();
+    let given: Vec<ValueId> = made.graph.inputs().iter().map(|id| id.port(0)).collect();
+    let given: Vec<ValueId> = given.into_iter().filter(|input| !targets.contains(input)).collect();
+    let forward = part(&made, &given, &seen).map_err(|error| PassError::Broken(error.to_string()))?;
     let mut quiet = PassCx::new(Request::default());
+    if judged != loss {
+        let extra = made.graph.outputs()[1];
+        let mut edit = Edit::new(&mut made.graph, &Standard, super::NAME, &[]);
+        edit.remove(extra);
+        edit.commit();
+    }
     EliminateCommonSubexpressions.run(&mut made, &mut quiet)?;
     infer::model(&mut made);
     let compared = outputs.into_iter().map(|(index, _)| index).collect();
-    let axes = looked_at.iter().map(|one| one.axis).collect();
-    Ok(Step { model: made, parameters, start, forward, compared, axes, frozen })
+    let axes = answers.iter().map(|one| one.axis).collect();
+    Ok(Step { model: made, parameters, start, forward, compared, axes, labelled: brief.alpha < 1.0, frozen })
 }
 
 /// A step whose parameters are inputs.
@@ -247,17 +329,20 @@ struct Finished {
     inputs: BTreeMap<ValueId, ValueId>,
 }
 
-/// Makes inputs of the parameters and outputs of loss and gradients, and drops what nothing needs any more.
+/// Makes inputs of the parameters and outputs of the losses and gradients, and drops what nothing needs any more.
 fn finish(
     model: &mut Model,
-    loss: ValueId,
+    losses: &[ValueId; 2],
     chosen: &[NodeId],
     gradients: &BTreeMap<ValueId, ValueId>,
 ) -> Result<Finished, PassError> {
     let graph = &mut model.graph;
     let old: Vec<NodeId> = graph.outputs().to_vec();
-    let name = unused(graph, "loss");
-    graph.add_output(name, graph.ty(loss).clone(), Carried::none(), loss);
+    let [loss, judged] = *losses;
+    for value in std::iter::once(loss).chain((judged != loss).then_some(judged)) {
+        let name = unused(graph, "loss");
+        graph.add_output(name, graph.ty(value).clone(), Carried::none(), value);
+    }
     let trained: Vec<NodeId> = chosen.iter().copied().filter(|id| gradients.contains_key(&id.port(0))).collect();
     let (mut parameters, mut start, mut inputs) = (Vec::new(), Vec::new(), BTreeMap::new());
     for &id in &trained {

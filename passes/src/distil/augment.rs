@@ -1,7 +1,7 @@
 //! Samples shown in another way each time: the teacher answers to what is shown, so no label has to hold.
 
 use onnxpress_ir::random::SplitMix64;
-use onnxpress_ir::{DType, Tensor};
+use onnxpress_ir::{DType, Graph, Tensor};
 use onnxpress_ops::evaluate::Value;
 
 use super::Augmentation;
@@ -11,6 +11,31 @@ const SHIFT: usize = 4;
 
 /// The deviation of what is added, as a share of the batch's own.
 const NOISE: f64 = 0.05;
+
+/// The fewest rows and columns of what is taken for a picture.
+const PICTURE: i64 = 28;
+
+/// What `auto` comes to for inputs of these shapes: pictures are moved, and those in colour mirrored too. What is gray is writing more often
+/// than not, which a mirror makes something else of.
+pub(super) fn fitting(graph: &Graph) -> Vec<Augmentation> {
+    let mut ways = Vec::new();
+    for &id in graph.inputs() {
+        let input = graph.input(id);
+        let extent = |axis: usize| input.declared.shape()?.get(axis)?.as_const();
+        let rank = input.declared.shape().map_or(0, |shape| shape.len());
+        if rank != 4 || input.declared.dtype() != Some(DType::Float) || input.default.is_some() {
+            continue;
+        }
+        if extent(2).min(extent(3)).is_some_and(|least| least >= PICTURE) {
+            ways = match extent(1) {
+                Some(3 | 4) => vec![Augmentation::Flip, Augmentation::Crop4],
+                Some(1) => vec![Augmentation::Crop4],
+                _ => ways,
+            };
+        }
+    }
+    ways
+}
 
 /// Changes a batch: inputs of floats, pictures `[n, c, h, w]` where they are mirrored or moved. Nothing is mixed where an input is
 /// not of floats.
@@ -110,6 +135,17 @@ mod tests {
         let mut inputs = [Some(Value::Tensor(picture))];
         augment(&mut inputs, &[way], &mut SplitMix64::new(seed));
         inputs[0].as_ref().unwrap().as_tensor().unwrap().to_f32s().unwrap()
+    }
+
+    #[test]
+    fn pictures_are_known_by_their_shape() {
+        let of = |shape: &str| {
+            let text = format!("g (float[{shape}] x) => (float[{shape}] y) {{ y = Relu(x) }}");
+            fitting(&crate::evidence::testing::typed(&text).graph)
+        };
+        assert_eq!(of("N,3,32,32"), [Augmentation::Flip, Augmentation::Crop4]);
+        assert_eq!(of("N,1,28,28"), [Augmentation::Crop4]);
+        assert_eq!([of("N,3,8,8"), of("N,64,56,56"), of("N,3,H,W"), of("N,128")].concat(), []);
     }
 
     #[test]

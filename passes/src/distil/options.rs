@@ -6,17 +6,40 @@ use std::collections::HashSet;
 use onnxpress_ir::{Graph, Model, NodeId, Slot, Use};
 use onnxpress_ops::infer;
 
+use super::augment;
 use super::curve::drawn;
 use super::grids::lift;
+use super::lesson::{Learned, Lesson};
 use super::rate::LearningRate;
-use super::train::{self, Outcome};
 use crate::InlineFunctions;
-use crate::differentiate::{Differentiate, Loss, step_without};
+use crate::differentiate::{Differentiate, Loss};
 use crate::options::{Options, Pattern, Share};
 use crate::pass::{Pass, PassCx, PassError};
 
 /// The teacher that came into the run.
 const ORIGINAL: &str = "original";
+
+crate::option_enum! {
+    /// What is made alike.
+    pub enum Aim {
+        /// Values at the ends of blocks that both models have under one name, and the answers.
+        Hidden,
+        /// The answers as scores: the divergence of a teacher's probabilities from the model's, at a temperature.
+        Kl,
+        /// The answers as numbers.
+        Mse,
+    }
+}
+
+crate::option_enum! {
+    /// What is trained at a time.
+    pub enum Mode {
+        /// Everything.
+        EndToEnd,
+        /// One block after the other, each up to a value that both models have.
+        Block,
+    }
+}
 
 crate::option_enum! {
     /// How gradients become steps.
@@ -41,6 +64,8 @@ crate::option_enum! {
 crate::option_enum! {
     /// What is done to a sample before it is shown, another time otherwise.
     pub enum Augmentation {
+        /// What suits the samples: pictures are moved, those in colour mirrored too.
+        Auto,
         /// Half of the pictures are mirrored, left to right.
         Flip,
         /// Pictures are moved by up to four places; what comes in is zero.
@@ -62,24 +87,28 @@ crate::options! {
     pub struct Distil {
         /// The model to learn from: `original`, the one that came into the run, or the file of one with the same inputs and outputs.
         teacher: String = ORIGINAL.to_owned(),
-        /// How far the student is from the teacher.
-        loss: Loss = Loss::Kl,
+        /// What is trained at a time.
+        mode: Mode = Mode::EndToEnd,
+        /// What is made alike. With `hidden`, where no value inside is in both, as with `kl`.
+        loss: Aim = Aim::Hidden,
         /// What scores are divided by for `kl`, which makes probabilities more alike.
         temperature: f64 = 4.0,
+        /// How much the teacher's answers count. The rest goes to the right classes, which the samples say then (`labels`).
+        alpha: f64 = 1.0,
         /// How gradients become steps.
         optimizer: Optimizer = Optimizer::Adam,
         /// The length of the first step. With `auto` a share of each parameter's size, which is tried out in a few short trainings.
         lr: LearningRate = LearningRate::Auto,
         /// How the length of steps changes.
         schedule: Schedule = Schedule::Cosine,
-        /// How often all samples are shown.
+        /// How often all samples are shown; with `mode=block`, to each block.
         epochs: usize = 30,
         /// Samples a step, where the model takes any number.
         batch: usize = 32,
         /// The share of samples that is held out.
         held_out: Share = Share::percent::<20>(),
         /// What is done to samples before they are shown.
-        augment: Vec<Augmentation> = Vec::new(),
+        augment: Vec<Augmentation> = vec![Augmentation::Auto],
         /// What the order of samples and all else that is drawn follows from.
         seed: u64 = 0,
         /// Constants that are trained, by name.
@@ -91,9 +120,21 @@ crate::options! {
 
 impl Distil {
     /// The request for the training step.
-    fn step(&self) -> Differentiate {
+    pub(super) fn step(&self, loss: Loss) -> Differentiate {
         let (parameters, frozen) = (self.parameters.clone(), self.frozen.clone());
-        Differentiate { parameters, frozen, loss: self.loss, temperature: self.temperature, ..Differentiate::default() }
+        Differentiate { parameters, frozen, loss, temperature: self.temperature, ..Differentiate::default() }
+    }
+
+    /// The request with what is left open decided.
+    fn decided(&self, student: &Graph) -> Self {
+        let mut augment: Vec<Augmentation> = Vec::new();
+        for &way in &self.augment {
+            match way {
+                Augmentation::Auto => augment.extend(augment::fitting(student)),
+                way => augment.push(way),
+            }
+        }
+        Self { augment, ..self.clone() }
     }
 
     /// The model to learn from, with types.
@@ -111,8 +152,16 @@ impl Distil {
 
     fn check(&self) -> Result<(), PassError> {
         let wrong = |text: String| Err(PassError::Request(text));
-        if self.loss == Loss::CrossEntropy {
-            return wrong("`loss` is `cross-entropy`, which needs labels: expected `kl` or `mse`".to_owned());
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return wrong(format!("`alpha` is {}, expected 0 to 1", self.alpha));
+        }
+        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+            return wrong(format!("`temperature` is {}, expected a number above 0", self.temperature));
+        }
+        if self.alpha < 1.0 && self.augment.contains(&Augmentation::Mix) {
+            return wrong(
+                "`augment` has `mix`, of which no label holds: expected other ways, or an `alpha` of 1".to_owned(),
+            );
         }
         match self.lr {
             LearningRate::Given(lr) if !(lr.is_finite() && lr > 0.0) => {
@@ -160,12 +209,14 @@ impl Pass for Distil {
         infer::model(&mut student);
         let mut learner = student.clone();
         let grids = lift(&mut learner)?;
-        let step = step_without(&learner, &self.step(), &steps_of_codes(&learner.graph))?;
-        for (name, reason) in &step.frozen {
-            cx.declined(Self::NAME, name.clone(), reason.clone());
+        let options = self.decided(&learner.graph);
+        let fixed = steps_of_codes(&learner.graph);
+        let lesson = Lesson { options: &options, grids: &grids, fixed, source };
+        let Learned { weights, curve, blocks, rate, held_out, interrupted, frozen, inside } =
+            lesson.give(&teacher, learner)?;
+        for (name, reason) in frozen {
+            cx.declined(Self::NAME, name, reason);
         }
-        let Outcome { weights, curve, held_out, rate, interrupted } =
-            train::train(self, &teacher, &learner, &step, &grids, source)?;
         let (Some(start), Some(best)) = (curve.first(), curve.iter().find(|point| point.kept)) else { return Ok(()) };
         let shown = |agreement: f64| format!("{:.1} %", 100.0 * agreement);
         cx.notice(format!(
@@ -178,13 +229,28 @@ impl Pass for Distil {
             best.loss,
             drawn(&curve)
         ));
-        if interrupted {
-            cx.notice(format!("interrupted in epoch {}: the best so far is kept", curve.len()));
+        match (inside.as_slice(), self.loss) {
+            ([], Aim::Hidden) => cx.notice("no value inside is in both teacher and student: answers are compared"),
+            ([], _) => {}
+            ([one], _) => cx.notice(format!("compared inside: `{one}`")),
+            ([first, .., last], _) => {
+                cx.notice(format!("compared inside: {} values, `{first}` to `{last}`", inside.len()));
+            }
         }
-        cx.set_plan(&serde_json::json!({ "pass": format!("{}{{{}}}", Self::NAME, self.to_text()), "rate": rate, "curve": curve }));
+        if interrupted {
+            cx.notice("interrupted: the best so far is kept");
+        }
+        let pass = format!("{}{{{}}}", Self::NAME, self.to_text());
+        cx.set_plan(
+            &serde_json::json!({ "pass": pass, "rate": rate, "inside": inside, "curve": curve, "blocks": blocks }),
+        );
         let Some(weights) = weights else { return Ok(()) };
         let count = weights.len();
         for (constant, tensor) in weights {
+            let (constant, tensor) = match grids.get(&constant) {
+                Some(grid) => grid.codes(&tensor.to_f32s().map_err(|error| PassError::Broken(error.to_string()))?)?,
+                None => (constant, tensor),
+            };
             student.graph.set_constant(constant, tensor);
         }
         infer::model(&mut student);

@@ -24,6 +24,8 @@ enum Column {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
     columns: Vec<Column>,
+    /// The right class of each sample, where they say so.
+    labels: Option<Vec<i64>>,
     len: usize,
 }
 
@@ -37,8 +39,11 @@ impl Rows {
     /// # Errors
     /// Where they cannot be read, do not suit the model, or do not stand one behind the other along the first axis.
     pub(super) fn read(source: &dyn EvidenceSource, model: &Model, at_once: usize) -> Result<Self, EvidenceError> {
-        let mut all = Self::default();
-        source.feed(model, at_once, &mut |feed| all.push(feed.inputs, feed.size, feed.len))?;
+        let mut all = Self { labels: Some(Vec::new()), ..Self::default() };
+        source.feed(model, at_once, &mut |feed| {
+            all.labels = all.labels.take().zip(feed.labels).map(|(old, new)| [&old, new].concat());
+            all.push(feed.inputs, feed.size, feed.len)
+        })?;
         Ok(all)
     }
 
@@ -83,6 +88,18 @@ impl Rows {
             _ => 0,
         };
         self.columns.iter().map(of).sum()
+    }
+
+    /// Whether there is a label for each sample.
+    pub(super) fn labelled(&self) -> bool {
+        self.labels.as_ref().is_some_and(|labels| labels.len() == self.len && self.len > 0)
+    }
+
+    /// The labels of some samples.
+    pub(super) fn labels(&self, samples: &[usize]) -> Option<Tensor> {
+        let labels = self.labels.as_ref()?;
+        let some: Option<Vec<i64>> = samples.iter().map(|&sample| labels.get(sample).copied()).collect();
+        some.map(Tensor::vector)
     }
 
     /// Some samples as one batch.

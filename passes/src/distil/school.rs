@@ -4,12 +4,13 @@
 //! follows from the batch and not from the number of threads, so that the sums are the same on any.
 
 use onnxpress_ir::random::SplitMix64;
-use onnxpress_ir::{Dim, Graph, Model, Tensor};
+use onnxpress_ir::{Dim, Graph, Tensor};
 use onnxpress_ops::evaluate::Value;
 use rayon::prelude::*;
 
 use super::augment::augment;
 use super::options::Distil;
+use super::pair::Stage;
 use super::rows::Rows;
 use super::scores::agreed;
 use crate::differentiate::{Loss, Step};
@@ -21,26 +22,42 @@ const PART: usize = 8;
 /// A small share of what a loss could be.
 const SMALL: f64 = 0.01;
 
-/// What one thread works with.
+/// What one thread works with. What training takes is made ready once somebody trains.
 struct Desk<'s> {
-    teacher: Box<dyn Execute + 's>,
-    /// The training step.
-    stepping: Box<dyn Execute + 's>,
+    /// The teacher, with what the step wants of it, and the training step.
+    training: Option<[Box<dyn Execute + 's>; 2]>,
     /// The step without gradients.
     looking: Box<dyn Execute + 's>,
+}
+
+/// How samples are cut into batches, and these into parts that go through a model at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Portions {
+    batch: usize,
+    pub(super) part: usize,
+}
+
+/// What is seen on samples that are held out.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// The loss of each part.
+    parts: Vec<f64>,
+    /// The share of rows on which the largest score is at the same place.
+    pub(super) agreement: f64,
 }
 
 /// See the [module](self).
 pub(super) struct School<'s> {
     options: &'s Distil,
+    stage: &'s Stage,
     step: &'s Step,
     source: &'s dyn EvidenceSource,
-    samples: Rows,
-    /// What the teacher says of each sample as it is.
+    samples: &'s Rows,
+    /// What the teacher answers to samples as they are, and where the answer to each sample is.
     answers: Rows,
+    places: Vec<Option<usize>>,
     desks: Vec<Desk<'s>>,
-    batch: usize,
-    part: usize,
+    portions: Portions,
     training: Vec<usize>,
     held_out: Vec<usize>,
     random: SplitMix64,
@@ -68,14 +85,14 @@ fn shuffle(numbers: &mut [usize], random: &mut SplitMix64) {
 }
 
 /// Has parts worked at, by as many threads as there are desks; what came of them, in order.
-fn at_desks<'s, P: Sync, T: Send>(
-    desks: &mut [Desk<'s>],
+fn at_desks<D: Send, P: Sync, T: Send>(
+    desks: &mut [D],
     parts: &[P],
-    work: impl Fn(&mut Desk<'s>, &P) -> Result<T, EvidenceError> + Sync,
+    work: impl Fn(&mut D, &P) -> Result<T, EvidenceError> + Sync,
 ) -> Result<Vec<T>, EvidenceError> {
     let mut done = Vec::new();
     for parts in parts.chunks(desks.len().max(1)) {
-        let one = |(desk, part): (&mut Desk<'s>, &P)| work(desk, part);
+        let one = |(desk, part): (&mut D, &P)| work(desk, part);
         let some: Vec<Result<T, EvidenceError>> = desks.par_iter_mut().zip(parts).map(one).collect();
         for it in some {
             done.push(it?);
@@ -84,19 +101,37 @@ fn at_desks<'s, P: Sync, T: Send>(
     Ok(done)
 }
 
-/// The compared outputs of the teacher.
+/// Those outputs of the teacher.
 fn answer(
     teacher: &mut dyn Execute,
-    step: &Step,
+    compared: &[usize],
     inputs: &[Option<Value>],
 ) -> Result<Vec<Option<Value>>, EvidenceError> {
     let outputs = teacher.run(inputs)?;
-    Ok(step.compared.iter().map(|&index| outputs.get(index).cloned()).collect())
+    Ok(compared.iter().map(|&index| outputs.get(index).cloned()).collect())
 }
 
-fn with_weights(inputs: Vec<Option<Value>>, answers: Vec<Option<Value>>, weights: &[Tensor]) -> Vec<Option<Value>> {
+/// What a step takes, in order.
+fn with_weights(
+    inputs: Vec<Option<Value>>,
+    answers: Vec<Option<Value>>,
+    labels: Option<Option<Tensor>>,
+    weights: &[Tensor],
+) -> Vec<Option<Value>> {
     let weights = weights.iter().map(|tensor| Some(Value::Tensor(tensor.clone())));
-    inputs.into_iter().chain(answers).chain(weights).collect()
+    let labels = labels.map(|labels| labels.map(Value::Tensor));
+    inputs.into_iter().chain(answers).chain(labels).chain(weights).collect()
+}
+
+/// What the teacher answered to some samples.
+fn answers_of(
+    answers: &Rows,
+    places: &[Option<usize>],
+    numbers: &[usize],
+) -> Result<Vec<Option<Value>>, EvidenceError> {
+    let place = |&sample: &usize| places.get(sample).copied().flatten();
+    let places: Option<Vec<usize>> = numbers.iter().map(place).collect();
+    answers.batch(&places.ok_or_else(|| EvidenceError::Run("nobody asked the teacher".to_owned()))?)
 }
 
 fn tensor(value: &Value) -> Result<&Tensor, EvidenceError> {
@@ -110,25 +145,52 @@ fn loss_of(outputs: &[Value]) -> Result<f64, EvidenceError> {
     Ok(numbers.first().copied().unwrap_or(f64::NAN))
 }
 
+impl Portions {
+    /// Of so many samples, for a student.
+    pub(super) fn of(options: &Distil, student: &Graph, samples: usize) -> Self {
+        let batch = options.batch.min(samples / 4).max(1);
+        match fixed_batch(student) {
+            Some(fixed) => {
+                let fixed = fixed.max(1);
+                Self { batch: (batch / fixed).max(1) * fixed, part: fixed }
+            }
+            None => Self { batch, part: part_of(batch) },
+        }
+    }
+
+    /// How many samples are to be read at once.
+    pub(super) fn at_once(options: &Distil, student: &Graph) -> usize {
+        fixed_batch(student).unwrap_or(options.batch)
+    }
+}
+
+impl Look {
+    /// The mean loss.
+    pub(super) fn loss(&self) -> f64 {
+        self.parts.iter().sum::<f64>() / self.parts.len().max(1) as f64
+    }
+
+    /// Whether this is better than another, and not by chance: on most of the parts.
+    pub(super) fn beats(&self, other: &Self) -> bool {
+        let better = self.parts.iter().zip(&other.parts).filter(|(ours, theirs)| ours < theirs).count();
+        self.loss() < other.loss() && 5 * better >= 3 * self.parts.len()
+    }
+}
+
 impl<'s> School<'s> {
-    /// Reads the samples, holds some of them out, and asks the teacher for all.
+    /// Holds some of the samples out, and asks the teacher for those whose answers are needed more than once.
     ///
     /// # Errors
     /// Where there are too few, or they do not suit the models.
     pub(super) fn open(
         options: &'s Distil,
-        teacher: &'s Model,
-        student: &Model,
+        stage: &'s Stage,
         step: &'s Step,
+        samples: &'s Rows,
         source: &'s dyn EvidenceSource,
     ) -> Result<Self, EvidenceError> {
-        let fixed = fixed_batch(&student.graph);
-        let samples = Rows::read(source, student, fixed.unwrap_or(options.batch))?;
-        let batch = options.batch.min(samples.len() / 4).max(1);
-        let (batch, part) = match fixed {
-            Some(fixed) => ((batch / fixed.max(1)).max(1) * fixed.max(1), fixed.max(1)),
-            None => (batch, part_of(batch)),
-        };
+        let portions = Portions::of(options, &stage.learner.graph, samples.len());
+        let Portions { batch, part } = portions;
         let wanted = (options.held_out.get() * samples.len() as f64 / batch as f64).ceil() as usize * batch;
         if wanted == 0 || samples.len() < wanted + batch {
             return Err(EvidenceError::Samples(format!(
@@ -140,34 +202,56 @@ impl<'s> School<'s> {
         let mut held_out: Vec<usize> = (0..samples.len()).collect();
         shuffle(&mut held_out, &mut random);
         let training = held_out.split_off(wanted);
-        let desk = || {
-            let (teacher, stepping) = (source.load(teacher)?, source.load(&step.model)?);
-            Ok::<_, EvidenceError>(Desk { teacher, stepping, looking: source.load(&step.forward)? })
-        };
         let desks = rayon::current_num_threads().clamp(1, (batch / part).max(1));
-        let desks = (0..desks).map(|_| desk()).collect::<Result<Vec<_>, _>>()?;
-        let answers = Rows::default();
-        let mut school =
-            Self { options, step, source, samples, answers, desks, batch, part, training, held_out, random };
+        let desk = |_| Ok::<_, EvidenceError>(Desk { training: None, looking: source.load(&step.forward)? });
+        let desks = (0..desks).map(desk).collect::<Result<Vec<_>, _>>()?;
+        let (answers, places) = (Rows::default(), vec![None; samples.len()]);
+        let mut school = Self {
+            options,
+            stage,
+            step,
+            source,
+            samples,
+            answers,
+            places,
+            desks,
+            portions,
+            training,
+            held_out,
+            random,
+        };
         school.ask()?;
         Ok(school)
     }
 
-    /// Asks the teacher for all samples as they are. The last part is filled up with its last sample.
+    /// Whether the teacher is asked in every step: about what is shown in another way, and about hidden values, of which there are too
+    /// many to be kept.
+    fn asks_always(&self) -> bool {
+        !self.options.augment.is_empty() || self.step.compared.len() > self.step.axes.len()
+    }
+
+    /// Asks the teacher for samples as they are. The last part is filled up with its last sample.
     fn ask(&mut self) -> Result<(), EvidenceError> {
-        let (count, part) = (self.samples.len(), self.part);
+        let more = if self.asks_always() { &[][..] } else { &self.training };
+        let asked: Vec<usize> = self.held_out.iter().chain(more).copied().collect();
+        let (count, part) = (asked.len(), self.portions.part);
         let what = format!("distil: {:.1} MB of samples, the teacher answers", self.samples.bytes() as f64 / 1e6);
         let starts: Vec<usize> = (0..count).step_by(part).collect();
+        let load = |_| self.source.load(&self.stage.teacher);
+        let mut teachers = (0..self.desks.len()).map(load).collect::<Result<Vec<_>, _>>()?;
         for some in starts.chunks(self.desks.len().max(1)) {
             let (samples, step) = (&self.samples, self.step);
-            let answered = at_desks(&mut self.desks, some, |desk, &start| {
-                let numbers: Vec<usize> = (start..start + part).map(|sample| sample.min(count - 1)).collect();
-                answer(&mut *desk.teacher, step, &samples.batch(&numbers)?)
+            let answered = at_desks(&mut teachers, some, |teacher, &start| {
+                let numbers: Vec<usize> = (start..start + part).map(|at| asked[at.min(count - 1)]).collect();
+                answer(&mut **teacher, &step.compared[..step.axes.len()], &samples.batch(&numbers)?)
             })?;
             for (answers, &start) in answered.iter().zip(some) {
                 self.answers.push(answers, part, part.min(count - start))?;
                 self.source.progress(&what, start, count);
             }
+        }
+        for (place, sample) in asked.into_iter().enumerate() {
+            self.places[sample] = Some(place);
         }
         Ok(())
     }
@@ -177,11 +261,12 @@ impl<'s> School<'s> {
     /// # Errors
     /// Where answers are no numbers.
     pub(super) fn small_loss(&self) -> Result<f64, EvidenceError> {
-        if self.options.loss == Loss::Kl {
+        if self.stage.loss == Loss::Kl || !self.stage.brief.factors.is_empty() {
             return Ok(SMALL);
         }
         let mut sum = 0.0;
-        for answer in self.answers.batch(&self.training[..self.batch])?.iter().flatten() {
+        let some = &self.held_out[..self.portions.batch];
+        for answer in answers_of(&self.answers, &self.places, some)?.iter().flatten() {
             let numbers = tensor(answer)?.to_f64s().map_err(|error| EvidenceError::Run(error.to_string()))?;
             sum += numbers.iter().map(|x| x * x).sum::<f64>() / numbers.len().max(1) as f64;
         }
@@ -195,13 +280,13 @@ impl<'s> School<'s> {
 
     /// How many steps show every sample once.
     pub(super) fn steps(&self) -> usize {
-        self.training.len() / self.batch
+        self.training.len() / self.portions.batch
     }
 
     /// The batches of an epoch, in an order that is drawn.
     pub(super) fn epoch(&mut self) -> Vec<Vec<usize>> {
         shuffle(&mut self.training, &mut self.random);
-        self.training.chunks_exact(self.batch).map(<[usize]>::to_vec).collect()
+        self.training.chunks_exact(self.portions.batch).map(<[usize]>::to_vec).collect()
     }
 
     /// The loss of some samples, and the gradient of each parameter.
@@ -213,17 +298,26 @@ impl<'s> School<'s> {
         samples: &[usize],
         weights: &[Tensor],
     ) -> Result<(f64, Vec<Vec<f32>>), EvidenceError> {
-        let parts: Vec<(&[usize], u64)> = samples.chunks(self.part).map(|some| (some, self.random.bits())).collect();
-        let Self { options, step, samples, answers, desks, .. } = self;
+        let part = self.portions.part;
+        let parts: Vec<(&[usize], u64)> = samples.chunks(part).map(|some| (some, self.random.bits())).collect();
+        let always = self.asks_always();
+        let Self { options, stage, step, samples, answers, places, desks, source, .. } = self;
+        for desk in desks.iter_mut().filter(|desk| desk.training.is_none()) {
+            desk.training = Some([source.load(&stage.teacher)?, source.load(&step.model)?]);
+        }
         let done = at_desks(desks, &parts, |desk, &(numbers, seed)| {
             let mut inputs = samples.batch(numbers)?;
-            let answers = if options.augment.is_empty() {
-                answers.batch(numbers)?
-            } else {
-                augment(&mut inputs, &options.augment, &mut SplitMix64::new(seed));
-                answer(&mut *desk.teacher, step, &inputs)?
+            let Some([teacher, stepping]) = &mut desk.training else {
+                return Err(EvidenceError::Run("a desk is not ready".to_owned()));
             };
-            let outputs = desk.stepping.run(&with_weights(inputs, answers, weights))?;
+            let answers = if always {
+                augment(&mut inputs, &options.augment, &mut SplitMix64::new(seed));
+                answer(&mut **teacher, &step.compared, &inputs)?
+            } else {
+                answers_of(answers, places, numbers)?
+            };
+            let labels = step.labelled.then(|| samples.labels(numbers));
+            let outputs = stepping.run(&with_weights(inputs, answers, labels, weights))?;
             let floats =
                 |value: &Value| tensor(value)?.to_f32s().map_err(|error| EvidenceError::Run(error.to_string()));
             let gradients = outputs.iter().skip(1).map(floats).collect::<Result<Vec<_>, _>>()?;
@@ -245,12 +339,13 @@ impl<'s> School<'s> {
     ///
     /// # Errors
     /// Where the student cannot be run.
-    pub(super) fn look(&mut self, weights: &[Tensor]) -> Result<(f64, f64), EvidenceError> {
-        let Self { step, samples, answers, desks, held_out, part, .. } = self;
-        let parts: Vec<&[usize]> = held_out.chunks_exact(*part).collect();
+    pub(super) fn look(&mut self, weights: &[Tensor]) -> Result<Look, EvidenceError> {
+        let Self { step, samples, answers, places, desks, held_out, portions, .. } = self;
+        let parts: Vec<&[usize]> = held_out.chunks_exact(portions.part).collect();
         let seen = at_desks(desks, &parts, |desk, numbers| {
-            let (inputs, answers) = (samples.batch(numbers)?, answers.batch(numbers)?);
-            let outputs = desk.looking.run(&with_weights(inputs, answers.clone(), weights))?;
+            let (inputs, answers) = (samples.batch(numbers)?, answers_of(answers, places, numbers)?);
+            let labels = step.labelled.then(|| samples.labels(numbers));
+            let outputs = desk.looking.run(&with_weights(inputs, answers.clone(), labels, weights))?;
             let (mut same, mut rows) = (0, 0);
             for ((scores, answer), &axis) in outputs.iter().skip(1).zip(answers.iter().flatten()).zip(&step.axes) {
                 let (agreed, of) = agreed(tensor(scores)?, tensor(answer)?, axis)?;
@@ -258,15 +353,24 @@ impl<'s> School<'s> {
             }
             Ok((loss_of(&outputs)?, same, rows))
         })?;
-        let loss: f64 = seen.iter().map(|part| part.0).sum();
         let (same, rows) = seen.iter().fold((0, 0), |(same, rows), part| (same + part.1, rows + part.2));
-        Ok((loss / seen.len().max(1) as f64, same as f64 / rows.max(1) as f64))
+        let parts = seen.iter().map(|part| part.0).collect();
+        Ok(Look { parts, agreement: same as f64 / rows.max(1) as f64 })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn better_is_what_is_better_on_most_parts() {
+        let look = |parts: &[f64]| Look { parts: parts.to_vec(), agreement: 1.0 };
+        assert!(look(&[1.0, 1.0, 2.5]).beats(&look(&[2.0, 2.0, 2.0])));
+        assert!(!look(&[1.9, 2.1, 2.1]).beats(&look(&[2.0, 2.0, 2.0])), "a mean that is worse");
+        assert!(!look(&[0.1, 2.1, 2.1]).beats(&look(&[2.0, 2.0, 2.0])), "one part alone");
+        assert!(!look(&[2.0]).beats(&look(&[2.0])));
+    }
 
     #[test]
     fn parts_are_of_one_size() {

@@ -67,6 +67,18 @@ fn what_pruning_lost_is_won_back() {
 }
 
 #[test]
+fn values_inside_win_back_what_pruning_lost_all_at_once_and_block_by_block() {
+    let pruned = "prune-channels{ratio=0.3, compensate=false}";
+    let before = distance(&run(pruned, true).0);
+    for options in ["", "mode=block"] {
+        let (after, report) = run(&format!("{pruned},distil{{{options}}}"), true);
+        let notices = report.unwrap().notices;
+        assert!(notices.contains(&"compared inside: `two`".to_owned()), "{notices:?}");
+        assert!(distance(&after) < 0.5 * before, "{options}: {} of {before}", distance(&after));
+    }
+}
+
+#[test]
 fn zeros_stay_zero() {
     let (sparse, _) = run("sparsify{sparsity=0.5}", true);
     let (trained, _) = run("sparsify{sparsity=0.5},distil{epochs=10, lr=0.002, loss=mse}", true);
@@ -100,10 +112,15 @@ fn a_student_as_good_as_its_teacher_stays() {
 fn requests_that_cannot_be_met_say_why() {
     let refused = |options: &str, data: bool| run(&format!("distil{{{options}}}"), data).1.unwrap_err();
     assert!(refused("", false).ends_with("distil needs data: give samples with --calib"));
+    let renamed = "prune-channels{ratio=0.3},distil{mode=block, frozen=[\"a\", \"b\", \"c\"]}";
+    assert!(run(renamed, true).1.unwrap_err().ends_with("the model has nothing to train"));
+    assert!(refused("alpha=1.5", true).ends_with("`alpha` is 1.5, expected 0 to 1"));
+    assert!(refused("alpha=0.5", true).ends_with("`alpha` is 0.5, which needs labels: the samples have none"));
     assert!(
-        refused("loss=cross-entropy", true)
-            .ends_with("`loss` is `cross-entropy`, which needs labels: expected `kl` or `mse`")
+        refused("alpha=0.5, augment=[mix]", true)
+            .ends_with("`augment` has `mix`, of which no label holds: expected other ways, or an `alpha` of 1")
     );
+    assert!(refused("temperature=0", true).ends_with("`temperature` is 0, expected a number above 0"));
     assert!(refused("lr=0", true).ends_with("`lr` is 0, expected a number above 0"));
     assert!(
         refused("optimizer=sgd", true).ends_with("`lr` is `auto`, which is for `adam`: expected a number for `sgd`")

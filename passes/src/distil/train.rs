@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
-use onnxpress_ir::{DType, Model, NodeId, Tensor};
+use onnxpress_ir::{DType, Graph, NodeId, Tensor};
 
 use super::curve::Point;
 use super::grids::{Grid, Grids};
-use super::interface::compare;
 use super::optimizer::{Descent, length};
-use super::options::Distil;
+use super::options::{Aim, Distil};
+use super::pair::Stage;
 use super::rate::{LearningRate, TRIED, size};
-use super::school::School;
-use crate::differentiate::{Loss, Step};
+use super::rows::Rows;
+use super::school::{Look, School};
+use crate::differentiate::Step;
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::pass::PassError;
 
@@ -23,12 +24,10 @@ const TRIAL: usize = 24;
 
 /// What a training came to.
 pub(super) struct Outcome {
-    /// The constants of the best epoch, and what they are; `None` where the start was as good.
+    /// The constants of the learner after the best epoch, codes as what they mean; `None` where the start was as good.
     pub(super) weights: Option<Vec<(NodeId, Tensor)>>,
     /// The start, then each epoch.
     pub(super) curve: Vec<Point>,
-    /// How many samples were held out.
-    pub(super) held_out: usize,
     /// The length of the first step: of a parameter's size, where that was tried out.
     pub(super) rate: f64,
     /// Whether someone wanted it to end.
@@ -39,20 +38,19 @@ fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
 }
 
-/// Trains; see the [module](self).
+/// Makes a training ready; see the [module](self).
 ///
 /// # Errors
-/// Where samples or models do not suit each other, or the training diverges.
-pub(super) fn train(
-    options: &Distil,
-    teacher: &Model,
-    student: &Model,
-    step: &Step,
-    grids: &Grids,
-    source: &dyn EvidenceSource,
-) -> Result<Outcome, PassError> {
-    compare(teacher, student).map_err(PassError::Request)?;
-    let school = School::open(options, teacher, student, step, source).map_err(failed)?;
+/// Where samples or models do not suit each other.
+pub(super) fn prepare<'t>(
+    options: &'t Distil,
+    stage: &'t Stage,
+    step: &'t Step,
+    grids: &'t Grids,
+    samples: &'t Rows,
+    source: &'t dyn EvidenceSource,
+) -> Result<Training<'t>, PassError> {
+    let school = School::open(options, stage, step, samples, source).map_err(failed)?;
     let start: Vec<Vec<f32>> = {
         let values = |tensor: &Tensor| tensor.to_f32s().map_err(|error| PassError::Broken(error.to_string()));
         step.start.iter().map(values).collect::<Result<_, _>>()?
@@ -61,11 +59,13 @@ pub(super) fn train(
     let kept = step.start.iter().zip(&start).zip(&grids);
     // Zeros among codes are values like others.
     let masks = kept.map(|((tensor, values), grid)| grid.map_or_else(|| mask(tensor, values), |_| None)).collect();
-    Training { options, source, step, start, masks, grids, school }.run()
+    // Numbers that are no scores have no largest one to agree on.
+    let scores = stage.name.is_none() && options.loss != Aim::Mse;
+    Ok(Training { options, source, step, start, masks, grids, school, scores })
 }
 
 /// A training before its first step.
-struct Training<'t> {
+pub(super) struct Training<'t> {
     options: &'t Distil,
     source: &'t dyn EvidenceSource,
     step: &'t Step,
@@ -74,6 +74,8 @@ struct Training<'t> {
     /// What parameters that are codes may be.
     grids: Vec<Option<&'t Grid>>,
     school: School<'t>,
+    /// Whether answers are scores, of which the largest counts.
+    scores: bool,
 }
 
 /// Weights on their way.
@@ -123,7 +125,8 @@ impl Training<'_> {
         Ok(loss)
     }
 
-    fn look(&mut self, weights: &[Vec<f32>]) -> Result<(f64, f64), PassError> {
+    /// What the samples held out say of weights that are codes or numbers.
+    fn look(&mut self, weights: &[Vec<f32>]) -> Result<Look, PassError> {
         let weights = self.tensors(weights)?;
         self.school.look(&weights).map_err(failed)
     }
@@ -141,16 +144,26 @@ impl Training<'_> {
         all.map_err(|error| PassError::Broken(error.to_string()))
     }
 
-    /// The constants of the model that hold the parameters, and what they become.
-    fn constants(&self, weights: &[Vec<f32>]) -> Result<Vec<(NodeId, Tensor)>, PassError> {
-        let mut constants = Vec::new();
-        for (number, tensor) in self.tensors(weights)?.into_iter().enumerate() {
-            constants.push(match self.grids[number] {
-                Some(grid) => grid.codes(&weights[number])?,
-                None => (self.step.parameters[number].constant, tensor),
-            });
-        }
-        Ok(constants)
+    /// What the samples held out say of the learner as it is.
+    ///
+    /// # Errors
+    /// Where it cannot be run.
+    pub(super) fn look_at(&mut self, learner: &Graph) -> Result<Look, PassError> {
+        let constants =
+            self.step.parameters.iter().map(|parameter| learner.constant(parameter.constant.port(0)).cloned());
+        let weights: Option<Vec<Tensor>> = constants.collect();
+        let weights = weights.ok_or_else(|| PassError::Broken("a parameter is gone".to_owned()))?;
+        self.school.look(&weights).map_err(failed)
+    }
+
+    /// Whether weights are better than those at the start: closer to the teacher, and of its mind as often.
+    pub(super) fn is_gain(&self, look: &Look, start: &Look) -> bool {
+        look.beats(start) && (!self.scores || look.agreement >= start.agreement)
+    }
+
+    /// How many samples are held out.
+    pub(super) fn held_out(&self) -> usize {
+        self.school.held_out()
     }
 
     /// The length of the first step: what the request says, or what goes furthest in a short training.
@@ -181,7 +194,7 @@ impl Training<'_> {
                 );
             }
             if course.done == steps {
-                let (loss, _) = self.look(&course.descent.averaged())?;
+                let loss = self.look(&course.descent.averaged())?.loss();
                 if loss < lowest {
                     (best, lowest) = (rate, loss);
                 }
@@ -190,9 +203,14 @@ impl Training<'_> {
         Ok(best)
     }
 
-    fn run(mut self) -> Result<Outcome, PassError> {
-        let (loss, agreement) = self.look(&self.start.clone())?;
-        let mut curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement, kept: true }];
+    /// Trains.
+    ///
+    /// # Errors
+    /// Where a model cannot be run, or the training diverges.
+    pub(super) fn run(mut self, what: &str) -> Result<Outcome, PassError> {
+        let start = self.look(&self.start.clone())?;
+        let loss = start.loss();
+        let mut curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement: start.agreement, kept: true }];
         let (mut best, mut kept) = (0, None);
         let rate = self.rate()?;
         let steps = self.school.steps();
@@ -209,26 +227,26 @@ impl Training<'_> {
                 let loss = self.step(&mut course, &samples)?;
                 sum += loss;
                 let left = began.elapsed().as_secs_f64() / course.done as f64 * (course.of - course.done) as f64;
-                let what = format!("distil: loss {loss:.4}, {left:.0} s left");
+                let what = format!("{what}: loss {loss:.4}, {left:.0} s left");
                 self.source.progress(&what, course.done, course.of);
             }
             if interrupted {
                 break;
             }
             let averaged = course.descent.averaged();
-            let (loss, agreement) = self.look(&averaged)?;
-            let point = Point { epoch, train_loss: sum / steps.max(1) as f64, loss, agreement, kept: false };
-            // Numbers that are no scores have no largest one to agree on.
-            let agrees = self.options.loss != Loss::Kl || agreement >= curve[0].agreement;
-            if loss < curve[best].loss && agrees {
+            let look = self.look(&averaged)?;
+            let (loss, agreement) = (look.loss(), look.agreement);
+            if loss < curve[best].loss && self.is_gain(&look, &start) {
                 curve[best].kept = false;
                 (best, kept) = (epoch, Some(averaged));
             }
-            curve.push(Point { kept: best == epoch, ..point });
+            curve.push(Point { epoch, train_loss: sum / steps.max(1) as f64, loss, agreement, kept: best == epoch });
         }
         self.source.progress("distil", 0, 0);
-        let weights = kept.map(|weights| self.constants(&weights)).transpose()?;
-        Ok(Outcome { weights, curve, held_out: self.school.held_out(), rate, interrupted })
+        let tensors = kept.map(|weights| self.tensors(&weights)).transpose()?;
+        let constants = || self.step.parameters.iter().map(|parameter| parameter.constant);
+        let weights = tensors.map(|tensors| constants().zip(tensors).collect());
+        Ok(Outcome { weights, curve, rate, interrupted })
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Feed<'a> {
     pub len: usize,
     /// How many the tensors have: a last batch of a model that takes no smaller one is filled up with its last sample.
     pub size: usize,
+    /// The right class of each of the samples, where that is known.
+    pub labels: Option<&'a [i64]>,
 }
 
 /// Hands out samples and runs models, for passes, which know neither files nor runtimes.

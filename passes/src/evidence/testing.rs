@@ -59,7 +59,8 @@ impl EvidenceSource for AtHand {
             let mut dims = self.dims.clone();
             dims.insert(0, chunk.len());
             let tensor = Tensor::from_values(&dims, chunk.concat()).unwrap();
-            each(Feed { inputs: &[Some(Value::Tensor(tensor))], len: chunk.len(), size: chunk.len() })?;
+            let inputs = [Some(Value::Tensor(tensor))];
+            each(Feed { inputs: &inputs, len: chunk.len(), size: chunk.len(), labels: None })?;
         }
         Ok(())
     }

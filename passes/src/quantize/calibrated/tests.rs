@@ -45,7 +45,7 @@ impl EvidenceSource for AtHand {
         _: usize,
         each: &mut dyn FnMut(Feed<'_>) -> Result<(), EvidenceError>,
     ) -> Result<(), EvidenceError> {
-        each(Feed { inputs: &[Some(self.batch())], len: 8, size: 8 })
+        each(Feed { inputs: &[Some(self.batch())], len: 8, size: 8, labels: None })
     }
     fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
         Ok(Box::new(Interpreted(model)))
