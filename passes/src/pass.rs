@@ -192,7 +192,7 @@ pub struct Settled {
     pub another: bool,
 }
 
-/// Reads the files that a pipeline names.
+/// Reads and writes the files that a pipeline names.
 pub trait Files {
     /// The text of a file.
     ///
@@ -206,6 +206,22 @@ pub trait Files {
     /// Why it cannot be read.
     fn model(&self, _path: &str) -> Result<Model, String> {
         Err("there is nobody here to read models".to_owned())
+    }
+
+    /// The bytes of a file; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn bytes(&self, _path: &str) -> Result<Option<Vec<u8>>, String> {
+        Err("there is nobody here to read files".to_owned())
+    }
+
+    /// Puts a file of these bytes in the place of what is there, all of it or nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn write(&self, _path: &str, _bytes: &[u8]) -> Result<(), String> {
+        Err("there is nobody here to write files".to_owned())
     }
 }
 

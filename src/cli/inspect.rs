@@ -3,7 +3,6 @@
 mod channels;
 mod zeros;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -79,12 +78,8 @@ fn draw(drawing: &crate::draw::Drawing, path: &std::path::Path) -> Result<(), Fa
         Some("dot" | "gv") => drawing.to_dot()?,
         _ => return Err(Failure::usage("a graph is drawn as .svg or .dot").with_help("--graph model.svg")),
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     let failed = |error: std::io::Error| Failure::request(format!("{}: {error}", path.display()));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    temporary.write_all(text.as_bytes()).map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    output::replace(path, text.as_bytes()).map_err(failed)
 }
 
 fn table(summary: &Summary) -> String {

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Holds the training steps that `differentiate` writes, run in onnxruntime, against PyTorch and against central differences.
 
-    gradients.py BINARY [MODEL ...]       BINARY is what `cargo build` made
+    gradients.py BINARY [--missing] [MODEL ...]       BINARY is what `cargo build` made
 
     recorded      loss and gradients of fixtures/gradients/torch.json, which gradients_torch.py made: within 1e-4 of the peak
-    differences   of each MODEL (without: of the fixtures): along the gradient of each parameter, and along a random direction, the
+    differences   of GRAPHS, which have what is run turn by turn or fused, and of each MODEL (without: of the fixtures): along the gradient of each parameter, and along a random direction, the
                   loss changes as the gradients say: within 2 % of the steepest slope, for binary32 cancels
 
-What falls short is printed, a line each. Exit code 0 if nothing did, 1 if something did.
+What falls short is printed, a line each. Exit code 0 if nothing did, 1 if something did. With --missing nothing is run: said is why
+parameters of the models have no gradients, by how many models.
 """
 
 import argparse
+import collections
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,19 @@ STEP = 1e-2  # Of the parameters' root mean square.
 SLOPE = 0.02
 BATCH = 4
 PATIENCE = 300
+# Graphs whose steps have a `Scan`, or operators of onnxruntime.
+GRAPHS = {
+    "a layer of sequences that end early": """(float[T,2,4] x) => (float[T,2,2,3] y) <float[2,12,4] w = normal, float[2,12,3] r = normal, float[2,24] b = normal, int32[2] l = {3, 4}>
+        { y = LSTM<hidden_size = 3, direction = "bidirectional">(x, w, r, b, l) }""",
+    "a scan with a weight inside": """(float[2,T] x) => (float[2] s, float[2,T] y) <float[2,2] w = normal, float[2] s0 = normal>
+        { s, y = Scan<num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1], scan_input_directions = [1], body =
+        turn (float[2] before, float[2] slice) => (float[2] after, float[2] given)
+        { m = MatMul(w, before)  a = Add(m, slice)  after = Tanh(a)  given = Mul(after, slice) }>(s0, x) }""",
+    "attention as it is fused": """(float[2,T,6] x) => (float[2,T,6] y) <float[6,18] w = normal, float[18] b = normal, int32[2] m = {3, 4}>
+        { y = com.microsoft.Attention<num_heads = 2>(x, w, b, m) }""",
+    "what is added and normalized": """(float[2,T,4] x) => (float[2,T,4] y) <float[4,4] w = normal, float[4] g = normal, float[4] h = normal>
+        { u = MatMul(x, w)  y = com.microsoft.SkipLayerNormalization(u, x, g, h) }""",
+}
 
 
 def session(path):
@@ -130,17 +146,57 @@ def differences(binary, path, scratch):
             yield f"{path.name}: along the gradient of {key} the loss changes by {slope}, not {steepest}"
 
 
+def made(scratch):
+    """The files of GRAPHS, with weights that are drawn."""
+    random = np.random.default_rng(0)
+    for name, text in GRAPHS.items():
+        graph = re.sub(r"float\[([0-9,]+)\] (\w+) = normal", lambda found: drawn(random, *found.groups()), text)
+        path = scratch / f"{name}.onnx"
+        onnx.save(parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> g {graph}'), path)
+        yield path
+
+
+def drawn(random, extents, name):
+    values = 0.7 * random.standard_normal(int(np.prod([int(extent) for extent in extents.split(",")])))
+    return f"float[{extents}] {name} = {{{', '.join(f'{value:.4f}' for value in values)}}}"
+
+
+def missing(binary, models, scratch):
+    """Why parameters have no gradients, without the names: the models, by reason."""
+    reasons = collections.defaultdict(list)
+    for path in models:
+        report = scratch / "report.json"
+        report.unlink(missing_ok=True)
+        command = [binary, "opt", path, "-o", scratch / "step.onnx", "-p", "differentiate{loss=mse}", "--check", "off", "--report", report]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["no word"])[0].rpartition("}: ")[2]
+            reasons[re.sub(r"`[^`]*`", "…", said)].append(path.stem)
+            continue
+        declined = json.loads(report.read_text())["passes"][0].get("declined", {})
+        for reason in {re.sub(r"`[^`]*`", "…", reason) for reason in declined}:
+            reasons[reason].append(path.stem)
+    for reason, names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+        print(f"{len(names)}: {reason} ({', '.join(names[:6])}{', …' * (len(names) > 6)})")
+    print(f"{len(models)} models")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("binary", type=pathlib.Path)
     arguments.add_argument("models", type=pathlib.Path, nargs="*")
+    arguments.add_argument("--missing", action="store_true")
     given = arguments.parse_args()
     binary = given.binary.resolve()
     models = given.models or sorted((ROOT / "fixtures").rglob("*.onnx"))
     failures, steps = [], 0
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
+        if given.missing:
+            missing(binary, models, scratch)
+            return 0
         failures += recorded(binary, scratch)
+        models = [*made(scratch), *models]
         for path in models:
             try:
                 failures += differences(binary, path, scratch)
@@ -148,7 +204,8 @@ def main():
             except Exception as error:  # A model without a training step says why.
                 print(f"{path.name}: no step: {str(error)[:150]}")
     print("\n".join(failures))
-    print(f"12 recorded cases and {steps} of {len(models)} models, {len(failures)} failures")
+    count = len(json.loads(RECORD.read_text()))
+    print(f"{count} recorded cases and {steps} of {len(models)} models, {len(failures)} failures")
     return 1 if failures else 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records what PyTorch says of twelve small models: the loss of a training step, and the gradient of each parameter.
+"""Records what PyTorch says of small models: the loss of a training step, and the gradient of each parameter.
 
     gradients_torch.py              writes fixtures/gradients/torch.json (needs torch; the numbers are the same on every run)
 
@@ -24,6 +24,27 @@ def attention(x, p):
     q, k, v = heads(p["q"]), heads(p["k"]), heads(p["v"])
     mixed = torch.softmax(q @ k.transpose(-1, -2) * 0.5, -1) @ v
     return mixed.transpose(1, 2).reshape(2, 5, 6) @ p["o"]
+
+
+def lstm(x, p):
+    """Both directions. Where PyTorch has the gates input, forget, cell and output, ONNX has input, output, forget and cell."""
+    return recurrent(torch.nn.LSTM(4, 3, bidirectional=True), [0, 2, 3, 1], x, p)
+
+
+def gru(x, p):
+    """PyTorch multiplies by the reset gate behind the product; its gates are reset and update, ONNX's the other way round."""
+    return recurrent(torch.nn.GRU(4, 3), [1, 0, 2], x, p)
+
+
+def recurrent(layer, order, x, p):
+    """What a layer gives at each step, `[t, n, d·h]`, with the parameters of an ONNX node."""
+    turned = lambda rows: torch.cat([rows.chunk(len(order))[gate] for gate in order])
+    weights = {}
+    for number, end in enumerate(["", "_reverse"][: p["w"].shape[0]]):
+        of_input, of_state = p["b"][number].chunk(2)
+        weights |= {f"weight_ih_l0{end}": turned(p["w"][number]), f"weight_hh_l0{end}": turned(p["r"][number]),
+                    f"bias_ih_l0{end}": turned(of_input), f"bias_hh_l0{end}": turned(of_state)}
+    return torch.func.functional_call(layer, weights, (x,))[0]
 
 
 # Name, text of the graph, extents of the input, extents of the parameters, loss, PyTorch.
@@ -82,9 +103,15 @@ CASES = [
      "e = Einsum<equation = \"bij,jk->bik\">(x, w)  l = ReduceLogSumExp<keepdims = 0>(e, one)  t = Tanh(l)  y = Div(t, d)",
      [2, 3, 4], {"w": [4, 5], "d": [5]}, "mse",
      lambda x, p: torch.tanh(torch.logsumexp(torch.einsum("bij,jk->bik", x, p["w"]), 1)) / p["d"]),
+    ("a recurrent layer of both directions, with cells",
+     "h = LSTM<hidden_size = 3, direction = \"bidirectional\">(x, w, r, b)  t = Transpose<perm = [0, 2, 1, 3]>(h)  y = Reshape(t, steps)",
+     [5, 2, 4], {"w": [2, 12, 4], "r": [2, 12, 3], "b": [2, 24]}, "mse", lstm),
+    ("a recurrent layer with gates before and behind",
+     "h = GRU<hidden_size = 3, linear_before_reset = 1>(x, w, r, b)  y = Squeeze(h, one)",
+     [5, 2, 4], {"w": [1, 9, 4], "r": [1, 9, 3], "b": [1, 18]}, "mse", gru),
 ]
 CONSTANTS = ("int64[4] cut = {0, 0, 2, 3}, int64[3] join = {0, 0, 6}, float half = {0.5}, int64[2,3] i = {1, 1, 0, 4, 0, 1},"
-             " int64[1] one = {1}, float[4] up = {1, 1, 2, 2}, int64[4] size = {1, 2, 5, 7}")
+             " int64[1] one = {1}, int64[3] steps = {5, 2, 6}, float[4] up = {1, 1, 2, 2}, int64[4] size = {1, 2, 5, 7}")
 TEMPERATURE = 3.0
 
 

@@ -212,7 +212,12 @@ impl Kind {
         if batch_first {
             x = cx.transpose(x, vec![1, 0, 2])?;
         }
-        let sequences = Sequences { x, counts: counts(cx, x)?, axis: i64::from(batch_first) };
+        let counts = counts(cx, x)?;
+        if let Some(counts) = counts {
+            // What stands behind the end of a sequence may be anything, even no number.
+            x = cx.write(&choose(of(counts), of(x), 0.0))?;
+        }
+        let sequences = Sequences { x, counts, axis: i64::from(batch_first) };
         let (mut ys, mut lasts) = (Vec::new(), vec![Vec::new(); self.states]);
         for (number, &reversed) in reversed.iter().enumerate() {
             let functions = self.otherwise.len();
@@ -319,9 +324,9 @@ impl Kind {
         let mut after = (self.step)(&mut hand, &cell, gates, &before)?;
         let mut y = after[0];
         if let Some(&counts) = given.get(1) {
-            y = hand.write(&(of(y) * counts))?;
+            y = hand.write(&choose(of(counts), of(y), 0.0))?;
             for (after, &before) in after.iter_mut().zip(&before) {
-                *after = hand.write(&(of(*after) * counts + of(before) * (1.0 - of(counts))))?;
+                *after = hand.write(&choose(of(counts), of(*after), before))?;
             }
         }
         edit.commit();
@@ -329,15 +334,13 @@ impl Kind {
     }
 }
 
-/// For each step and sequence of `[t, n, i]` 1 where it counts and 0 where the sequence has ended, `[t, n, 1]`.
+/// For each step and sequence of `[t, n, i]` whether it counts: not where the sequence has ended, `[t, n, 1]`.
 fn counts(cx: &mut GradientCx<'_, '_>, x: ValueId) -> Result<Option<ValueId>, GradientError> {
     let Some(lengths) = cx.optional(4) else { return Ok(None) };
     let numbers = cx.indices_along(x, 0)?;
     let numbers = cx.reshape(numbers, &[-1, 1])?;
     let lengths = cx.add(Node::new("Cast", 1).with(Attr::int("to", DType::Int64.code())), &[lengths])?;
     let inside = cx.apply("Less", &[numbers, lengths])?;
-    let dtype = cx.dtype()?;
-    let inside = cx.add(Node::new("Cast", 1).with(Attr::int("to", dtype.code())), &[inside])?;
     let last = cx.ints([-1]);
     cx.apply("Unsqueeze", &[inside, last]).map(Some)
 }

@@ -7,6 +7,7 @@
 
 mod batch_norm;
 mod loss;
+mod on_samples;
 mod parameters;
 mod reverse;
 mod scan;
@@ -20,6 +21,8 @@ use onnxpress_ir::Model;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 
+pub(crate) use on_samples::on_samples;
+pub(crate) use step::unused;
 pub use step::{Brief, Parameter, Step, step, step_for};
 
 /// The name of the pass, which the nodes that it writes are stamped with.

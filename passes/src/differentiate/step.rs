@@ -75,7 +75,7 @@ fn broken(error: EditError) -> PassError {
 }
 
 /// A name that nothing in the graph has.
-fn unused(graph: &Graph, wanted: &str) -> Name {
+pub(crate) fn unused(graph: &Graph, wanted: &str) -> Name {
     let taken = |name: &str| {
         let ports = graph.vertices().flat_map(|(_, vertex)| vertex.ports());
         ports.into_iter().any(|port| port.name.as_ref().is_some_and(|own| *own == *name))

@@ -1,6 +1,6 @@
 //! How a training went, epoch by epoch.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// From low to high.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -9,18 +9,26 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 const MOST_BARS: usize = 30;
 
 /// What is known after an epoch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Point {
     /// How many epochs there were; 0 before the first.
     pub(super) epoch: usize,
     /// The mean loss over the epoch's steps; of the start, that of the samples held out.
+    #[serde(deserialize_with = "number")]
     pub(super) train_loss: f64,
     /// The mean loss over the samples held out.
+    #[serde(deserialize_with = "number")]
     pub(super) loss: f64,
     /// The share of these on which student and teacher choose the same class.
+    #[serde(deserialize_with = "number")]
     pub(super) agreement: f64,
     /// Whether these are the weights that are kept.
     pub(super) kept: bool,
+}
+
+/// A number; what JSON has no word for is none.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
 }
 
 /// The losses as a line of bars, as high as their logarithms: losses fall by factors.

@@ -15,6 +15,7 @@ use super::options::{Aim, Distil, Mode};
 use super::pair::{Goal, Pair, Stage};
 use super::rows::Rows;
 use super::school::{Look, Portions};
+use super::state::State;
 use super::train::{Outcome, prepare};
 use crate::differentiate::{Loss, Step, step_for};
 use crate::evidence::{EvidenceError, EvidenceSource};
@@ -25,7 +26,7 @@ use crate::pass::PassError;
 pub(super) struct Block {
     /// The value at its end; nothing where that is the answers.
     end: Option<String>,
-    rate: f64,
+    rate: Option<f64>,
     curve: Vec<Point>,
 }
 
@@ -39,8 +40,8 @@ pub(super) struct Learned {
     pub(super) rate: Option<f64>,
     pub(super) held_out: usize,
     pub(super) interrupted: bool,
-    /// Constants that could be trained and are not, with the reason.
-    pub(super) frozen: BTreeMap<String, String>,
+    /// What was left alone, with the reason: constants that could be trained, values that could be compared, blocks.
+    pub(super) declined: BTreeMap<String, String>,
     /// What is compared inside.
     pub(super) inside: Vec<String>,
 }
@@ -56,6 +57,8 @@ pub(super) struct Lesson<'l> {
     /// Constants that stay.
     pub(super) fixed: HashSet<NodeId>,
     pub(super) source: &'l dyn EvidenceSource,
+    /// Where the training is kept from one epoch to the next.
+    pub(super) state: Option<State<'l>>,
 }
 
 impl Lesson<'_> {
@@ -82,9 +85,12 @@ impl Lesson<'_> {
         let pair = Pair::of(teacher, learner, look_inside, &samples, part, self.source).map_err(failed)?;
         let inside = !pair.names().is_empty();
         if options.mode == Mode::Block && !inside {
-            return Err(PassError::Request(
-                "`mode` is `block`, and no value inside is in both teacher and student".to_owned(),
-            ));
+            return Err(PassError::Request(match pair.declined.first() {
+                Some((name, reason)) => {
+                    format!("`mode` is `block`, and no value inside is alike in both: `{name}`: {reason}")
+                }
+                None => "`mode` is `block`, and no value inside is in both teacher and student".to_owned(),
+            }));
         }
         let by_variance = options.loss == Aim::Hidden && inside;
         let loss = match options.loss {
@@ -106,17 +112,17 @@ impl Lesson<'_> {
     fn whole(&self, pair: &Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
         let stage = pair.whole(goal);
         let step = self.step(&stage)?;
-        let training = prepare(self.options, &stage, &step, self.grids, samples, self.source)?;
+        let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, self.state.as_ref())?;
         let held_out = training.held_out();
         let Outcome { weights, curve, rate, interrupted } = training.run("distil")?;
         Ok(Learned {
             weights,
             curve,
             blocks: Vec::new(),
-            rate: Some(rate),
+            rate,
             held_out,
             interrupted,
-            frozen: step.frozen.iter().cloned().collect(),
+            declined: step.frozen.iter().chain(&pair.declined).cloned().collect(),
             inside: if goal.inside { pair.names().into_iter().map(str::to_owned).collect() } else { Vec::new() },
         })
     }
@@ -124,16 +130,23 @@ impl Lesson<'_> {
     fn blocks(&self, mut pair: Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
         let all = pair.whole(&Goal { inside: false, ..goal.clone() });
         let step = self.step(&all)?;
-        let mut judge = prepare(self.options, &all, &step, self.grids, samples, self.source)?;
+        let mut judge = prepare(self.options, &all, &step, self.grids, samples, self.source, None)?;
         let start = judge.look_at(&pair.learner.graph)?;
         let inside: Vec<String> = pair.names().into_iter().map(str::to_owned).collect();
         let mut weights: BTreeMap<NodeId, Tensor> = BTreeMap::new();
         let (mut blocks, mut interrupted) = (Vec::new(), false);
+        let mut declined: BTreeMap<String, String> = step.frozen.iter().chain(&pair.declined).cloned().collect();
         for number in 0..=inside.len() {
             let stage = pair.block(number, goal)?;
-            // Where the whole has parameters, a block may have none.
-            let Ok(step) = self.step(&stage) else { continue };
-            let training = prepare(self.options, &stage, &step, self.grids, samples, self.source)?;
+            let step = match self.step(&stage) {
+                // Where the whole has parameters, a block may have none.
+                Err(PassError::Request(reason)) => {
+                    declined.insert(format!("block {}", number + 1), reason);
+                    continue;
+                }
+                step => step?,
+            };
+            let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, None)?;
             let outcome = training.run(&format!("distil: block {} of {}", number + 1, inside.len() + 1))?;
             for (constant, tensor) in outcome.weights.into_iter().flatten() {
                 pair.learner.graph.set_constant(constant, tensor.clone());
@@ -161,7 +174,7 @@ impl Lesson<'_> {
             rate: None,
             held_out: judge.held_out(),
             interrupted,
-            frozen: step.frozen.iter().cloned().collect(),
+            declined,
             inside,
         })
     }

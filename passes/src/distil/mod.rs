@@ -21,6 +21,7 @@ mod rate;
 mod rows;
 mod school;
 mod scores;
+mod state;
 #[cfg(test)]
 mod tests;
 mod train;

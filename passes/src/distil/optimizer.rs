@@ -67,6 +67,17 @@ impl Descent {
         self.past.iter().map(|past| past.weights.clone()).collect()
     }
 
+    /// All that is remembered.
+    pub(super) fn arrays(&self) -> impl Iterator<Item = &Vec<f32>> {
+        self.past.iter().flat_map(|past| [&past.mean, &past.squares, &past.weights])
+    }
+
+    /// All that is remembered, of so many steps, to be written over.
+    pub(super) fn remembering(&mut self, steps: usize) -> impl Iterator<Item = &mut Vec<f32>> {
+        self.steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        self.past.iter_mut().flat_map(|past| [&mut past.mean, &mut past.squares, &mut past.weights])
+    }
+
     /// A step of this length down the gradients. Elements whose `masks` say so stay.
     pub(super) fn step(
         &mut self,

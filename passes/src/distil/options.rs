@@ -11,8 +11,10 @@ use super::curve::drawn;
 use super::grids::lift;
 use super::lesson::{Learned, Lesson};
 use super::rate::LearningRate;
+use super::state::State;
 use crate::InlineFunctions;
 use crate::differentiate::{Differentiate, Loss};
+use crate::evidence::EvidenceSource;
 use crate::options::{Options, Pattern, Share};
 use crate::pass::{Pass, PassCx, PassError};
 
@@ -80,9 +82,9 @@ crate::option_enum! {
 crate::options! {
     /// Trains the model to answer what the model that came in answers.
     ///
-    /// Needs samples (`--calib`), and no labels. The loss is `differentiate`'s: by default the divergence of the answers' softmax at a
-    /// temperature. Some samples are held out; the epoch that is closest to the teacher on them is kept, or the start if none is
-    /// closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The
+    /// Needs samples (`--calib`), and no labels. By default compared are the values at the ends of blocks that both have and the answers,
+    /// as numbers: mean squares of the differences, each divided by the variance of the teacher's. Some samples are held out; the epoch
+    /// whose answers are closest to the teacher's on them is kept, or the start if none is closer and agrees as often. Zeros of weights stay zero, statistics and scales of quantized numbers stay what they are. The
     /// same request gives the same weights on the same runner and machine.
     pub struct Distil {
         /// The model to learn from: `original`, the one that came into the run, or the file of one with the same inputs and outputs.
@@ -97,7 +99,8 @@ crate::options! {
         alpha: f64 = 1.0,
         /// How gradients become steps.
         optimizer: Optimizer = Optimizer::Adam,
-        /// The length of the first step. With `auto` a share of each parameter's size, which is tried out in a few short trainings.
+        /// The length of the longest step: a number, a share of each parameter's size as in `2%`, or `auto`: such a share, which is tried
+        /// out in short trainings.
         lr: LearningRate = LearningRate::Auto,
         /// How the length of steps changes.
         schedule: Schedule = Schedule::Cosine,
@@ -111,6 +114,9 @@ crate::options! {
         augment: Vec<Augmentation> = vec![Augmentation::Auto],
         /// What the order of samples and all else that is drawn follows from.
         seed: u64 = 0,
+        /// A file that the training is kept in after each epoch, and goes on from where it was left. Refused where it is of another
+        /// request, or of other models or samples.
+        state: Option<String> = None,
         /// Constants that are trained, by name.
         parameters: Vec<Pattern> = vec![Pattern::new("*")],
         /// Constants that stay, by name.
@@ -150,6 +156,24 @@ impl Distil {
         Ok(Cow::Owned(teacher))
     }
 
+    /// Where the training is kept.
+    fn kept_in<'a>(
+        &self,
+        student: &Model,
+        teacher: &Model,
+        source: &dyn EvidenceSource,
+        cx: &PassCx<'a>,
+    ) -> Result<Option<State<'a>>, PassError> {
+        let Some(path) = &self.state else { return Ok(None) };
+        let files = cx
+            .request
+            .files
+            .ok_or_else(|| PassError::Request(format!("`state` `{path}`: there is nobody here to read files")))?;
+        let request = Self { state: None, ..self.clone() };
+        let request = format!("{}{{{}}}", Self::NAME, request.to_text());
+        Ok(Some(State::new(files, path, request, [student, teacher], source)))
+    }
+
     fn check(&self) -> Result<(), PassError> {
         let wrong = |text: String| Err(PassError::Request(text));
         if !(0.0..=1.0).contains(&self.alpha) {
@@ -158,17 +182,20 @@ impl Distil {
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
             return wrong(format!("`temperature` is {}, expected a number above 0", self.temperature));
         }
+        if self.state.is_some() && self.mode == Mode::Block {
+            return wrong("`state` is given, which is for `mode=end-to-end`: blocks are trained anew".to_owned());
+        }
         if self.alpha < 1.0 && self.augment.contains(&Augmentation::Mix) {
             return wrong(
                 "`augment` has `mix`, of which no label holds: expected other ways, or an `alpha` of 1".to_owned(),
             );
         }
         match self.lr {
-            LearningRate::Given(lr) if !(lr.is_finite() && lr > 0.0) => {
-                return wrong(format!("`lr` is {lr}, expected a number above 0"));
+            LearningRate::Given(lr) | LearningRate::Percent(lr) if !(lr.is_finite() && lr > 0.0) => {
+                return wrong(format!("`lr` is {}, expected a number above 0", self.lr));
             }
-            LearningRate::Auto if self.optimizer == Optimizer::Sgd => {
-                return wrong("`lr` is `auto`, which is for `adam`: expected a number for `sgd`".to_owned());
+            LearningRate::Auto | LearningRate::Percent(_) if self.optimizer == Optimizer::Sgd => {
+                return wrong(format!("`lr` is `{}`, which is for `adam`: expected a number for `sgd`", self.lr));
             }
             _ => {}
         }
@@ -211,10 +238,11 @@ impl Pass for Distil {
         let grids = lift(&mut learner)?;
         let options = self.decided(&learner.graph);
         let fixed = steps_of_codes(&learner.graph);
-        let lesson = Lesson { options: &options, grids: &grids, fixed, source };
-        let Learned { weights, curve, blocks, rate, held_out, interrupted, frozen, inside } =
+        let state = self.kept_in(model, &teacher, source, cx)?;
+        let lesson = Lesson { options: &options, grids: &grids, fixed, source, state };
+        let Learned { weights, curve, blocks, rate, held_out, interrupted, declined, inside } =
             lesson.give(&teacher, learner)?;
-        for (name, reason) in frozen {
+        for (name, reason) in declined {
             cx.declined(Self::NAME, name, reason);
         }
         let (Some(start), Some(best)) = (curve.first(), curve.iter().find(|point| point.kept)) else { return Ok(()) };
@@ -230,7 +258,9 @@ impl Pass for Distil {
             drawn(&curve)
         ));
         match (inside.as_slice(), self.loss) {
-            ([], Aim::Hidden) => cx.notice("no value inside is in both teacher and student: answers are compared"),
+            ([], Aim::Hidden) => {
+                cx.notice("no value inside is alike in both teacher and student: answers are compared")
+            }
             ([], _) => {}
             ([one], _) => cx.notice(format!("compared inside: `{one}`")),
             ([first, .., last], _) => {

@@ -10,10 +10,10 @@ use super::landmarks::{self, Landmark};
 use super::options::Distil;
 use super::rows::Rows;
 use crate::EliminateDead;
-use crate::differentiate::{Brief, Loss};
+use crate::differentiate::{Brief, Loss, unused};
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::pass::{Pass, PassCx, PassError, Request};
-use onnxpress_ir::{Attr, Carried, Edit, Graph, Model, Name, Node, NodeId, Tensor, ValueId};
+use onnxpress_ir::{Attr, Carried, Edit, Graph, Model, Node, NodeId, Tensor, ValueId};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::infer::Standard;
 
@@ -42,6 +42,8 @@ pub(super) struct Pair {
     answers: Vec<f64>,
     /// Whether an answer is probabilities.
     pub(super) probabilities: bool,
+    /// Values under one name that are not compared, with the reason.
+    pub(super) declined: Vec<(String, String)>,
 }
 
 /// What is to become alike.
@@ -99,7 +101,8 @@ fn failed(error: impl std::fmt::Display) -> EvidenceError {
 
 fn add_output(graph: &mut Graph, value: ValueId, name: &str) {
     let ty = graph.ty(value).clone();
-    graph.add_output(Name::from(format!("hidden/{name}")), ty, Carried::none(), value);
+    let name = unused(graph, &format!("hidden/{name}"));
+    graph.add_output(name, ty, Carried::none(), value);
 }
 
 fn numbers(value: Option<&Value>) -> Result<(Vec<usize>, Vec<f32>), EvidenceError> {
@@ -132,7 +135,7 @@ impl Pair {
             add_output(&mut wide.graph, landmark.theirs, &landmark.name);
             add_output(&mut narrow.graph, landmark.ours, &landmark.name);
         }
-        let mut pairings: Vec<Option<Pairing>> =
+        let mut pairings: Vec<Option<(usize, Pairing)>> =
             landmarks.iter().map(|it| start_pairing(it, &learner, teacher)).collect();
         let mut spreads = vec![Spread::default(); count + landmarks.len()];
         let (mut theirs, mut ours) = (source.load(&wide)?, source.load(&narrow)?);
@@ -148,8 +151,10 @@ impl Pair {
                 let log = soft.get(number) == Some(&true);
                 let number_of = |x: f32| if log { f64::from(x).max(LEAST).ln() } else { f64::from(x) };
                 values.iter().for_each(|&x| spread.add(number_of(x)));
-                let landmark = number.checked_sub(count).map(|at| (&landmarks[at], &mut pairings[at]));
-                let Some((&Landmark { narrower: Some(axis), .. }, Some(pairing))) = landmark else { continue };
+                let Some(Some((axis, pairing))) = number.checked_sub(count).map(|at| &mut pairings[at]) else {
+                    continue;
+                };
+                let axis = *axis;
                 let (own_dims, own) = numbers(our.get(number))?;
                 let (Some(&wide), Some(&narrow)) = (dims.get(axis), own_dims.get(axis)) else { continue };
                 let inner = dims[axis + 1..].iter().product::<usize>().max(1);
@@ -166,23 +171,23 @@ impl Pair {
             ends: Vec::new(),
             answers: spreads[..count].iter().map(|spread| spread.variance()).collect(),
             probabilities: soft.contains(&true),
+            declined: Vec::new(),
         };
         for ((landmark, pairing), spread) in landmarks.into_iter().zip(pairings).zip(&spreads[count..]) {
-            pair.add_end(landmark, pairing, spread.variance()).map_err(failed)?;
+            let kept =
+                pairing.map_or_else(|| Err("it is too wide to compare".to_owned()), |(_, pairing)| pairing.kept());
+            match kept {
+                Ok(kept) => pair.add_end(landmark, kept, spread.variance()).map_err(failed)?,
+                Err(reason) => pair.declined.push((landmark.name, reason)),
+            }
         }
         Ok(pair)
     }
 
     /// An end, of which the teacher gives the channels that the student kept.
-    fn add_end(
-        &mut self,
-        landmark: Landmark,
-        pairing: Option<Pairing>,
-        variance: f64,
-    ) -> Result<(), onnxpress_ir::EditError> {
+    fn add_end(&mut self, landmark: Landmark, kept: Vec<usize>, variance: f64) -> Result<(), onnxpress_ir::EditError> {
         let Landmark { name, ours, mut theirs, narrower } = landmark;
         if let Some(axis) = narrower {
-            let Some(kept) = pairing.and_then(|pairing| pairing.kept()) else { return Ok(()) };
             let mut edit = Edit::new(&mut self.teacher.graph, &Standard, Distil::NAME, &[theirs.node]);
             let kept =
                 edit.add_constant(None, Tensor::vector(kept.into_iter().map(|it| it as i64).collect::<Vec<_>>()));
@@ -238,14 +243,17 @@ impl Pair {
     }
 }
 
-fn start_pairing(landmark: &Landmark, learner: &Model, teacher: &Model) -> Option<Pairing> {
+/// What channels are compared along an axis; `None` where they are not known or too many.
+fn start_pairing(landmark: &Landmark, learner: &Model, teacher: &Model) -> Option<(usize, Pairing)> {
     let extent = |graph: &Graph, value: ValueId, axis: usize| {
         let dim = graph.ty(value).shape()?.get(axis)?.as_const()?;
         usize::try_from(dim).ok()
     };
-    let axis = landmark.narrower?;
+    // Where none is narrower, channels of pictures, and of anything else the last axis.
+    let rank = learner.graph.ty(landmark.ours).shape()?.len();
+    let axis = landmark.narrower.unwrap_or(if rank > 3 { 1 } else { rank.saturating_sub(1) });
     let (ours, theirs) = (extent(&learner.graph, landmark.ours, axis)?, extent(&teacher.graph, landmark.theirs, axis)?);
-    Some(Pairing::new(ours, theirs))
+    Some((axis, Pairing::new(ours, theirs)?))
 }
 
 /// Constants that a value is computed of.

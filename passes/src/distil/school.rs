@@ -283,10 +283,13 @@ impl<'s> School<'s> {
         self.training.len() / self.portions.batch
     }
 
-    /// The batches of an epoch, in an order that is drawn.
-    pub(super) fn epoch(&mut self) -> Vec<Vec<usize>> {
-        shuffle(&mut self.training, &mut self.random);
-        self.training.chunks_exact(self.portions.batch).map(<[usize]>::to_vec).collect()
+    /// The batches of an epoch, in an order that is drawn. All that is drawn until the next epoch follows from its number.
+    pub(super) fn epoch(&mut self, number: usize) -> Vec<Vec<usize>> {
+        let mut seeds = SplitMix64::new(self.options.seed);
+        self.random = SplitMix64::new(seeds.bits().wrapping_add(number as u64));
+        let mut order = self.training.clone();
+        shuffle(&mut order, &mut self.random);
+        order.chunks_exact(self.portions.batch).map(<[usize]>::to_vec).collect()
     }
 
     /// The loss of some samples, and the gradient of each parameter.

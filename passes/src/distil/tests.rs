@@ -1,12 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::cell::{Cell, RefCell};
+
 use onnxpress_ir::{Model, Tensor};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::{self, Limits};
 
+use super::{Distil, LearningRate};
 use crate::evidence::testing::{AtHand, typed, value};
+use crate::evidence::{EvidenceError, EvidenceSource, Execute, Feed};
 use crate::manager::{self, Report, RunOptions};
-use crate::pass::Request;
+use crate::pass::{Files, Pass as _, PassCx, Request};
 
 /// A perceptron whose first layer is twice as wide as it need be.
 const NET: &str = r#"
@@ -138,4 +142,114 @@ fn a_loss_that_is_no_number_ends_the_search_for_a_rate() {
     let net = NET.replace("y = MatMul(three, c)", "four = MatMul(three, c)\n        y = Sqrt(four)");
     let error = run_on(&net, "prune-channels{ratio=0.3, compensate=false},distil", true).1.unwrap_err();
     assert!(error.contains("the training diverged: a loss of NaN"), "{error}");
+}
+
+/// Samples that somebody wants no more of after a while, and a file.
+struct Leaving<'s> {
+    samples: &'s AtHand,
+    /// How often it may be asked whether to go on.
+    patience: Cell<usize>,
+}
+
+impl EvidenceSource for Leaving<'_> {
+    fn describe(&self) -> String {
+        self.samples.describe()
+    }
+    fn samples(&self) -> usize {
+        self.samples.samples()
+    }
+    fn is_synthetic(&self) -> bool {
+        false
+    }
+    fn feed(
+        &self,
+        model: &Model,
+        batch: usize,
+        each: &mut dyn FnMut(Feed<'_>) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        self.samples.feed(model, batch, each)
+    }
+    fn load<'m>(&self, model: &'m Model) -> Result<Box<dyn Execute + 'm>, EvidenceError> {
+        self.samples.load(model)
+    }
+    fn interrupted(&self) -> bool {
+        let left = self.patience.get();
+        self.patience.set(left.saturating_sub(1));
+        left == 0
+    }
+}
+
+#[derive(Default)]
+struct OneFile(RefCell<Option<Vec<u8>>>);
+
+impl Files for OneFile {
+    fn read(&self, _: &str) -> Result<String, String> {
+        Err("there is no text".to_owned())
+    }
+    fn bytes(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.borrow().clone())
+    }
+    fn write(&self, _: &str, bytes: &[u8]) -> Result<(), String> {
+        *self.0.borrow_mut() = Some(bytes.to_vec());
+        Ok(())
+    }
+}
+
+/// A training that goes on in a file as long as `patience` lasts.
+fn attempt(pipeline: &str, file: &OneFile, patience: usize) -> (Model, Result<Report, String>) {
+    let mut model = typed(NET);
+    let pipeline = crate::builtin().unwrap().pipeline(pipeline).unwrap();
+    let samples = AtHand::new(160, &[4]);
+    let source = Leaving { samples: &samples, patience: Cell::new(patience) };
+    let request = Request { evidence: Some(&source), files: Some(file), ..Request::default() };
+    let report = manager::run(&pipeline, &mut model, RunOptions { request, ..RunOptions::default() });
+    (model, report.map_err(|error| error.to_string()))
+}
+
+#[test]
+fn a_training_goes_on_where_it_was_left() {
+    let pipeline = "prune-channels{ratio=0.3, compensate=false},distil{epochs=4, state=kept, augment=[noise]}";
+    let (whole, _) = attempt(pipeline, &OneFile::default(), usize::MAX);
+    let file = OneFile::default();
+    let interrupted = |report: Result<Report, String>| {
+        report.unwrap().notices.contains(&"interrupted: the best so far is kept".to_owned())
+    };
+    assert!(interrupted(attempt(pipeline, &file, 3).1), "while rates are tried");
+    assert!(file.0.borrow().is_none());
+    let tried = crate::distil::rate::spent(4 * 4);
+    assert!(interrupted(attempt(pipeline, &file, tried + 7).1), "in the second epoch");
+    assert!(file.0.borrow().is_some());
+    let (resumed, report) = attempt(pipeline, &file, 4 * 3);
+    assert!(!interrupted(report));
+    assert_eq!(resumed.to_text(), whole.to_text());
+    let (again, report) = attempt(pipeline, &file, 0);
+    assert!(!interrupted(report), "nothing is left to do");
+    assert_eq!(again.to_text(), whole.to_text());
+    let other = attempt(&pipeline.replace("epochs=4", "epochs=5"), &file, usize::MAX).1.unwrap_err();
+    assert!(other.contains("`state` `kept`: it is of another request: distil{teacher=original"), "{other}");
+    let other = attempt(&pipeline.replace("ratio=0.3", "ratio=0.5"), &file, usize::MAX).1.unwrap_err();
+    assert!(other.ends_with("`state` `kept`: it is of another student"), "{other}");
+    let block = attempt(&pipeline.replace("epochs=4", "mode=block"), &file, usize::MAX).1.unwrap_err();
+    assert!(block.ends_with("`state` is given, which is for `mode=end-to-end`: blocks are trained anew"), "{block}");
+}
+
+/// Two layers, of which a pass scales the channels between to the benefit of one.
+#[test]
+fn values_that_are_scaled_otherwise_are_not_compared() {
+    let teacher = typed(NET);
+    let mut student = teacher.clone();
+    for name in ["a", "b"] {
+        let id = value(&student, name);
+        let tensor = student.graph.constant(id).unwrap().clone();
+        let values: Vec<f32> =
+            tensor.to_f32s().unwrap().iter().enumerate().map(|(at, x)| x * (1 + at % 3) as f32).collect();
+        student.graph.set_constant(id.node, Tensor::from_values(tensor.dims(), values).unwrap());
+    }
+    let source = AtHand::new(160, &[4]);
+    let mut cx = PassCx::new(Request { evidence: Some(&source), before_loss: Some(&teacher), ..Request::default() });
+    let distil = Distil { epochs: 1, lr: LearningRate::Percent(0.1), ..Distil::default() };
+    distil.run(&mut student, &mut cx).unwrap();
+    let [decline] = cx.declines() else { panic!("{:?}", cx.declines()) };
+    assert_eq!(decline.site, "two");
+    assert_eq!(decline.reason, "its channels are scaled otherwise than the teacher's");
 }

@@ -9,9 +9,10 @@ use super::grids::{Grid, Grids};
 use super::optimizer::{Descent, length};
 use super::options::{Aim, Distil};
 use super::pair::Stage;
-use super::rate::{LearningRate, TRIED, size};
+use super::rate::{self, LearningRate, Trial, size};
 use super::rows::Rows;
 use super::school::{Look, School};
+use super::state::{Progress, State};
 use crate::differentiate::Step;
 use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::pass::PassError;
@@ -19,17 +20,14 @@ use crate::pass::PassError;
 /// How many times the loss of the first step a later one may be before the training is given up.
 const DIVERGED: f64 = 1000.0;
 
-/// How many steps a length is tried for, at most.
-const TRIAL: usize = 24;
-
 /// What a training came to.
 pub(super) struct Outcome {
     /// The constants of the learner after the best epoch, codes as what they mean; `None` where the start was as good.
     pub(super) weights: Option<Vec<(NodeId, Tensor)>>,
     /// The start, then each epoch.
     pub(super) curve: Vec<Point>,
-    /// The length of the first step: of a parameter's size, where that was tried out.
-    pub(super) rate: f64,
+    /// The length of the longest step, of a parameter's size unless one is given for all; nothing where it was not found in time.
+    pub(super) rate: Option<f64>,
     /// Whether someone wanted it to end.
     pub(super) interrupted: bool,
 }
@@ -49,6 +47,7 @@ pub(super) fn prepare<'t>(
     grids: &'t Grids,
     samples: &'t Rows,
     source: &'t dyn EvidenceSource,
+    state: Option<&'t State<'t>>,
 ) -> Result<Training<'t>, PassError> {
     let school = School::open(options, stage, step, samples, source).map_err(failed)?;
     let start: Vec<Vec<f32>> = {
@@ -61,13 +60,15 @@ pub(super) fn prepare<'t>(
     let masks = kept.map(|((tensor, values), grid)| grid.map_or_else(|| mask(tensor, values), |_| None)).collect();
     // Numbers that are no scores have no largest one to agree on.
     let scores = stage.name.is_none() && options.loss != Aim::Mse;
-    Ok(Training { options, source, step, start, masks, grids, school, scores })
+    Ok(Training { options, source, state, step, start, masks, grids, school, scores })
 }
 
 /// A training before its first step.
 pub(super) struct Training<'t> {
     options: &'t Distil,
     source: &'t dyn EvidenceSource,
+    /// Where the training is kept from one epoch to the next.
+    state: Option<&'t State<'t>>,
     step: &'t Step,
     start: Vec<Vec<f32>>,
     masks: Vec<Option<Vec<bool>>>,
@@ -89,10 +90,19 @@ struct Course {
     begun: Option<f64>,
 }
 
+/// A training between two epochs.
+struct Underway {
+    course: Course,
+    /// The start, then each epoch.
+    curve: Vec<Point>,
+    /// The best weights so far, where they are better than those at the start.
+    kept: Option<Vec<Vec<f32>>>,
+}
+
 impl Training<'_> {
-    /// A course from the start, whose first step is of this length.
+    /// A course from the start, whose longest step is of this length.
     fn course(&self, first: f64, of: usize) -> Course {
-        let relative = self.options.lr == LearningRate::Auto;
+        let relative = !matches!(self.options.lr, LearningRate::Given(_));
         let scales = self.start.iter().map(|values| if relative { size(values) } else { 1.0 });
         let descent = Descent::new(self.options.optimizer, &self.start, scales);
         Course { weights: self.start.clone(), descent, first, done: 0, of, begun: None }
@@ -107,7 +117,7 @@ impl Training<'_> {
         if !loss.is_finite() || loss > limit {
             let lr = match self.options.lr {
                 LearningRate::Auto => String::new(),
-                LearningRate::Given(lr) => format!("; try a smaller `lr` than {lr}"),
+                lr => format!("; try a smaller `lr` than {lr}"),
             };
             return Err(PassError::Request(format!(
                 "the training diverged: a loss of {loss} after {} steps{lr}",
@@ -166,87 +176,124 @@ impl Training<'_> {
         self.school.held_out()
     }
 
-    /// The length of the first step: what the request says, or what goes furthest in a short training.
-    fn rate(&mut self) -> Result<f64, PassError> {
-        if let LearningRate::Given(rate) = self.options.lr {
-            return Ok(rate);
+    /// The length of the longest step: what the request says, or what is best in the end; `None` where somebody wants an end.
+    fn rate(&mut self) -> Result<Option<f64>, PassError> {
+        match self.options.lr {
+            LearningRate::Given(rate) => return Ok(Some(rate)),
+            LearningRate::Percent(percent) => return Ok(Some(percent / 100.0)),
+            LearningRate::Auto => {}
         }
-        let steps = (self.school.steps() * self.options.epochs).min(TRIAL);
-        let (mut best, mut lowest) = (TRIED[TRIED.len() - 1], f64::INFINITY);
-        for (number, rate) in TRIED.into_iter().enumerate() {
+        let steps = self.school.steps() * self.options.epochs;
+        let (mut done, all) = (0, rate::spent(steps));
+        rate::choose(steps, |rate, steps| {
             let mut course = self.course(rate, steps);
-            let mut batches = Vec::new();
+            let (mut batches, mut epoch) = (Vec::new(), 0);
             while course.done < steps {
+                if self.source.interrupted() {
+                    return Ok(Trial::Interrupted);
+                }
                 if batches.is_empty() {
-                    batches = self.school.epoch();
+                    epoch += 1;
+                    batches = self.school.epoch(epoch);
                 }
                 let Some(samples) = batches.pop() else { break };
-                match self.step(&mut course, &samples) {
-                    Ok(_) => {}
-                    Err(error) if number + 1 == TRIED.len() => return Err(error),
-                    // It is too long, and that no error: there are shorter ones.
-                    Err(_) => break,
+                if let Err(error) = self.step(&mut course, &samples) {
+                    return Ok(Trial::Diverged(error));
                 }
-                self.source.progress(
-                    "distil: how long steps may be",
-                    number * steps + course.done,
-                    TRIED.len() * steps,
-                );
+                self.source.progress("distil: how long steps may be", done + course.done, all);
             }
-            if course.done == steps {
-                let loss = self.look(&course.descent.averaged())?.loss();
-                if loss < lowest {
-                    (best, lowest) = (rate, loss);
-                }
-            }
+            done += steps;
+            Ok(Trial::Ended(self.look(&course.descent.averaged())?.loss()))
+        })
+    }
+
+    /// A training at its beginning, or where it was left; `None` where somebody wants an end before it has begun.
+    fn underway(&mut self, start: &Look) -> Result<Option<Underway>, PassError> {
+        let all = self.school.steps() * self.options.epochs;
+        if let Some(state) = self.state
+            && let Some(found) = state.load(self.school.steps())?
+        {
+            let progress = &found.progress;
+            let mut course = self.course(f64::from_bits(progress.rate), all);
+            (course.done, course.begun) = (progress.done, progress.begun);
+            let mut kept = progress.better.then(|| self.start.clone());
+            let arrays = course.weights.iter_mut().chain(course.descent.remembering(progress.done));
+            state.fill(&found, arrays.chain(kept.iter_mut().flatten()))?;
+            return Ok(Some(Underway { course, curve: found.progress.curve, kept }));
         }
-        Ok(best)
+        let loss = start.loss();
+        let curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement: start.agreement, kept: true }];
+        let course = self.rate()?.map(|rate| self.course(rate, all));
+        Ok(course.map(|course| Underway { course, curve, kept: None }))
+    }
+
+    /// Writes down how far it is.
+    fn keep(&self, now: &Underway) -> Result<(), PassError> {
+        let Some(state) = self.state else { return Ok(()) };
+        let Underway { course, curve, kept } = now;
+        let progress = Progress {
+            rate: course.first.to_bits(),
+            done: course.done,
+            begun: course.begun,
+            curve: curve.clone(),
+            better: kept.is_some(),
+        };
+        state.save(progress, course.weights.iter().chain(course.descent.arrays()).chain(kept.iter().flatten()))
     }
 
     /// Trains.
     ///
     /// # Errors
-    /// Where a model cannot be run, or the training diverges.
+    /// Where a model cannot be run, the training diverges, or its state is not to be had.
     pub(super) fn run(mut self, what: &str) -> Result<Outcome, PassError> {
         let start = self.look(&self.start.clone())?;
-        let loss = start.loss();
-        let mut curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement: start.agreement, kept: true }];
-        let (mut best, mut kept) = (0, None);
-        let rate = self.rate()?;
-        let steps = self.school.steps();
-        let mut course = self.course(rate, steps * self.options.epochs);
+        let Some(mut now) = self.underway(&start)? else {
+            let loss = start.loss();
+            let curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement: start.agreement, kept: true }];
+            return Ok(Outcome { weights: None, curve, rate: None, interrupted: true });
+        };
+        self.keep(&now)?;
+        let (steps, begun_at) = (self.school.steps(), now.course.done);
         let began = Instant::now();
         let mut interrupted = false;
-        for epoch in 1..=self.options.epochs {
+        for epoch in now.curve.len()..=self.options.epochs {
             let mut sum = 0.0;
-            for samples in self.school.epoch() {
+            for samples in self.school.epoch(epoch) {
                 interrupted = self.source.interrupted();
                 if interrupted {
                     break;
                 }
-                let loss = self.step(&mut course, &samples)?;
+                let loss = self.step(&mut now.course, &samples)?;
                 sum += loss;
-                let left = began.elapsed().as_secs_f64() / course.done as f64 * (course.of - course.done) as f64;
+                let (done, of) = (now.course.done, now.course.of);
+                let left = began.elapsed().as_secs_f64() / (done - begun_at) as f64 * (of - done) as f64;
                 let what = format!("{what}: loss {loss:.4}, {left:.0} s left");
-                self.source.progress(&what, course.done, course.of);
+                self.source.progress(&what, done, of);
             }
             if interrupted {
                 break;
             }
-            let averaged = course.descent.averaged();
+            let averaged = now.course.descent.averaged();
             let look = self.look(&averaged)?;
             let (loss, agreement) = (look.loss(), look.agreement);
-            if loss < curve[best].loss && self.is_gain(&look, &start) {
-                curve[best].kept = false;
-                (best, kept) = (epoch, Some(averaged));
+            let best = now.curve.iter_mut().rev().find(|point| point.kept);
+            let kept = best.is_none_or(|best| {
+                let better = loss < best.loss && self.is_gain(&look, &start);
+                best.kept = !better;
+                better
+            });
+            if kept {
+                now.kept = Some(averaged);
             }
-            curve.push(Point { epoch, train_loss: sum / steps.max(1) as f64, loss, agreement, kept: best == epoch });
+            now.curve.push(Point { epoch, train_loss: sum / steps.max(1) as f64, loss, agreement, kept });
+            self.keep(&now)?;
         }
         self.source.progress("distil", 0, 0);
+        let Underway { course, curve, kept } = now;
         let tensors = kept.map(|weights| self.tensors(&weights)).transpose()?;
         let constants = || self.step.parameters.iter().map(|parameter| parameter.constant);
         let weights = tensors.map(|tensors| constants().zip(tensors).collect());
-        Ok(Outcome { weights, curve, rate, interrupted })
+        Ok(Outcome { weights, curve, rate: Some(course.first), interrupted })
     }
 }
 

@@ -126,21 +126,26 @@ pub(super) fn choose(
     let mut scores: Vec<Vec<f64>> = Vec::new();
     let mut told = None;
     for step in 1..=options.steps {
-        let mut now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left);
-        if let Some(source) = source.filter(|_| options.criterion.needs_data()) {
+        let source = source.filter(|_| options.criterion.needs_data());
+        // What is seen later is seen without what is gone.
+        let so_far = match (step, source) {
+            (2.., Some(source)) => Some(without(model, coupling, &left, source, fits)?),
+            _ => None,
+        };
+        let so_far = so_far.as_ref().unwrap_or(model);
+        let sensed = match source.filter(|_| options.criterion.takes_gradients()) {
+            Some(source) => data::sensed(so_far, &subject.members, &active, source, options.criterion)?,
+            None => data::Sensed::default(),
+        };
+        let mut now = scoring.scores(&model.graph, coupling, &subject.members, &active, &left, &sensed);
+        if let Some(source) = source.filter(|_| !options.criterion.takes_gradients()) {
             let sought = match (options.criterion, goal, options.scope) {
                 (Criterion::Hessian, None, Scope::Group) => Sought::Order,
                 (Criterion::Hessian, ..) => Sought::Loss { macs: costs.with(&whole).macs },
                 _ => Sought::Activation,
             };
-            let measured = |model: &Model| {
-                let found = data::measured(model, coupling, &subject.members, &active, source, sought);
-                found.map_err(|error| PassError::Request(error.to_string()))
-            };
-            let worth = match step {
-                1 => measured(model)?,
-                _ => measured(&without(model, coupling, &left, source, fits)?)?,
-            };
+            let worth = data::measured(so_far, coupling, &subject.members, &active, source, sought);
+            let worth = worth.map_err(|error| PassError::Request(error.to_string()))?;
             seen(options.criterion, &worth, &mut now);
         }
         let groups = select::groups(coupling, &active, &now);

@@ -5,7 +5,7 @@
 //!
 //! Sources: `l1`, `l2`: Li et al., "Pruning filters for efficient ConvNets" (2017). `bn-scale`: Liu et al., "Learning efficient
 //! convolutional networks through network slimming" (2017). `fpgm`: He et al., "Filter pruning via geometric median" (2019).
-//! `activation` and `hessian` are measured on samples, in `data`.
+//! `activation`, `hessian`, `taylor` and `fisher` are measured on samples, in `data`.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use onnxpress_ir::{Graph, NodeId, Tensor};
 
 use super::cut::slices::masked;
 use super::cut::{Left, kept_of};
+use super::data::Sensed;
 use super::members::{Member, occurrences, operand, weights};
 
 crate::option_enum! {
@@ -34,6 +35,11 @@ crate::option_enum! {
         /// What those who read the channel lose without it, on samples, once their other weights have made up for it; each next cost
         /// counts what is gone already.
         Hessian,
+        /// On samples, the square of what weights times gradients add up to: what the answers lose without the channel, to a first
+        /// approximation.
+        Taylor,
+        /// On samples, the sum of squares of weights times gradients: the information that is in the channel's weights.
+        Fisher,
     }
 }
 
@@ -78,13 +84,18 @@ pub(crate) struct Scoring {
 impl Criterion {
     /// Whether it takes samples.
     pub(crate) fn needs_data(self) -> bool {
-        matches!(self, Self::Activation | Self::Hessian)
+        self.takes_gradients() || matches!(self, Self::Activation | Self::Hessian)
+    }
+
+    /// Whether gradients say it.
+    pub(crate) fn takes_gradients(self) -> bool {
+        matches!(self, Self::Taylor | Self::Fisher)
     }
 }
 
 impl Scoring {
     /// The score of every index of every leaf that `wanted` names, with no regard for what is not in `left`. Whatever is gone
-    /// scores less than anything that is left.
+    /// scores less than anything that is left. What gradients say counts for the weights that have some.
     pub(crate) fn scores(
         &self,
         graph: &Graph,
@@ -92,8 +103,9 @@ impl Scoring {
         members: &[Vec<Member>],
         wanted: &[bool],
         left: &Left,
+        sensed: &Sensed,
     ) -> Vec<Vec<f64>> {
-        let mut scores = self.of_all(graph, coupling, members, wanted, left);
+        let mut scores = self.of_all(graph, coupling, members, wanted, left, sensed);
         for (scores, kept) in scores.iter_mut().zip(left) {
             if kept.len() < scores.len() {
                 let mut gone = vec![GONE; scores.len()];
@@ -111,6 +123,7 @@ impl Scoring {
         members: &[Vec<Member>],
         wanted: &[bool],
         left: &Left,
+        sensed: &Sensed,
     ) -> Vec<Vec<f64>> {
         let leaves = coupling.spans.leaves();
         if self.criterion == Criterion::Random {
@@ -123,7 +136,7 @@ impl Scoring {
         let mut work: BTreeMap<(NodeId, usize), Vec<usize>> = BTreeMap::new();
         let mut readings = BTreeMap::new();
         for (leaf, members) in members.iter().enumerate().filter(|(leaf, _)| wanted[*leaf]) {
-            let chosen = self.chosen(graph, members);
+            let chosen = self.chosen(graph, members, sensed);
             for member in chosen {
                 let leaves = work.entry((member.constant, member.axis)).or_default();
                 if !leaves.contains(&leaf) {
@@ -139,13 +152,14 @@ impl Scoring {
             };
             let Some(axes) = coupling.read(graph, *reading) else { continue };
             let Some(&span) = axes.get(axis) else { continue };
-            let by_index = match kept_of(coupling, axes, left) {
+            let by_index = match (sensed.along(constant, axis), kept_of(coupling, axes, left)) {
+                (Some(worth), _) => worth.to_vec(),
                 // What is gone is zero, and no filter's neighbour.
-                Some(kept) => match masked(tensor, &kept, false) {
+                (None, Some(kept)) => match masked(tensor, &kept, false) {
                     Ok(tensor) => self.along(&tensor, axis, kept[axis].as_deref()),
                     Err(_) => continue,
                 },
-                None => self.along(tensor, axis, None),
+                (None, None) => self.along(tensor, axis, None),
             };
             let mut parts: BTreeMap<usize, Vec<f64>> =
                 wanted.iter().map(|&leaf| (leaf, vec![0.0; leaves[leaf].extent])).collect();
@@ -165,7 +179,7 @@ impl Scoring {
         settled.collect()
     }
 
-    fn chosen<'m>(&self, graph: &Graph, members: &'m [Member]) -> Vec<&'m Member> {
+    fn chosen<'m>(&self, graph: &Graph, members: &'m [Member], sensed: &Sensed) -> Vec<&'m Member> {
         let is_scale = |member: &&Member| {
             graph.node(member.reading.node).is_some_and(|node| node.is("BatchNormalization"))
                 && operand(member) == Some(1)
@@ -175,7 +189,13 @@ impl Scoring {
                 let scales: Vec<&Member> = members.iter().filter(is_scale).collect();
                 if scales.is_empty() { weights(graph, members) } else { scales }
             }
-            _ => weights(graph, members),
+            _ => {
+                let all = weights(graph, members);
+                // Numbers of another kind would not compare.
+                let sensed: Vec<&Member> =
+                    all.iter().copied().filter(|member| sensed.along(member.constant, member.axis).is_some()).collect();
+                if sensed.is_empty() { all } else { sensed }
+            }
         }
     }
 
@@ -217,7 +237,7 @@ impl Scoring {
 
     fn finished(&self, sums: Vec<f64>) -> Vec<f64> {
         match self.criterion {
-            Criterion::L1 | Criterion::Fpgm => sums,
+            Criterion::L1 | Criterion::Fpgm | Criterion::Taylor | Criterion::Fisher => sums,
             _ => sums.into_iter().map(f64::sqrt).collect(),
         }
     }

@@ -6,12 +6,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::ir::Model;
 use crate::onnx::OpenOptions;
 use crate::passes::manager::Report;
 use crate::passes::pass::Files;
 
-/// Reads what a pipeline names from the disk.
+/// Reads from the disk what a pipeline names, and writes it there.
 pub(super) struct FromDisk;
 
 impl Files for FromDisk {
@@ -22,6 +23,18 @@ impl Files for FromDisk {
     fn model(&self, path: &str) -> Result<Model, String> {
         let opened = crate::onnx::open(Path::new(path), OpenOptions::default());
         opened.map(|file| file.model).map_err(|error| error.to_string())
+    }
+
+    fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        output::replace(Path::new(path), bytes).map_err(|error| error.to_string())
     }
 }
 

@@ -106,3 +106,25 @@ fn what_is_spelled_out_computes_the_same_and_has_gradients() {
         check(&text, &options, &given);
     }
 }
+
+#[test]
+fn what_stands_behind_the_end_of_a_sequence_is_never_looked_at() {
+    for layer in ["LSTM", "GRU"] {
+        let gates = if layer == "LSTM" { 12 } else { 9 };
+        let text = whole(&format!(
+            "(double[3,2,4] x) => (y) <double[2,{gates},4] w = normal(seed=1), double[2,{gates},3] r = normal(seed=2), int32[2] l = {{2, 3}}> \
+            {{ y = {layer}<hidden_size=3, direction=\"bidirectional\">(x, w, r, , l) }}"
+        ));
+        let made = step(&typed(&text), &Differentiate { loss: Loss::Mse, ..Differentiate::default() }).unwrap();
+        let outputs = |padding: f64| {
+            let mut samples = numbers(&[3, 2, 4], 3).to_f64s().unwrap();
+            samples[16..20].fill(padding);
+            let samples = Tensor::from_values(&[3, 2, 4], samples).unwrap();
+            let given = [samples, numbers(&[3, 2, 2, 3], 30)].into_iter().chain(made.start.iter().cloned());
+            run(&made.model, &given.map(Some).collect::<Vec<_>>())
+        };
+        let plain = outputs(0.5);
+        assert!(plain.iter().all(|tensor| tensor.to_f64s().unwrap().iter().all(|x| x.is_finite())), "{layer}");
+        assert_eq!(outputs(f64::NAN), plain, "{layer}");
+    }
+}

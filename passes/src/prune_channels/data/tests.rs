@@ -70,6 +70,8 @@ fn the_result_is_the_witness() {
         "criterion=l2,ratio=0.5,compensate=least-squares",
         "criterion=hessian,scope=global,ratio=0.3",
         "criterion=hessian,target=macs,remove=0.4,steps=2",
+        "criterion=taylor,ratio=0.5,compensate=false",
+        "criterion=fisher,scope=global,normalize=false,ratio=0.4,steps=2",
     ] {
         let (model, report) = run(options, true);
         let report = report.unwrap();
@@ -94,6 +96,13 @@ fn samples_tell_better_what_goes_and_fitting_makes_up_for_it() {
 }
 
 #[test]
+fn gradients_tell_better_what_goes() {
+    let of = |options: &str| loss(&run(&format!("ratio=0.5,compensate=false,criterion={options}"), true).0);
+    let (drawn, taylor, fisher) = (of("random"), of("taylor"), of("fisher"));
+    assert!(taylor < 0.8 * drawn && fisher < 0.8 * drawn, "{taylor} {fisher} {drawn}");
+}
+
+#[test]
 fn a_share_of_the_work_is_met() {
     let (_, report) = run("criterion=hessian,target=macs,remove=0.4", true);
     let plan = report.unwrap().passes[0].plan.clone().unwrap();
@@ -105,7 +114,13 @@ fn a_share_of_the_work_is_met() {
 
 #[test]
 fn without_data_it_is_refused() {
-    for options in ["criterion=hessian", "criterion=activation", "compensate=least-squares"] {
+    for options in [
+        "criterion=hessian",
+        "criterion=activation",
+        "criterion=taylor",
+        "criterion=fisher",
+        "compensate=least-squares",
+    ] {
         let error = run(options, false).1.unwrap_err();
         assert!(error.ends_with("needs data: give samples with --calib"), "{error}");
     }
