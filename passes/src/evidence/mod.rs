@@ -8,6 +8,7 @@
 mod archive;
 mod channels;
 mod collect;
+mod extents;
 mod first;
 mod histogram;
 mod moments;
@@ -23,6 +24,7 @@ pub use archive::Archive;
 pub use channels::ChannelStatistics;
 pub use collect::{Evidence, Wants, collect};
 pub(crate) use collect::{chosen as chosen_rows, elements, rows_of};
+pub(crate) use extents::Extents;
 pub(crate) use first::First;
 pub use histogram::Histogram;
 pub use moments::{CrossMoment, Moments, SecondMoment};

@@ -37,7 +37,7 @@ pub(super) struct Size {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Price {
     pub(super) params: f64,
-    /// Multiply-accumulates, open extents counted as one.
+    /// Multiply-accumulates of a sample, open extents being those of the samples, or one.
     pub(super) macs: f64,
 }
 

@@ -7,7 +7,7 @@ use onnxpress_ops::operator::{Cost, Linear, LinearLayer};
 use onnxpress_ops::table;
 
 use super::form::{Extents, Places};
-use crate::evidence::rows_of;
+use crate::evidence::{self, rows_of};
 use crate::reconstruction::{BiasSite, LayerWeight, Turn, bias_site};
 
 /// How the product is written.
@@ -62,9 +62,10 @@ impl Layer {
     }
 }
 
-/// The layers of a graph that have factors, in topological order, and the others, with the reason.
-pub(super) fn layers(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
-    let (all, mut left) = linear(graph);
+/// The layers of a graph that have factors, in topological order, and the others, with the reason; `open` says what open extents
+/// count as.
+pub(super) fn layers(graph: &Graph, open: &evidence::Extents) -> (Vec<Layer>, Vec<(String, String)>) {
+    let (all, mut left) = linear(graph, open);
     let mut found = Vec::new();
     for layer in all {
         if layer.extents.columns() < 2 || layer.extents.outputs < 2 {
@@ -78,12 +79,12 @@ pub(super) fn layers(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
 }
 
 /// The layers of a graph that there are forms for, vectors too, in topological order, and the others, with the reason.
-pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
+pub(super) fn linear(graph: &Graph, open: &evidence::Extents) -> (Vec<Layer>, Vec<(String, String)>) {
     let (mut found, mut left) = (Vec::new(), Vec::new());
     for id in graph.topological().unwrap_or_default() {
         let Some((node, cx)) = graph.node(id).zip(NodeCx::new(graph, id)) else { continue };
         for body in node.subgraphs() {
-            for (inner, reason) in layers(body).0.into_iter().map(|layer| (layer.name, "it is in a subgraph")) {
+            for (inner, reason) in layers(body, open).0.into_iter().map(|layer| (layer.name, "it is in a subgraph")) {
                 left.push((inner, reason.to_owned()));
             }
         }
@@ -98,11 +99,11 @@ pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
             }
             if let Some(known) = found.iter_mut().find(|known: &&mut Layer| known.weight == weight) {
                 known.others.push(id);
-                known.extents.places.output += uses(&cx, weight).unwrap_or(0.0);
+                known.extents.places.output += uses(&cx, weight, open).unwrap_or(0.0);
                 continue;
             }
             let name = graph.label(weight);
-            match one(graph, &cx, &layer, weight) {
+            match one(graph, &cx, &layer, weight, open) {
                 Ok(layer) => found.push(layer),
                 Err(reason) => left.push((name, reason)),
             }
@@ -111,16 +112,22 @@ pub(super) fn linear(graph: &Graph) -> (Vec<Layer>, Vec<(String, String)>) {
     (found, left)
 }
 
-fn one(graph: &Graph, cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> Result<Layer, String> {
+fn one(
+    graph: &Graph,
+    cx: &NodeCx<'_>,
+    layer: &LinearLayer,
+    weight: ValueId,
+    open: &evidence::Extents,
+) -> Result<Layer, String> {
     let tensor = graph.constant(weight).ok_or("the weight is no constant")?;
     let matrices = LayerWeight::stacked(layer, tensor.dims()).ok_or("the weight is no stack of matrices")?;
     let kind = kind(cx, layer)?;
     if graph.sole_reader(weight).is_none() && !(kind.shares() && read_alike(cx, layer, weight)) {
         return Err("the weight is read by several nodes, in several ways".to_owned());
     }
-    let uses = uses(cx, weight).ok_or("its work is not known")?;
+    let uses = uses(cx, weight, open).ok_or("its work is not known")?;
     let outputs = matrices.groups() * matrices.outputs();
-    let extents = extents(cx, layer, kind, tensor.dims(), &matrices, uses);
+    let extents = extents(cx, layer, kind, tensor.dims(), &matrices, (uses, open));
     let alone = graph.sole_reader(weight).is_some() && layer.batch_axes.is_empty() && kind != Kind::Table;
     let mut names = vec![graph.label(weight)];
     names.extend(cx.node.name.as_ref().map(ToString::to_string));
@@ -147,14 +154,14 @@ fn extents(
     kind: Kind,
     dims: &[usize],
     matrices: &LayerWeight,
-    uses: f64,
+    (uses, open): (f64, &evidence::Extents),
 ) -> Extents {
     let (groups, outputs) = (matrices.groups(), matrices.outputs());
     let kernel = dims.get(2..).filter(|_| kind == Kind::Conv).unwrap_or_default();
     let (tall, wide) = (kernel.first().copied().unwrap_or(1), kernel.iter().skip(1).product::<usize>());
-    let input = counted(cx.graph, cx.operand(layer.input));
+    let input = counted(cx.graph, cx.operand(layer.input), open);
     let mut places = Places { input: uses, between: uses, output: uses };
-    if let (Some(x), Some(y)) = (input, counted(cx.graph, Some(cx.id.port(0))))
+    if let (Some(x), Some(y)) = (input, counted(cx.graph, Some(cx.id.port(0)), open))
         && kind == Kind::Conv
         && x.len() == dims.len()
         && y.len() == dims.len()
@@ -167,10 +174,10 @@ fn extents(
     Extents { groups, outputs, channels: matrices.columns() / (tall * wide).max(1), tall, wide, places, is_table }
 }
 
-/// The extents of a value, open ones counted as one.
-fn counted(graph: &Graph, value: Option<ValueId>) -> Option<Vec<f64>> {
+/// The extents of a value.
+fn counted(graph: &Graph, value: Option<ValueId>, open: &evidence::Extents) -> Option<Vec<f64>> {
     let shape = graph.ty(value?).shape()?;
-    Some(shape.iter().map(|dim| dim.as_const().map_or(1.0, |extent| extent as f64)).collect())
+    Some(shape.iter().map(|dim| open.count(dim).unwrap_or(1) as f64).collect())
 }
 
 /// The layer that a lookup of rows of a matrix is, of rows that are one at one place and zero elsewhere.
@@ -188,13 +195,13 @@ fn lookup(cx: &NodeCx<'_>) -> Option<LinearLayer> {
     })
 }
 
-/// How often each element of a weight is used in a run, open extents counted as one; of a table, how many rows are looked up.
-fn uses(cx: &NodeCx<'_>, weight: ValueId) -> Option<f64> {
+/// How often each element of a weight is used in a run; of a table, how many rows are looked up.
+fn uses(cx: &NodeCx<'_>, weight: ValueId, open: &evidence::Extents) -> Option<f64> {
     if cx.node.is("Gather") {
-        return Some(counted(cx.graph, cx.operand(1)).map_or(1.0, |extents| extents.iter().product()));
+        return Some(counted(cx.graph, cx.operand(1), open).map_or(1.0, |extents| extents.iter().product()));
     }
     let Some(Cost::Macs(macs)) = table::of(cx.node).map(|operator| operator.cost) else { return None };
-    let all = macs(cx).substitute(|_| Some(onnxpress_ir::Dim::from(1))).as_const().unwrap_or(0);
+    let all = open.count(&macs(cx)).unwrap_or(0);
     Some(all as f64 / cx.graph.constant(weight)?.len().max(1) as f64)
 }
 

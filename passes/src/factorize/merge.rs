@@ -14,6 +14,7 @@ use onnxpress_ops::node::NodeCx;
 use super::layers::{Kind, Layer, linear};
 use super::rewrite;
 use super::windows::{self, Windows};
+use crate::evidence::Extents;
 use crate::pass::{Pass, PassCx, PassError};
 
 crate::options! {
@@ -33,7 +34,7 @@ impl Pass for MergeFactors {
 
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         loop {
-            let (found, _) = linear(&model.graph);
+            let (found, _) = linear(&model.graph, &Extents::default());
             let mut done = 0;
             let mut taken: Vec<NodeId> = Vec::new();
             for second in &found {

@@ -33,7 +33,7 @@ pub(super) struct Planned {
     /// Weights before and after.
     #[serde(default)]
     pub(super) params: (f64, f64),
-    /// Multiply-accumulates before and after, open extents counted as one.
+    /// Multiply-accumulates of a sample before and after, open extents being those of the samples, or one.
     #[serde(default)]
     pub(super) macs: (f64, f64),
 }

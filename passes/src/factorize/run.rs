@@ -14,10 +14,11 @@ use super::spectrum::Spectrum;
 use super::{choose, compress, convolutions, rewrite};
 use crate::InlineFunctions;
 use crate::digest;
-use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::evidence::{EvidenceError, EvidenceSource, Extents};
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::plan::{self, LeftAlone};
+use crate::prune_channels::Quantity;
 use crate::reconstruction::{Turned, give_bias};
 
 fn failed(error: EvidenceError) -> PassError {
@@ -39,7 +40,9 @@ pub(super) fn run(
     let source = cx.user_samples();
     let mut whole = model.clone();
     InlineFunctions::default().run(&mut whole, cx)?;
-    let (found, mut left) = layers(&whole.graph);
+    // Evidence that was kept serves without the samples; where those are needed, it is said later why they cannot be had.
+    let open = source.and_then(|source| Extents::seen(&whole, source).ok()).unwrap_or_default();
+    let (found, mut left) = layers(&whole.graph, &open);
     let found = wanted(options, found, &mut left)?;
     let asked = Asked { forms: options.form, ranks, save: options.save };
     let keep = !(options.reconstruct && source.is_some());
@@ -76,6 +79,13 @@ pub(super) fn run(
             Err(reason) => left.push((layer.name.clone(), reason)),
         }
     }
+    if matches!(ranks, Ranks::Target(Quantity::Macs, _)) && open.are_seen() {
+        // Reports count open extents as one.
+        let whole: f64 = kept.iter().map(|layer| layer.extents.price().macs).sum();
+        let saved: f64 = planned.iter().map(|planned| planned.macs.0 - planned.macs.1).sum();
+        let percent = 100.0 * saved / whole.max(1.0);
+        cx.notice(format!("{percent:.1} % of these layers' macs are removed where open extents are those of the samples"));
+    }
     for (name, reason) in &left {
         cx.declined(Factorize::NAME, name.clone(), reason.clone());
     }
@@ -104,7 +114,7 @@ pub fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut PassCx
         .map_err(|error| error.to_string())?;
     let mut whole = model.clone();
     InlineFunctions::default().run(&mut whole, cx).map_err(|error| error.to_string())?;
-    let (found, _) = layers(&whole.graph);
+    let (found, _) = layers(&whole.graph, &Extents::default());
     for layer in &plan.layers {
         let known = found.iter().find(|one| one.name == layer.tensor);
         let known = known.ok_or_else(|| format!("`{}` is no layer that can be factorized", layer.tensor))?;

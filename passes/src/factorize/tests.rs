@@ -356,3 +356,23 @@ fn merging_is_the_way_back() {
     manager::run(&pipeline, &mut model, RunOptions::default()).unwrap();
     assert_eq!(layers(&model), ["first = MatMul", "z = MatMul"]);
 }
+
+#[test]
+fn work_is_counted_where_samples_are_of_that_size() {
+    // Of one place, the product has most of the work; of pictures, the convolution.
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,2,H,W] x) => (float[N,40] y)
+        <float[12,2,3,3] a = normal(seed=1, std=0.5), float[12,40] b = normal(seed=2, std=0.5)> {
+            one = Conv<pads = [1, 1, 1, 1]>(x, a)
+            flat = GlobalAveragePool(one)
+            rows = Flatten(flat)
+            y = MatMul(rows, b)
+        }"#;
+    let (_, report) = run("target=macs,remove=0.3", text, true);
+    let report = report.unwrap();
+    assert!(report.notices[0].ends_with("macs are removed where open extents are those of the samples"));
+    let plan = report.passes[0].plan.clone().unwrap();
+    assert_eq!(plan["layers"][0]["tensor"], "a");
+    assert_eq!(plan["layers"][0]["macs"][0], 12.0 * 18.0 * 30.0);
+}

@@ -7,14 +7,13 @@ use super::compensate;
 use super::cost::{Costs, Quantity};
 use super::cut::Left;
 use super::data::{self, Sought};
-use super::extents::Extents;
 use super::factors;
 use super::mask;
 use super::members::{Member, members};
 use super::options::{PruneChannels, Scope};
 use super::score::{self, Criterion};
 use super::select::{self, Group};
-use crate::evidence::EvidenceSource;
+use crate::evidence::{EvidenceSource, Extents};
 use crate::pass::PassError;
 
 /// The analysis of a model, and what follows from it for choosing.

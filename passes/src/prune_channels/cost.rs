@@ -9,7 +9,8 @@ use onnxpress_ops::Cost;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::table;
 
-use super::extents::Extents;
+use crate::evidence::Extents;
+
 
 crate::option_enum! {
     /// What is counted.
@@ -91,7 +92,7 @@ impl<'c> Costs<'c> {
         for (id, node) in graph.nodes() {
             let Some(cx) = NodeCx::new(graph, id) else { continue };
             let Some(Cost::Macs(macs)) = table::of(node).map(|operator| operator.cost) else { continue };
-            let counted = macs(&cx).substitute(|symbol| Some(extents.of(symbol))).as_const().unwrap_or(0);
+            let counted = extents.count(&macs(&cx)).unwrap_or(0);
             let spans = coupling.letters(id).iter().map(|(_, span)| *span).collect();
             costs.add(spans, Amount { macs: counted as f64, ..Amount::default() });
         }

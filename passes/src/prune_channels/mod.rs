@@ -14,7 +14,6 @@ mod cost;
 pub(crate) mod cut;
 mod data;
 mod expect;
-mod extents;
 mod factors;
 pub(crate) use expect::Expected;
 mod mask;

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::apply::prepare;
 use super::bodies;
 use super::cost::Costs;
-use super::extents::Extents;
 use super::members::{WINDOW, has_weights, members};
 use super::plan::{self, PlannedMember};
+use crate::evidence::Extents;
 use crate::pass::{PassCx, PassError};
 
 /// Channels that can only be removed together, index by index.

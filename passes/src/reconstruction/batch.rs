@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use onnxpress_ir::{Graph, Model, NodeId, ValueId, Vertex};
+use onnxpress_ir::{Dim, Graph, Model, NodeId, ValueId, Vertex};
 use onnxpress_ops::evaluate::Value;
 use rayon::prelude::*;
 
 use super::shelf::{Kept, Shelf};
-use crate::evidence::{EvidenceError, EvidenceSource, Execute, Padding, elements, part};
+use crate::evidence::{EvidenceError, EvidenceSource, Execute, Extents, Padding, elements, part};
 
 /// The most bytes of values that are kept between two layers, in memory or aside, of both models together.
 const KEPT: usize = 3 << 30;
+/// What an extent that is not known is taken for.
+const GUESS: usize = 64;
 
 /// Values of one batch between two layers.
 pub(super) struct Batch {
@@ -119,12 +121,14 @@ impl Way<'_> {
     }
 }
 
-/// How many samples there is room for: by the most elements that are alive between two nodes.
-pub(super) fn room(graph: &Graph, order: &[NodeId]) -> usize {
+/// How many samples there is room for: by the most elements that are alive between two nodes, open extents being those of a sample.
+pub(super) fn room(graph: &Graph, order: &[NodeId], extents: &Extents) -> usize {
     let bytes = |value: ValueId| {
         let Some(shape) = graph.ty(value).shape() else { return 0 };
-        let extent =
-            |dim: &onnxpress_ir::Dim| dim.as_const().and_then(|extent| usize::try_from(extent).ok()).unwrap_or(64);
+        let extent = |dim: &Dim| {
+            let known = dim.eval(|symbol| extents.known(symbol));
+            known.and_then(|extent| usize::try_from(extent).ok()).unwrap_or(GUESS)
+        };
         shape.iter().skip(1).map(extent).fold(4usize, usize::saturating_mul)
     };
     // Values that come and go, in one walk over the order.

@@ -18,7 +18,7 @@ use super::shelf::Shelf;
 use super::stream::Stream;
 use super::walk::Walk;
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Feed, Padding, SecondMoment, chosen_rows, elements, rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Extents, Feed, Padding, SecondMoment, chosen_rows, elements, rows_of,
 };
 
 /// Of so many batches one is held back.
@@ -54,10 +54,11 @@ impl<'s> Lockstep<'s> {
     pub fn new(model: &Model, source: &'s dyn EvidenceSource, batch: usize) -> Result<Self, EvidenceError> {
         let (original, compressed) = (Walk::of(model)?, Walk::of(model)?);
         let graph = &model.graph;
-        let room = room(graph, original.order());
         let inputs: Vec<ValueId> = graph.inputs().iter().map(|id| id.port(0)).collect();
         let (mut batches, mut samples, shelf) = (Vec::new(), 0, Shelf::new(source.aside()));
+        let mut most = None;
         source.feed(model, batch, &mut |feed: Feed<'_>| {
+            let room = *most.get_or_insert_with(|| room(graph, original.order(), &Extents::of_one(graph, &feed)));
             if samples == 0 || samples + feed.len <= room {
                 let given = inputs.iter().zip(feed.inputs);
                 let kept = given.filter_map(|(&id, value)| Some((id, value.clone()?)));

@@ -108,3 +108,20 @@ fn weights_come_back_as_they_were() {
         }
     }
 }
+
+#[test]
+fn there_is_room_for_samples_by_their_own_extents() {
+    // Of small pictures many, though the model takes large ones and has many channels where they are smallest.
+    let model = typed(
+        r#"<ir_version: 8, opset_import: ["" : 17]>
+        net (float[N,2,H,W] x) => (float[N,4096,P,Q] y)
+        <float[4096,2,4,4] w = normal(seed=1, std=0.5)> {
+            h = Conv<strides = [4, 4]>(x, w)
+            r = Relu(h)
+            y = Neg(r)
+        }"#,
+    );
+    let source = AtHand::new(80, &[2, 4, 4]);
+    let lockstep = Lockstep::new(&model, &source, 16).unwrap();
+    assert_eq!(lockstep.samples(), 80);
+}
