@@ -8,7 +8,7 @@ use super::layers::Layer;
 use super::offer::{Asked, Known, factors, offer};
 use super::options::Ranks;
 use super::spectrum::Spectrum;
-use super::stages::Stages;
+use super::stages::{Packed, Stages};
 use super::weigh::{KEPT, weigh};
 use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts};
 use crate::reconstruction::{Fit, Seen, Trial, Turned, held_ridge, in_turn};
@@ -68,34 +68,56 @@ pub(super) fn offers(
     fault.map_or(Ok(offers), Err)
 }
 
-/// The factors of each layer that has a size, of the weights as they are; `spectra` are those that are known, by the layer's place.
+/// Hands the factors of each layer that has a size to `put` with the layer's place, one after the other, since those of a large model are
+/// more than it is; of the weights as they are. `spectra` are those that are known, by the layer's place.
 pub(super) fn plain(
     model: &Model,
     layers: &[Layer],
     sizes: &[Option<Size>],
     spectra: &[Vec<Spectrum>],
     source: Option<&dyn EvidenceSource>,
-) -> Result<Vec<Compressed>, EvidenceError> {
-    let mut made = vec![Compressed::default(); layers.len()];
+    put: &mut dyn FnMut(usize, Compressed),
+) -> Result<(), EvidenceError> {
     let sized: Vec<(usize, Size)> = sizes.iter().enumerate().filter_map(|(at, size)| Some((at, (*size)?))).collect();
     let mut make = |(at, size): (usize, Size), moments: Option<&[SecondMoment]>| {
-        let turn = layers[at].turn();
+        let (layer, turn) = (&layers[at], layers[at].turn());
+        let known = spectra.get(at).map_or(&[][..], |known| &known[..]);
         let found = turn.weights(&model.graph).zip(model.graph.constant(turn.weight)).and_then(|(weight, like)| {
-            let whole = Fit { weight, bias: turn.bias.numbers(&model.graph).filter(|_| moments.is_some()) };
-            factorized(&layers[at].extents, like, whole, moments, size, spectra.get(at).map_or(&[], |known| &known[..]))
+            let Some(rows) = moments else { return blind(layer, like, &weight, size, known) };
+            let whole = Fit { weight, bias: turn.bias.numbers(&model.graph) };
+            let (factors, fit) = factorized(&layer.extents, like, whole, Some(rows), size, known)?;
+            Some(Compressed { factors, turned: turn.stored(&fit, &model.graph) })
         });
-        if let Some((factors, fit)) = found {
-            made[at] = Compressed { factors, turned: turn.stored(&fit, &model.graph) };
+        if let Some(found) = found {
+            put(at, found);
         }
     };
-    let (seen, blind): (Vec<_>, Vec<_>) =
+    let (seen, unseen): (Vec<_>, Vec<_>) =
         sized.into_iter().partition(|&(at, _)| source.is_some() && layers[at].is_seen);
-    blind.into_iter().for_each(|one| make(one, None));
+    unseen.into_iter().for_each(|one| make(one, None));
     if let Some(source) = source {
         let wanted: Vec<_> = seen.iter().map(|&(at, _)| (layers[at].node, &layers[at].layer)).collect();
         in_parts(model, &wanted, source, &mut |place, moments| make(seen[place], Some(&moments.groups)))?;
     }
-    Ok(made)
+    Ok(())
+}
+
+/// A layer of which samples show nothing. Its products are the witness's alone, and are made when somebody looks at them.
+fn blind(layer: &Layer, like: &Tensor, weights: &[Mat<f64>], size: Size, known: &[Spectrum]) -> Option<Compressed> {
+    let (mut made, mut packed) = (Vec::new(), Vec::new());
+    for (group, weight) in weights.iter().enumerate() {
+        let one = Packed::of(&factors(&layer.extents, size, weight, None, known.get(group))?, like)?;
+        made.push(one.stages()?);
+        packed.push(one);
+    }
+    let (extents, matrices, source) = (layer.extents, layer.matrices.clone(), like.clone());
+    let product = Tensor::deferred(like.dtype(), like.dims(), move || {
+        let products = packed.iter().filter_map(Packed::stages).map(|stages| stages.product(&extents, size.form));
+        let tensor = matrices.tensor(&products.collect::<Vec<_>>(), &source).ok();
+        let bytes = tensor.and_then(|tensor| tensor.bytes().cloned());
+        bytes.expect("matrices of these extents were read off a tensor of that type")
+    });
+    Some(Compressed { factors: made, turned: Turned { weight: Some(product.ok()?), bias: None } })
 }
 
 /// Factors of weights in the metric of their rows; the mean of what is lost goes into the bias, if there is one.
@@ -133,7 +155,8 @@ pub(super) fn reconstructed(
     source: &dyn EvidenceSource,
 ) -> Result<Vec<Compressed>, EvidenceError> {
     let unseen: Vec<_> = layers.iter().zip(sizes).map(|(layer, size)| size.filter(|_| !layer.is_seen)).collect();
-    let mut made = plain(model, layers, &unseen, &[], None)?;
+    let mut made = vec![Compressed::default(); layers.len()];
+    plain(model, layers, &unseen, &[], None, &mut |at, one| made[at] = one)?;
     let lost = layers.iter().zip(&made);
     let given: Vec<_> = lost.filter_map(|(layer, made)| Some((layer.weight, made.turned.weight.clone()?))).collect();
     let first = sizes.iter().position(Option::is_some).unwrap_or(layers.len());

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::{Edit, Model};
+use onnxpress_ir::{Edit, EditError, Model};
 use onnxpress_ops::infer::{self, Standard};
 
+use super::compress::Compressed;
 use super::form::Size;
 use super::layers::{Kind, Layer, layers};
 use super::offer::{Asked, Candidate};
@@ -159,30 +160,26 @@ fn carry_out(
         infer::model(&mut whole);
     }
     let sizes: Vec<Option<Size>> = layers.iter().map(|layer| by_name.get(layer.name.as_str()).copied()).collect();
-    let made = match source.filter(|_| plan.reconstruct) {
-        Some(source) => compress::reconstructed(&whole, &layers, &sizes, plan.ridge, source),
-        None => compress::plain(&whole, &layers, &sizes, spectra, source),
+    let (mut witness, mut result) = (whole.clone(), whole.clone());
+    let (mut done, mut fault) = (0, None);
+    let mut put = |at: usize, compressed: Compressed| match written(
+        [&mut witness, &mut result],
+        &layers[at],
+        sizes[at],
+        compressed,
+    ) {
+        Ok(is_written) => done += usize::from(is_written),
+        Err(error) => fault = fault.take().or(Some(error)),
     };
-    let made = made.map_err(failed)?;
-    let mut witness = whole.clone();
-    let mut edit = Edit::new(&mut witness.graph, &Standard, Factorize::NAME, &[]);
-    for (layer, compressed) in layers.iter().zip(&made) {
-        let Turned { weight, bias } = &compressed.turned;
-        let weight = weight.as_ref().map(|tensor| (layer.weight, tensor));
-        for (value, tensor) in weight.into_iter().chain(bias.as_ref().map(|(value, tensor)| (*value, tensor))) {
-            edit.set_constant(value.node, tensor.clone());
+    match source.filter(|_| plan.reconstruct) {
+        Some(source) => {
+            let made = compress::reconstructed(&whole, &layers, &sizes, plan.ridge, source).map_err(failed)?;
+            made.into_iter().enumerate().for_each(|(at, compressed)| put(at, compressed));
         }
+        None => compress::plain(&whole, &layers, &sizes, spectra, source, &mut put).map_err(failed)?,
     }
-    edit.commit();
-    let mut result = witness.clone();
-    let mut done = 0;
-    for ((layer, compressed), size) in layers.iter().zip(&made).zip(&sizes) {
-        let Some(size) = size.filter(|_| !compressed.factors.is_empty()) else { continue };
-        let written = match layer.kind {
-            Kind::Conv => convolutions::rewrite(&mut result.graph, layer, size, &compressed.factors),
-            _ => rewrite::rewrite(&mut result.graph, layer, &compressed.factors),
-        };
-        done += usize::from(written.map_err(|error| PassError::Broken(error.to_string()))?);
+    if let Some(error) = fault {
+        return Err(PassError::Broken(error.to_string()));
     }
     if done > 0 {
         infer::model(&mut result);
@@ -191,6 +188,29 @@ fn carry_out(
         *model = result;
     }
     Ok(())
+}
+
+/// Puts what a layer became into the witness, and by factors into the result; answers whether there are any.
+fn written(
+    [witness, result]: [&mut Model; 2],
+    layer: &Layer,
+    size: Option<Size>,
+    compressed: Compressed,
+) -> Result<bool, EditError> {
+    let Turned { weight, bias } = compressed.turned;
+    let weight = weight.map(|tensor| (layer.weight, tensor));
+    for (value, tensor) in weight.into_iter().chain(bias) {
+        for model in [&mut *witness, &mut *result] {
+            let mut edit = Edit::new(&mut model.graph, &Standard, Factorize::NAME, &[]);
+            edit.set_constant(value.node, tensor.clone());
+            edit.commit();
+        }
+    }
+    let Some(size) = size.filter(|_| !compressed.factors.is_empty()) else { return Ok(false) };
+    match layer.kind {
+        Kind::Conv => convolutions::rewrite(&mut result.graph, layer, size, &compressed.factors),
+        _ => rewrite::rewrite(&mut result.graph, layer, &compressed.factors),
+    }
 }
 
 /// The layers that were asked for; the others are left, with the reason.

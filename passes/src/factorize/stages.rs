@@ -36,21 +36,54 @@ impl Stages {
 
     /// The numbers that tensors of the weight's type hold; `None` where they hold none of that size.
     pub(super) fn stored(&self, like: &Tensor) -> Option<Self> {
-        let core = self.core.as_ref().map(|core| as_stored(core, like));
+        Packed::of(self, like)?.stages()
+    }
+}
+
+/// Factors as tensors of the weight's type: half the room, or less.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    v: Tensor,
+    core: Option<Tensor>,
+    u: Tensor,
+}
+
+impl Packed {
+    /// `None` where tensors hold no numbers of that size.
+    pub(super) fn of(stages: &Stages, like: &Tensor) -> Option<Self> {
+        let core = stages.core.as_ref().map(|core| packed(core, like));
         Some(Self {
-            v: as_stored(&self.v, like)?,
+            v: packed(&stages.v, like)?,
             core: match core {
                 Some(core) => Some(core?),
                 None => None,
             },
-            u: as_stored(&self.u, like)?,
+            u: packed(&stages.u, like)?,
+        })
+    }
+
+    /// The factors again; `None` where some are no finite numbers.
+    pub(super) fn stages(&self) -> Option<Stages> {
+        let core = self.core.as_ref().map(unpacked);
+        Some(Stages {
+            v: unpacked(&self.v)?,
+            core: match core {
+                Some(core) => Some(core?),
+                None => None,
+            },
+            u: unpacked(&self.u)?,
         })
     }
 }
 
-fn as_stored(matrix: &Mat<f64>, like: &Tensor) -> Option<Mat<f64>> {
+fn packed(matrix: &Mat<f64>, like: &Tensor) -> Option<Tensor> {
     let (rows, columns) = (matrix.nrows(), matrix.ncols());
     let flat: Vec<f64> = (0..rows * columns).map(|at| matrix[(at / columns.max(1), at % columns.max(1))]).collect();
-    let stored = Tensor::from_f64s(like.dtype(), &[rows, columns], &flat).ok()?.to_f64s().ok()?;
+    Tensor::from_f64s(like.dtype(), &[rows, columns], &flat).ok()
+}
+
+fn unpacked(tensor: &Tensor) -> Option<Mat<f64>> {
+    let &[rows, columns] = tensor.dims() else { return None };
+    let stored = tensor.to_f64s().ok()?;
     stored.iter().all(|value| value.is_finite()).then(|| Mat::from_fn(rows, columns, |i, j| stored[i * columns + j]))
 }

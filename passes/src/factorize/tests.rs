@@ -376,3 +376,14 @@ fn work_is_counted_where_samples_are_of_that_size() {
     assert_eq!(plan["layers"][0]["tensor"], "a");
     assert_eq!(plan["layers"][0]["macs"][0], 12.0 * 18.0 * 30.0);
 }
+
+#[test]
+fn products_are_made_where_somebody_looks_at_them() {
+    let (model, report) = run("rank=2,save=none", NET, false);
+    let witness = report.unwrap().checkpoints.remove(0).expected;
+    let unmade = |name: &str| witness.graph.constant(value(&witness, name)).unwrap().unmade().is_some();
+    // The others are so small that inference looks at them.
+    assert!(unmade("a") && unmade("b"));
+    assert!(error(&witness, &model) < 1e-5);
+    assert!(!unmade("a"));
+}

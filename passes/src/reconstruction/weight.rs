@@ -1,7 +1,7 @@
 //! The weight of a linear layer as matrices: one a group, outputs by columns.
 
 use faer::Mat;
-use onnxpress_ir::{Tensor, tensor::TensorError};
+use onnxpress_ir::{DType, Tensor, tensor::TensorError};
 use onnxpress_ops::LinearLayer;
 
 /// Where the elements of a layer's weight stand, for reading it as matrices and writing it back.
@@ -83,11 +83,20 @@ impl LayerWeight {
     /// # Errors
     /// Where its elements are no numbers.
     pub fn matrices(&self, tensor: &Tensor) -> Result<Vec<Mat<f64>>, TensorError> {
+        // Where they stand: a copy of a large weight in between would be the most that a pass has to hold.
+        if tensor.dtype() == DType::Float {
+            let values = tensor.values::<f32>()?;
+            return Ok(self.read(|place| f64::from(values[place])));
+        }
         let values = tensor.to_f64s()?;
+        Ok(self.read(|place| values[place]))
+    }
+
+    fn read(&self, at: impl Fn(usize) -> f64) -> Vec<Mat<f64>> {
         let matrix = |group| {
-            Mat::from_fn(self.outputs(), self.columns(), |output, column| values[self.place(group, output, column)])
+            Mat::from_fn(self.outputs(), self.columns(), |output, column| at(self.place(group, output, column)))
         };
-        Ok((0..self.groups()).map(matrix).collect())
+        (0..self.groups()).map(matrix).collect()
     }
 
     /// The tensor of matrices, of the element type of `like`.
@@ -95,14 +104,24 @@ impl LayerWeight {
     /// # Errors
     /// Where the type cannot hold them.
     pub fn tensor(&self, matrices: &[Mat<f64>], like: &Tensor) -> Result<Tensor, TensorError> {
-        let mut values = vec![0.0; self.dims.iter().product()];
+        let count = self.dims.iter().product();
+        if like.dtype() == DType::Float {
+            let mut values = vec![0.0f32; count];
+            self.write(matrices, |place, value| values[place] = value as f32);
+            return Tensor::from_values(&self.dims, values);
+        }
+        let mut values = vec![0.0; count];
+        self.write(matrices, |place, value| values[place] = value);
+        Tensor::from_f64s(like.dtype(), &self.dims, &values)
+    }
+
+    fn write(&self, matrices: &[Mat<f64>], mut put: impl FnMut(usize, f64)) {
         for (group, matrix) in matrices.iter().enumerate().take(self.groups()) {
             for output in 0..self.outputs() {
                 for column in 0..self.columns() {
-                    values[self.place(group, output, column)] = matrix[(output, column)];
+                    put(self.place(group, output, column), matrix[(output, column)]);
                 }
             }
         }
-        Tensor::from_f64s(like.dtype(), &self.dims, &values)
     }
 }
