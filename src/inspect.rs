@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use onnxpress_ir::analysis::peak_bytes;
 use onnxpress_ir::{ConstantForm, ConstantValue, DType, Dim, Graph, Model, NodeId, Shape, Symbol, Type, Vertex};
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::{Cost, table};
@@ -202,7 +203,7 @@ pub fn summary(model: &Model, bytes: u64, external_bytes: u64) -> Summary {
         size: size(model),
         op_counts,
         functions: model.functions.iter().map(|function| format!("{}.{}", function.domain, function.name)).collect(),
-        peak_activation_bytes: peak_activation_bytes(graph),
+        peak_activation_bytes: peak_bytes(graph, &|_| Some(1)),
         weight_types,
         inputs: interface(given),
         defaults: interface(defaults),
@@ -250,45 +251,6 @@ fn count(graph: &Graph, ops: &mut BTreeMap<String, usize>, weights: &mut BTreeMa
         };
         *weights.entry(value.dtype().name()).or_default() += bytes as u64;
     }
-}
-
-/// Bytes of a value, extents that are not known counted as 1.
-fn value_bytes(ty: &Type) -> u64 {
-    let Type::Tensor(tensor) = ty else { return 0 };
-    let (Some(dtype), Some(shape)) = (tensor.dtype, &tensor.shape) else { return 0 };
-    let elements = shape.iter().map(|dim| dim.eval(|_| Some(1)).and_then(|n| u64::try_from(n).ok()).unwrap_or(1));
-    let elements = elements.fold(1u64, u64::saturating_mul);
-    elements.saturating_mul(dtype.bits() as u64).div_ceil(8)
-}
-
-fn peak_activation_bytes(graph: &Graph) -> u64 {
-    let Ok(order) = graph.topological() else { return 0 };
-    let mut readers = vec![0usize; graph.slot_bound()];
-    for (id, _) in graph.vertices() {
-        for read in graph.reads(id) {
-            readers[read.node.slot()] += 1;
-        }
-    }
-    let held = |id: NodeId| -> u64 {
-        match graph.vertex(id) {
-            Vertex::Constant(_) => 0,
-            vertex => vertex.ports().iter().map(|port| value_bytes(&port.ty)).sum(),
-        }
-    };
-    let mut live: u64 = graph.inputs().iter().map(|&id| held(id)).sum();
-    let mut peak = live;
-    for id in order {
-        live = live.saturating_add(held(id));
-        peak = peak.max(live);
-        for read in graph.reads(id) {
-            let left = &mut readers[read.node.slot()];
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                live = live.saturating_sub(held(read.node));
-            }
-        }
-    }
-    peak
 }
 
 /// A count for people: `1.27 M`.

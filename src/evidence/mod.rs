@@ -6,6 +6,7 @@
 mod file;
 mod fitted;
 mod given;
+mod held;
 mod made;
 mod record;
 mod recorded;
@@ -13,7 +14,7 @@ mod scratch;
 
 use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
-use onnxpress_passes::evidence::{Archive, Aside, EvidenceError, EvidenceSource, Execute, Feed};
+use onnxpress_passes::evidence::{Archive, Aside, EvidenceError, EvidenceSource, Execute, Feed, Held};
 
 use crate::runner::{self, RunnerChoice, Session};
 pub use file::{EvidenceFile, EvidenceFileError, Origin};
@@ -152,6 +153,10 @@ impl EvidenceSource for Samples<'_> {
 
     fn archive(&self) -> Option<&dyn Archive> {
         self.file.as_ref().map(|file| file as &dyn Archive)
+    }
+
+    fn held(&self) -> Option<Held> {
+        held::by_this_process()
     }
 
     fn interrupted(&self) -> bool {

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes the table of docs/distillation.md: what `distil` wins back of what a compressor lost.
 
-    distillation.py BINARY FOLDER [--only WORD ...] [--json FILE] [--from FILE]
+    distillation.py BINARY FOLDER [--only WORD ...] [--rows WORD ...] [--json FILE] [--from FILE]
 
 BINARY is what `cargo build --release` made; FOLDER is that of prune_accuracy.py. For each line of ROWS the model is compressed with and
 without `distil` behind, given the samples of the entry's `calib`, which have no labels; both are then asked about all labelled
-samples in onnxruntime. --json keeps what was measured, --from takes it from there: rows that are measured anew replace their old ones.
+samples in onnxruntime. --only takes models, --rows compressors by a word of theirs. --json keeps what was measured, --from takes it from there: rows that are measured anew replace their old ones.
 """
 
 import argparse
@@ -24,16 +24,17 @@ from run import ROOT, session
 
 PAPER = ROOT / "docs" / "distillation.md"
 MARKS = ("<!-- accuracy -->\n", "<!-- end of accuracy -->\n")
-# Model, compressor, options of `distil`.
+# Model, compressor, options of `distil`, and how many points may be lost.
 ROWS = [
-    ("mnist_seed_cnn", "prune-channels{ratio=0.5}", ""),
-    ("mnist_lenet5", "prune-channels{ratio=0.5}", ""),
-    ("mnist_lenet300", "prune-channels{target=bytes, remove=0.6}", ""),
-    ("mnist_zoo", "prune-channels{ratio=0.5}", "epochs=60"),
-    ("resnet20_cifar10", "prune-channels{target=macs, remove=0.5}", "augment=[flip]"),
-    ("resnet56_cifar10", "prune-channels{target=macs, remove=0.5}", "augment=[flip]"),
-    ("resnet56_cifar10", "prune-channels{target=macs, remove=0.7}", "augment=[flip]"),
-    ("minilm_sst2", "factorize{target=params, remove=0.6}", "epochs=4"),
+    ("mnist_seed_cnn", "prune-channels{ratio=0.5}", "", 0.3),
+    ("mnist_lenet5", "prune-channels{ratio=0.5}", "", 0.3),
+    ("mnist_lenet300", "factorize{target=params, remove=0.4},quantize-weights{bits=4, block=32}", "", 0.1),
+    ("mnist_zoo", "prune-channels{ratio=0.5, criterion=hessian}", "epochs=30, lr=2%", 0.2),
+    ("resnet20_cifar10", "prune-channels{target=macs, remove=0.5, criterion=hessian}", "epochs=30, lr=2%, augment=[flip]", 2),
+    ("resnet20_cifar10", "factorize{target=macs, remove=0.5}", "epochs=20, augment=[flip]", 2),
+    ("resnet56_cifar10", "factorize{target=macs, remove=0.5}", "epochs=4, lr=0.3%, augment=[flip]", 1.2),
+    ("resnet56_cifar10", "factorize{target=macs, remove=0.7}", "epochs=8, lr=1%, augment=[flip]", 5),
+    ("minilm_sst2", "factorize{target=params, remove=0.6}", "epochs=3, lr=0.5%", 1.5),
 ]
 PATIENCE = 1800  # Seconds for one row.
 
@@ -49,7 +50,7 @@ def compressed(binary, path, samples, pipeline, out):
     return json.loads(done.stdout), *taken
 
 
-def examine(binary, folder, path, entry, compressor, options):
+def examine(binary, folder, path, entry, compressor, options, allowed):
     samples, labels = loaded(folder, entry)
     with tempfile.TemporaryDirectory() as scratch:
         out, calib = pathlib.Path(scratch) / "out.onnx", pathlib.Path(scratch) / "calib.npz"
@@ -57,8 +58,10 @@ def examine(binary, folder, path, entry, compressor, options):
         first = session(path).get_inputs()[0].name
         np.savez(calib, **{key or first: array for key, array in given.items()})
         report, _, _ = compressed(binary, path, calib, compressor, out)
-        found = {"model": entry["name"], "compressor": compressor, "options": options, "whole": accuracy(path, samples, labels)}
-        found["macs"] = report["output"]["macs"] / max(1, report["input"]["macs"])
+        found = {"model": entry["name"], "compressor": compressor, "options": options, "allowed": allowed}
+        found["whole"] = accuracy(path, samples, labels)
+        for share in ("macs", "bytes"):
+            found[share] = report["output"][share] / max(1, report["input"][share])
         found["compressed"] = accuracy(out, samples, labels)
         report, seconds, processor = compressed(binary, path, calib, f"{compressor},distil{{{options}}}", out)
         found["distilled"] = accuracy(out, samples, labels)
@@ -68,14 +71,14 @@ def examine(binary, folder, path, entry, compressor, options):
 
 
 def table(results):
-    text = ["| model | compressor | MACs left | whole | compressed | distilled | lost | time | held-out loss |",
-            "|---|---|---|---|---|---|---|---|---|"]
+    text = ["| model | compressor | MACs left | bytes left | whole | compressed | distilled | lost | allowed | time | held-out loss |",
+            "|---|---|---|---|---|---|---|---|---|---|---|"]
     percent = lambda share: f"{100 * share:.2f} %"
     for one in results:
         curve = one["said"].rpartition("(")[2].rstrip(")")
         distil = f"`{one['compressor']}`" + (f", `distil{{{one['options']}}}`" if one["options"] else "")
-        cells = [f"`{one['model']}`", distil, percent(one["macs"]), percent(one["whole"]), percent(one["compressed"]),
-                 percent(one["distilled"]), f"{100 * (one['whole'] - one['distilled']):+.2f}", f"{one['processor']:.0f} s", curve]
+        cells = [f"`{one['model']}`", distil, percent(one["macs"]), percent(one["bytes"]), percent(one["whole"]), percent(one["compressed"]),
+                 percent(one["distilled"]), f"{100 * (one['whole'] - one['distilled']):.2f}", f"{one['allowed']}", f"{one['processor']:.0f} s", curve]
         text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
 
@@ -85,6 +88,7 @@ def main():
     parser.add_argument("binary", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--rows", nargs="*", default=[])
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--from", dest="kept", type=pathlib.Path)
     asked = parser.parse_args()
@@ -95,7 +99,7 @@ def main():
         with tempfile.TemporaryDirectory() as scratch:
             for name, path, entry in labelled(asked.folder, asked.only, pathlib.Path(scratch)):
                 for row in ROWS:
-                    if row[0] != name:
+                    if row[0] != name or not all(word in row[1] for word in asked.rows):
                         continue
                     one = examine(binary, asked.folder, path, entry, *row[1:])
                     results = [other for other in results if key(other) != key(one)] + [one]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the training steps that `differentiate` writes, run in onnxruntime, against PyTorch and against central differences.
 
-    gradients.py BINARY [--missing] [MODEL ...]       BINARY is what `cargo build` made
+    gradients.py BINARY [MODEL ...] [--missing]       BINARY is what `cargo build` made
 
     recorded      loss and gradients of fixtures/gradients/torch.json, which gradients_torch.py made: within 1e-4 of the peak
     differences   of GRAPHS, which have what is run turn by turn or fused, and of each MODEL (without: of the fixtures): along the gradient of each parameter, and along a random direction, the
@@ -30,6 +30,7 @@ RECORD = ROOT / "fixtures" / "gradients" / "torch.json"
 NEAR = 1e-4  # Of the largest element.
 STEP = 1e-2  # Of the parameters' root mean square.
 SLOPE = 0.02
+ROUNDING = 1e-5  # Of a loss in binary32, through a whole model.
 BATCH = 4
 PATIENCE = 300
 # Graphs whose steps have a `Scan`, or operators of onnxruntime.
@@ -110,7 +111,7 @@ def inputs_of(runner, random):
         if value.type == "tensor(float)":
             given[value.name] = random.standard_normal(extents).astype("float32")
         else:
-            given[value.name] = np.ones(extents, "int64" if value.type == "tensor(int64)" else "int32")
+            given[value.name] = np.ones(extents, value.type.removeprefix("tensor(").removesuffix(")"))
     return given
 
 
@@ -141,7 +142,7 @@ def differences(binary, path, scratch):
         slope = (moved(length) - moved(-length)) / (2 * length)
         curved = abs(moved(length) + moved(-length) - 2 * float(plain["loss"])) / length
         # What the quotient cannot know: rounding, and kinks between the two points.
-        doubt = SLOPE * steepest + 1e-6 * abs(float(plain["loss"])) / length + curved
+        doubt = SLOPE * steepest + ROUNDING * abs(float(plain["loss"])) / length + curved
         if abs(slope - steepest) > doubt:
             yield f"{path.name}: along the gradient of {key} the loss changes by {slope}, not {steepest}"
 

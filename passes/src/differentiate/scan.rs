@@ -4,6 +4,8 @@
 //! walks its body from the gradients of what it left to those of what it found. Gradients of states go from turn to turn as the
 //! states did, those of slices are stacked, and those of captured values, the weights, are added up in states of their own.
 
+use std::collections::HashSet;
+
 use onnxpress_ir::{Attr, AttrValue, Carried, Edit, EditError, Graph, Name, Node, NodeId, Port, ValueId};
 use onnxpress_ops::gradient::{Body, GradientError, Hand, Sliced};
 use onnxpress_ops::infer::Standard;
@@ -42,12 +44,25 @@ impl Layout {
     }
 }
 
-/// Makes every `Scan` give out its states before each turn, stacked, behind its results.
+/// Nodes whose results depend on these constants.
+fn behind(graph: &Graph, constants: &[NodeId]) -> HashSet<NodeId> {
+    let mut found: HashSet<NodeId> = constants.iter().copied().collect();
+    for id in graph.topological().unwrap_or_default() {
+        if graph.reads(id).any(|value| found.contains(&value.node)) {
+            found.insert(id);
+        }
+    }
+    found
+}
+
+/// Makes every `Scan` that parameters act on give out its states before each turn, stacked, behind its results.
 ///
 /// # Errors
 /// Where a node that was written makes no sense.
-pub(super) fn keep_states(graph: &mut Graph) -> Result<(), EditError> {
-    let nodes: Vec<NodeId> = graph.nodes().filter(|(_, node)| node.is("Scan")).map(|(id, _)| id).collect();
+pub(super) fn keep_states(graph: &mut Graph, parameters: &[NodeId]) -> Result<(), EditError> {
+    let acted_on = behind(graph, parameters);
+    let scans = graph.nodes().filter(|(id, node)| node.is("Scan") && acted_on.contains(id));
+    let nodes: Vec<NodeId> = scans.map(|(id, _)| id).collect();
     for id in nodes {
         let Some(cx) = NodeCx::new(graph, id) else { continue };
         let (Ok(layout), Some(body)) = (Layout::of(&cx), cx.attrs().graph("body")) else { continue };

@@ -281,7 +281,7 @@ pub fn step_for(model: &Model, options: &Differentiate, brief: &Brief) -> Result
     chosen.retain(|id| !brief.fixed.contains(id));
     spelling::spell_out(&mut plain.graph).map_err(broken)?;
     batch_norm::spell_out(&mut plain.graph).map_err(broken)?;
-    scan::keep_states(&mut plain.graph).map_err(broken)?;
+    scan::keep_states(&mut plain.graph, &chosen).map_err(broken)?;
     let outputs = compared(&plain, options)?;
     let Losses { answers, total: loss, judged, targets } = add_loss(&mut plain.graph, &outputs, options, brief)?;
     let (mut made, gradients) = loop {

@@ -18,7 +18,7 @@ use super::school::{Look, Portions};
 use super::state::State;
 use super::train::{Outcome, prepare};
 use crate::differentiate::{Loss, Step, step_for};
-use crate::evidence::{EvidenceError, EvidenceSource};
+use crate::evidence::{EvidenceError, EvidenceSource, Held};
 use crate::pass::PassError;
 
 /// A block that was trained on its own.
@@ -39,11 +39,28 @@ pub(super) struct Learned {
     pub(super) blocks: Vec<Block>,
     pub(super) rate: Option<f64>,
     pub(super) held_out: usize,
+    pub(super) memory: Memory,
     pub(super) interrupted: bool,
     /// What was left alone, with the reason: constants that could be trained, values that could be compared, blocks.
     pub(super) declined: BTreeMap<String, String>,
     /// What is compared inside.
     pub(super) inside: Vec<String>,
+}
+
+/// What a training takes, in bytes.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(super) struct Memory {
+    /// As was said before it began.
+    pub(super) said: u64,
+    /// By how much the process grew; `None` where it held more before than during the training, or nobody knows.
+    pub(super) measured: Option<u64>,
+}
+
+impl Memory {
+    fn new(said: u64, before: Option<Held>, source: &dyn EvidenceSource) -> Self {
+        let grown = before.zip(source.held()).filter(|(before, after)| after.most > before.most);
+        Self { said, measured: grown.map(|(before, after)| after.most - before.now) }
+    }
 }
 
 fn failed(error: EvidenceError) -> PassError {
@@ -68,6 +85,7 @@ impl Lesson<'_> {
     /// Where samples or models do not suit each other, nothing can be trained, or the training diverges.
     pub(super) fn give(self, teacher: &Model, learner: Model) -> Result<Learned, PassError> {
         compare(teacher, &learner).map_err(PassError::Request)?;
+        let before = self.source.held();
         let options = self.options;
         let at_once = Portions::at_once(options, &learner.graph);
         let samples = Rows::read(self.source, &learner, at_once).map_err(failed)?;
@@ -100,8 +118,8 @@ impl Lesson<'_> {
         };
         let goal = Goal { fixed: self.fixed.clone(), loss, by_variance, inside: by_variance, alpha: options.alpha };
         match options.mode {
-            Mode::EndToEnd => self.whole(&pair, &goal, &samples),
-            Mode::Block => self.blocks(pair, &goal, &samples),
+            Mode::EndToEnd => self.whole(&pair, &goal, &samples, before),
+            Mode::Block => self.blocks(pair, &goal, &samples, before),
         }
     }
 
@@ -109,11 +127,11 @@ impl Lesson<'_> {
         step_for(&stage.learner, &self.options.step(stage.loss), &stage.brief)
     }
 
-    fn whole(&self, pair: &Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
+    fn whole(&self, pair: &Pair, goal: &Goal, samples: &Rows, before: Option<Held>) -> Result<Learned, PassError> {
         let stage = pair.whole(goal);
         let step = self.step(&stage)?;
         let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, self.state.as_ref())?;
-        let held_out = training.held_out();
+        let (held_out, said) = (training.held_out(), training.memory());
         let Outcome { weights, curve, rate, interrupted } = training.run("distil")?;
         Ok(Learned {
             weights,
@@ -121,17 +139,19 @@ impl Lesson<'_> {
             blocks: Vec::new(),
             rate,
             held_out,
+            memory: Memory::new(said, before, self.source),
             interrupted,
             declined: step.frozen.iter().chain(&pair.declined).cloned().collect(),
             inside: if goal.inside { pair.names().into_iter().map(str::to_owned).collect() } else { Vec::new() },
         })
     }
 
-    fn blocks(&self, mut pair: Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
+    fn blocks(&self, mut pair: Pair, goal: &Goal, samples: &Rows, before: Option<Held>) -> Result<Learned, PassError> {
         let all = pair.whole(&Goal { inside: false, ..goal.clone() });
         let step = self.step(&all)?;
         let mut judge = prepare(self.options, &all, &step, self.grids, samples, self.source, None)?;
         let start = judge.look_at(&pair.learner.graph)?;
+        let mut said = 0;
         let inside: Vec<String> = pair.names().into_iter().map(str::to_owned).collect();
         let mut weights: BTreeMap<NodeId, Tensor> = BTreeMap::new();
         let (mut blocks, mut interrupted) = (Vec::new(), false);
@@ -147,6 +167,7 @@ impl Lesson<'_> {
                 step => step?,
             };
             let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, None)?;
+            said = said.max(training.memory());
             let outcome = training.run(&format!("distil: block {} of {}", number + 1, inside.len() + 1))?;
             for (constant, tensor) in outcome.weights.into_iter().flatten() {
                 pair.learner.graph.set_constant(constant, tensor.clone());
@@ -173,6 +194,7 @@ impl Lesson<'_> {
             blocks,
             rate: None,
             held_out: judge.held_out(),
+            memory: Memory::new(said, before, self.source),
             interrupted,
             declined,
             inside,

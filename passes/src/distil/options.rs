@@ -114,6 +114,9 @@ crate::options! {
         augment: Vec<Augmentation> = vec![Augmentation::Auto],
         /// What the order of samples and all else that is drawn follows from.
         seed: u64 = 0,
+        /// Whether weights that are looked up in tables of up to sixteen values may take other places of theirs. The tables stay then;
+        /// otherwise they are trained, and places stay.
+        reassign: bool = false,
         /// A file that the training is kept in after each epoch, and goes on from where it was left. Refused where it is of another
         /// request, or of other models or samples.
         state: Option<String> = None,
@@ -235,12 +238,12 @@ impl Pass for Distil {
         InlineFunctions::default().run(&mut student, cx)?;
         infer::model(&mut student);
         let mut learner = student.clone();
-        let grids = lift(&mut learner)?;
+        let grids = lift(&mut learner, self.reassign)?;
         let options = self.decided(&learner.graph);
         let fixed = steps_of_codes(&learner.graph);
         let state = self.kept_in(model, &teacher, source, cx)?;
         let lesson = Lesson { options: &options, grids: &grids, fixed, source, state };
-        let Learned { weights, curve, blocks, rate, held_out, interrupted, declined, inside } =
+        let Learned { weights, curve, blocks, rate, held_out, memory, interrupted, declined, inside } =
             lesson.give(&teacher, learner)?;
         for (name, reason) in declined {
             cx.declined(Self::NAME, name, reason);
@@ -267,12 +270,15 @@ impl Pass for Distil {
                 cx.notice(format!("compared inside: {} values, `{first}` to `{last}`", inside.len()));
             }
         }
+        let megabytes = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
+        let measured = memory.measured.map_or_else(String::new, |bytes| format!(", {} measured", megabytes(bytes)));
+        cx.notice(format!("memory of the training: about {} said beforehand{measured}", megabytes(memory.said)));
         if interrupted {
             cx.notice("interrupted: the best so far is kept");
         }
         let pass = format!("{}{{{}}}", Self::NAME, self.to_text());
         cx.set_plan(
-            &serde_json::json!({ "pass": pass, "rate": rate, "inside": inside, "curve": curve, "blocks": blocks }),
+            &serde_json::json!({ "pass": pass, "rate": rate, "inside": inside, "memory": memory, "curve": curve, "blocks": blocks }),
         );
         let Some(weights) = weights else { return Ok(()) };
         let count = weights.len();

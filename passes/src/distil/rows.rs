@@ -90,6 +90,14 @@ impl Rows {
         self.columns.iter().map(of).sum()
     }
 
+    /// The extents of one input where so many samples are given at once; `None` where it is the same for all.
+    pub(super) fn dims(&self, index: usize, count: usize) -> Option<Vec<usize>> {
+        match self.columns.get(index)? {
+            Column::Rows { dims, .. } => Some(std::iter::once(count).chain(dims.iter().copied()).collect()),
+            _ => None,
+        }
+    }
+
     /// Whether there is a label for each sample.
     pub(super) fn labelled(&self) -> bool {
         self.labels.as_ref().is_some_and(|labels| labels.len() == self.len && self.len > 0)

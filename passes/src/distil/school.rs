@@ -9,6 +9,7 @@ use onnxpress_ops::evaluate::Value;
 use rayon::prelude::*;
 
 use super::augment::augment;
+use super::memory::{self, Training};
 use super::options::Distil;
 use super::pair::Stage;
 use super::rows::Rows;
@@ -235,7 +236,7 @@ impl<'s> School<'s> {
         let more = if self.asks_always() { &[][..] } else { &self.training };
         let asked: Vec<usize> = self.held_out.iter().chain(more).copied().collect();
         let (count, part) = (asked.len(), self.portions.part);
-        let what = format!("distil: {:.1} MB of samples, the teacher answers", self.samples.bytes() as f64 / 1e6);
+        let what = format!("distil: about {:.0} MB of memory, the teacher answers", self.memory() as f64 / 1e6);
         let starts: Vec<usize> = (0..count).step_by(part).collect();
         let load = |_| self.source.load(&self.stage.teacher);
         let mut teachers = (0..self.desks.len()).map(load).collect::<Result<Vec<_>, _>>()?;
@@ -271,6 +272,12 @@ impl<'s> School<'s> {
             sum += numbers.iter().map(|x| x * x).sum::<f64>() / numbers.len().max(1) as f64;
         }
         Ok((SMALL * sum).max(f64::from(f32::EPSILON)))
+    }
+
+    /// What the training takes: about how many bytes.
+    pub(super) fn memory(&self) -> u64 {
+        let of = Training { stage: self.stage, step: self.step, samples: self.samples, part: self.portions.part };
+        memory::needed(&of, self.desks.len())
     }
 
     /// How many samples are held out.

@@ -41,13 +41,17 @@ fn run_on(net: &str, pipeline: &str, data: bool) -> (Model, Result<Report, Strin
 
 /// The mean square of the differences from the original's outputs, on samples that nobody was shown.
 fn distance(model: &Model) -> f64 {
+    distance_to(NET, model)
+}
+
+fn distance_to(net: &str, model: &Model) -> f64 {
     let samples = AtHand::new(64, &[4]).samples.concat().iter().map(|x| 0.9 * x + 0.05).collect::<Vec<f32>>();
     let x = Tensor::from_values(&[64, 4], samples).unwrap();
     let outputs = |model: &Model| {
         let given = vec![Some(Value::Tensor(x.clone()))];
         interpret::run(model, given, Limits::default()).unwrap()[0].as_tensor().unwrap().to_f64s().unwrap()
     };
-    let (ours, theirs) = (outputs(model), outputs(&typed(NET)));
+    let (ours, theirs) = (outputs(model), outputs(&typed(net)));
     ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / ours.len() as f64
 }
 
@@ -101,6 +105,26 @@ fn codes_stay_codes_and_are_better_ones() {
     };
     assert_eq!(constants(&trained), constants(&rounded));
     assert!(constants(&trained).iter().any(|dtype| !dtype.is_float()));
+}
+
+#[test]
+fn tables_move_unless_places_may() {
+    let wide = NET.replace("12", "96");
+    let of = |options: &str| run_on(&wide, &format!("palettize{{bits=3}}{options}"), true).0;
+    let distance = |model: &Model| distance_to(&wide, model);
+    let (plain, trained, reassigned) = (of(""), of(",distil{loss=mse}"), of(",distil{loss=mse, reassign=true}"));
+    let distances = [&plain, &trained, &reassigned].map(distance);
+    assert!(distances[1] < distances[0] && distances[2] < distances[0], "{distances:?}");
+    let constants = |model: &Model, floats: bool| {
+        let all = model.graph.constants().filter_map(|(id, _)| model.graph.constant(id.port(0)));
+        let some = all.filter(|tensor| tensor.dtype().is_float() == floats && tensor.len() > 1);
+        some.map(|tensor| tensor.to_f64s().unwrap()).collect::<Vec<_>>()
+    };
+    assert!(constants(&trained, false) == constants(&plain, false));
+    let tables =
+        |model: &Model| constants(model, true).into_iter().filter(|table| table.len() == 8).collect::<Vec<_>>();
+    assert_ne!(tables(&trained), tables(&plain));
+    assert_eq!(tables(&reassigned), tables(&plain));
 }
 
 #[test]

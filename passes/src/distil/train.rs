@@ -171,6 +171,11 @@ impl Training<'_> {
         look.beats(start) && (!self.scores || look.agreement >= start.agreement)
     }
 
+    /// What the training takes: about how many bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.school.memory()
+    }
+
     /// How many samples are held out.
     pub(super) fn held_out(&self) -> usize {
         self.school.held_out()

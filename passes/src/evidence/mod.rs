@@ -31,7 +31,7 @@ pub use moments::{CrossMoment, Moments, SecondMoment};
 pub(crate) use padding::Padding;
 pub(crate) use parts::in_parts;
 pub use probe::{part, probe};
-pub use source::{Aside, EvidenceError, EvidenceSource, Execute, Feed};
+pub use source::{Aside, EvidenceError, EvidenceSource, Execute, Feed, Held};
 pub use statistics::Statistics;
 
 #[cfg(test)]

@@ -41,6 +41,15 @@ pub struct Feed<'a> {
     pub labels: Option<&'a [i64]>,
 }
 
+/// What a process holds, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Now.
+    pub now: u64,
+    /// At most, so far.
+    pub most: u64,
+}
+
 /// Hands out samples and runs models, for passes, which know neither files nor runtimes.
 pub trait EvidenceSource {
     /// What the samples are, as reports say it: `200 samples of train.npz`.
@@ -77,6 +86,11 @@ pub trait EvidenceSource {
 
     /// Somewhere to lay values aside that memory has no room for; `None` where there is no such place.
     fn aside(&self) -> Option<Box<dyn Aside>> {
+        None
+    }
+
+    /// The bytes that the process holds now, and held at most so far; `None` where nobody knows.
+    fn held(&self) -> Option<Held> {
         None
     }
 

@@ -128,3 +128,20 @@ fn what_stands_behind_the_end_of_a_sequence_is_never_looked_at() {
         assert_eq!(outputs(f64::NAN), plain, "{layer}");
     }
 }
+
+#[test]
+fn a_scan_that_nothing_trained_acts_on_stays_as_it_is() {
+    let text = whole(
+        "(double[4,2] x) => (y) <double[2] s0 = normal(seed=1), double[2,3] w = normal(seed=2), double[2,2] m = normal(seed=3)> \
+        { s, h = Scan<num_scan_inputs=1, body = turn (double[2] before, double[2] slice) => (double[2] after, double[2] given) \
+        { k = MatMul(m, before)  after = Add(k, slice)  given = Tanh(after) }>(s0, x)  y = MatMul(h, w) }",
+    );
+    let results = |frozen: &[&str]| {
+        let frozen = frozen.iter().map(|name| crate::options::Pattern::new(name)).collect();
+        let made = step(&typed(&text), &Differentiate { loss: Loss::Mse, frozen, ..Differentiate::default() }).unwrap();
+        let scans = made.model.graph.nodes().filter(|(_, node)| node.is("Scan"));
+        scans.map(|(_, node)| node.port_count()).collect::<Vec<_>>()
+    };
+    assert_eq!(results(&["s0", "m"]), [2]);
+    assert_eq!(results(&["s0"]), [3, 2], "the states before each turn, and the way back");
+}
