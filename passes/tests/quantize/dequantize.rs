@@ -150,30 +150,62 @@ fn operators_on_codes_become_operators_on_floats() {
       float[2] b = {0.02, -0.08},
       float constant_1 = {3.1},
       float constant_2 = {-2},
-      float constant_3 = {-2},
-      float constant_4 = {3.1},
+      float constant_3 = {3.1},
+      float constant_4 = {-2},
       float constant_5 = {3.1},
       float constant_6 = {-2},
-      float constant_7 = {3.1},
-      float constant_8 = {-2},
-      float constant_9 = {-2},
-      float constant_10 = {3.1},
-      float constant_11 = {3.1},
-      float constant_12 = {-2},
-      float constant_13 = {3.1}
+      float constant_7 = {3.1}
     >
     {
       clip = Clip(x, constant, constant_1)
       conv = Conv(clip, w_float, b)
-      clip_1 = Clip(conv, constant_2, constant_4)
-      clip_2 = Clip(x, constant_3, constant_5)
-      add = Add(clip_1, clip_2)
-      y = Clip(add, constant_6, constant_7)
-      clip_3 = Clip(add, constant_8, constant_10)
-      clip_4 = Clip(x, constant_9, constant_11)
-      concat = Concat <axis = 1> (clip_3, clip_4)
-      c = Clip(concat, constant_12, constant_13)
+      clip_1 = Clip(conv, constant_2, constant_3)
+      add = Add(clip_1, clip)
+      y = Clip(add, constant_4, constant_5)
+      concat = Concat <axis = 1> (y, clip)
+      c = Clip(concat, constant_6, constant_7)
     }
+    "#);
+}
+
+#[test]
+fn what_moves_codes_for_several_readers_moves_floats_once() {
+    insta::assert_snapshot!(proven("dequantize", r#"
+        <ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (float[N,2,4,4] x) => (float[N,2,4,4] y, float[N,2,4,4] d, uint8[N,2,4,4] t)
+        <float s = splat(0.02), uint8 z = splat(100), float wide = splat(0.05)>
+        {
+          q = QuantizeLinear(x, s, z)
+          [move] m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (q)
+          a = com.microsoft.QLinearAdd(m, s, z, m, s, z, s, z)
+          y = DequantizeLinear(a, s, z)
+          d = DequantizeLinear(m, wide, z)
+          t = Transpose <perm = [0, 1, 3, 2]> (m)
+        }"#), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,2,4,4] x) => (float[N,2,4,4] y, float[N,2,4,4] d, uint8[N,2,4,4] t)
+    <
+      float s = {0.02},
+      uint8 z = {100},
+      float constant = {-2},
+      float constant_1 = {3.1},
+      float wide = {0.05},
+      float constant_2 = {-2},
+      float constant_3 = {3.1}
+    >
+    {
+      q = QuantizeLinear(x, s, z)
+      [move] m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (q)
+      dequantizelinear = DequantizeLinear(q, wide, z)
+      d = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (dequantizelinear)
+      clip = Clip(x, constant, constant_1)
+      maxpool = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (clip)
+      add = Add(maxpool, maxpool)
+      y = Clip(add, constant_2, constant_3)
+      t = Transpose <perm = [0, 1, 3, 2]> (m)
+    }
+    left: QuantizeLinear `q`: it is not written in a form that is known
+    left: DequantizeLinear: it is not written in a form that is known
     "#);
 }
 

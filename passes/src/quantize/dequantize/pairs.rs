@@ -8,6 +8,7 @@ use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::table;
 
 use super::{Dequantize, Taken, floats};
+use crate::eliminate_common_subexpressions::same_operation;
 use crate::pass::{Pass, PassError};
 use crate::quantize::weight::Granularity;
 
@@ -65,28 +66,47 @@ fn one(graph: &mut Graph, id: NodeId, taken: &Taken) -> Result<Done, EditError> 
     }
     let Some(producer) = NodeCx::new(graph, codes.node) else { return Ok(Done::Nothing) };
     if producer.node.op_type == "QuantizeLinear" {
-        let alike = |slot: usize, own: Option<ValueId>| match (producer.operand(slot), own) {
-            (Some(a), Some(b)) => {
-                a == b || graph.constant(a).is_some_and(|a| graph.constant(b).is_some_and(|b| a.same_as(b)))
-            }
-            (None, None) => true,
-            _ => false,
-        };
+        let alike = |slot: usize, own: Option<ValueId>| same(graph, producer.operand(slot), own);
         let Some(input) = producer.operand(0).filter(|_| alike(1, Some(scale)) && alike(2, zero)) else {
             return Ok(Done::Nothing);
         };
         let limits = limits(graph, codes, scale, zero);
-        let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
+        let decoders = decoders(graph, id, codes);
+        let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &decoders);
         let value = match limits {
             None => input,
             Some(limits) => clipped(&mut edit, input, limits)?,
         };
-        edit.replace(id.port(0), value)?;
-        edit.remove(id);
+        for id in decoders {
+            edit.replace(id.port(0), value)?;
+            edit.remove(id);
+        }
         edit.commit();
         return Ok(Done::Unrounded);
     }
     Ok(if moved(graph, id, codes, how)? { Done::Decoded } else { Done::Nothing })
+}
+
+/// Whether two operands are one value, constants of one content, or both left out.
+fn same(graph: &Graph, a: Option<ValueId>, b: Option<ValueId>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            a == b || graph.constant(a).is_some_and(|a| graph.constant(b).is_some_and(|b| a.same_as(b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// All that decode the same codes as the node does, in the same way: itself first.
+fn decoders(graph: &Graph, id: NodeId, codes: ValueId) -> Vec<NodeId> {
+    let is_alike = |other: &NodeId| {
+        let (Some(own), Some(other)) = (NodeCx::new(graph, id), NodeCx::new(graph, *other)) else { return false };
+        same_operation(own.node, other.node, own.version)
+            && other.operand(0) == Some(codes)
+            && (1..3).all(|slot| same(graph, own.operand(slot), other.operand(slot)))
+    };
+    let others = graph.readers(codes).map(|reading| reading.node).filter(|other| *other != id);
+    std::iter::once(id).chain(others.filter(is_alike)).collect()
 }
 
 /// A value held to limits.
@@ -156,15 +176,23 @@ fn moved(graph: &mut Graph, id: NodeId, codes: ValueId, how: Granularity) -> Res
     }
     let mut operands: Vec<Option<ValueId>> = graph.operands(id).collect();
     let mut moving: Vec<Option<ValueId>> = graph.operands(codes.node).collect();
-    let mover = mover.node.clone().with_ports([onnxpress_ir::Port::default()]);
+    let decoders = decoders(graph, id, codes);
+    let is_last = graph.readers(codes).all(|reading| decoders.contains(&reading.node));
+    let mut mover = mover.node.clone().with_ports([onnxpress_ir::Port::default()]);
+    if !is_last {
+        // The one on codes stays for others, with its name.
+        mover.name = None;
+    }
     let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[codes.node]);
     for codes in moving.iter_mut().take(data) {
         operands[0] = *codes;
         *codes = Some(edit.add_node(decoding.clone(), &operands)?.port(0));
     }
     let moved = edit.add_node(mover, &moving)?.port(0);
-    edit.replace(id.port(0), moved)?;
-    edit.remove(id);
+    for id in decoders {
+        edit.replace(id.port(0), moved)?;
+        edit.remove(id);
+    }
     edit.commit();
     Ok(true)
 }
