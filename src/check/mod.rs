@@ -10,6 +10,7 @@ mod interface;
 mod mode;
 mod numeric;
 mod retyped;
+mod rounding;
 mod settled;
 
 use onnxpress_ir::Model;

@@ -146,3 +146,21 @@ fn who_is_asked_for_is_the_one_who_runs() {
         assert_eq!(report.runner, Some(kind.name()));
     }
 }
+
+#[test]
+fn rounding_is_no_error_where_the_model_makes_much_of_it() {
+    let text = "g (float[64] x) => (float[64] y) <float[64] a = normal(seed=1), float up = {10000.3}, float down = {10000.3}> {
+        p = Mul(x, a)
+        t = Add(p, up)
+        y = Sub(t, down)
+    }";
+    let direct = "g (float[64] x) => (float[64] y) <float[64] a = normal(seed=1)> { y = Mul(x, a) }";
+    let report = check(text, direct).unwrap();
+    assert!(report.max_error.unwrap() > 1e-4, "{report:?}");
+    assert!(report.notices.iter().any(|notice| notice.contains("which is rounding")), "{:?}", report.notices);
+    // The same distance is an error where nothing loses so many places, or where it is more than rounding does.
+    let shifted = "g (float[64] x) => (float[64] y) <float[64] a = normal(seed=1), float off = {0.001}> { p = Mul(x, a)  y = Add(p, off) }";
+    assert!(check(direct, shifted).unwrap_err().is_defect());
+    let far = shifted.replace("0.001", "0.1");
+    assert!(check(text, &far).unwrap_err().is_defect());
+}

@@ -1,8 +1,12 @@
 //! One of two models on its way through its nodes: how far it is, and which values it has to keep.
+//!
+//! What depends on no input, such as floats that are made of a weight's codes, is never kept: it is computed anew where it is read, so
+//! it takes no memory from layer to layer, and follows the constants that it is made of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use onnxpress_ir::{Graph, Model, NodeId, ValueId};
+use onnxpress_ops::{Effects, table};
 
 use crate::evidence::EvidenceError;
 
@@ -11,6 +15,8 @@ pub(super) struct Walk {
     pub(super) model: Model,
     order: Vec<NodeId>,
     place: HashMap<NodeId, usize>,
+    /// Nodes that depend on inputs, or on chance.
+    varying: HashSet<NodeId>,
     /// Nodes before this place are behind.
     at: usize,
 }
@@ -43,7 +49,8 @@ impl Walk {
     pub(super) fn along(model: &Model, known: impl Fn(NodeId) -> Option<usize>) -> Result<Self, EvidenceError> {
         let order = ordered(&model.graph, known)?;
         let place = order.iter().enumerate().map(|(place, &id)| (id, place)).collect();
-        Ok(Self { model: model.clone(), order, place, at: 0 })
+        let varying = varying(&model.graph, &order);
+        Ok(Self { model: model.clone(), order, place, varying, at: 0 })
     }
 
     /// Nodes in the order in which they are passed.
@@ -63,13 +70,22 @@ impl Walk {
 
     /// The values that are kept where it is.
     pub(super) fn live(&self) -> BTreeSet<ValueId> {
-        live(&self.model.graph, &self.order, self.at)
+        self.live_at(self.at)
+    }
+
+    /// The values that nodes before a place have made, inputs too, and that nodes from there on, or outputs, read.
+    fn live_at(&self, at: usize) -> BTreeSet<ValueId> {
+        let graph = &self.model.graph;
+        let behind: HashSet<NodeId> = self.order[..at].iter().chain(graph.inputs()).copied().collect();
+        let ahead = self.order[at..].iter().chain(graph.outputs());
+        let read = ahead.flat_map(|&id| graph.reads(id).collect::<Vec<_>>());
+        read.filter(|value| behind.contains(&value.node) && self.varying.contains(&value.node)).collect()
     }
 
     /// The way to just before a node; `None` where it is there or beyond.
     pub(super) fn stretch(&self, node: NodeId) -> Option<Stretch> {
         let to = self.place(node).filter(|to| *to > self.at)?;
-        let (before, kept) = (self.live(), live(&self.model.graph, &self.order, to));
+        let (before, kept) = (self.live(), self.live_at(to));
         // What is there already stays; only what the nodes between make is computed.
         let made = kept.iter().copied().filter(|value| !before.contains(value)).collect();
         Some(Stretch { given: before.into_iter().collect(), made, kept, to })
@@ -113,11 +129,16 @@ fn ordered(graph: &Graph, known: impl Fn(NodeId) -> Option<usize>) -> Result<Vec
     Ok(order)
 }
 
-/// The values of inputs and of nodes before a place that nodes from there on, or outputs, read.
-fn live(graph: &Graph, order: &[NodeId], at: usize) -> BTreeSet<ValueId> {
-    let behind: HashSet<NodeId> = order[..at].iter().copied().chain(graph.inputs().iter().copied()).collect();
-    let ahead = order[at..].iter().copied().chain(graph.outputs().iter().copied());
-    ahead.flat_map(|id| graph.reads(id).collect::<Vec<_>>()).filter(|value| behind.contains(&value.node)).collect()
+/// Nodes that do not always answer the same: they read an input, what such a node answers, or draw at random.
+fn varying(graph: &Graph, order: &[NodeId]) -> HashSet<NodeId> {
+    let mut varying: HashSet<NodeId> = graph.inputs().iter().copied().collect();
+    for &id in order {
+        let is_drawn = graph.node(id).and_then(table::of).is_none_or(|sheet| sheet.effects != Effects::Pure);
+        if is_drawn || graph.reads(id).any(|value| varying.contains(&value.node)) {
+            varying.insert(id);
+        }
+    }
+    varying
 }
 
 #[cfg(test)]
@@ -141,5 +162,17 @@ mod tests {
         assert_eq!(labels(&along), ["a", "d", "b", "c", "y"]);
         let stretch = along.stretch(named(&after, "c")).unwrap();
         assert_eq!((stretch.given.len(), stretch.made.len()), (1, 2));
+    }
+
+    #[test]
+    fn what_depends_on_no_input_is_made_anew_where_it_is_read() {
+        let model = typed(
+            "g (float[2] x) => (y) <int32[2] codes = {1, 2}, float s = {0.5}> { b = DequantizeLinear(codes, s) a = Neg(x) n = RandomNormalLike(b) c = Add(a, n) y = Add(c, b) }",
+        );
+        let walk = Walk::of(&model).unwrap();
+        let stretch = walk.stretch(value(&model, "y").node).unwrap();
+        assert_eq!(stretch.made, [value(&model, "c")]);
+        let stretch = walk.stretch(value(&model, "c").node).unwrap();
+        assert_eq!(stretch.made.len(), 2, "what is drawn is kept");
     }
 }
