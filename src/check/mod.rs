@@ -42,6 +42,9 @@ pub struct CheckRequest<'a> {
     pub seeds: u64,
     /// The largest error that counts as agreement.
     pub tolerance: f64,
+    /// Whether more is agreement as well where rounding explains it: where moving the weights by one unit in their last place
+    /// moves the outputs about as far.
+    pub excuse_rounding: bool,
     /// What passes have settled for the original's callers: it is given these sizes and values, and the result has no such
     /// inputs any more.
     pub settled: Settled,
@@ -57,6 +60,7 @@ impl Default for CheckRequest<'_> {
             dims: &[],
             seeds: 2,
             tolerance: TOLERANCE,
+            excuse_rounding: true,
             settled: Settled::default(),
         }
     }

@@ -228,7 +228,7 @@ fn compare(
     let Some(&worst) = far.iter().max_by(|a, b| off(a).total_cmp(&off(b))) else { return Ok(report) };
     // What rounding does to the model that the result is held to is asked only where it may matter.
     let expected = models.witness.unwrap_or(models.original);
-    let is_near = off(&worst) <= rounding::MOST;
+    let is_near = request.excuse_rounding && off(&worst) <= rounding::MOST;
     if let Some(others) = rounding::moved(expected).filter(|_| is_near).and_then(|moved| run(&moved).ok()) {
         let outputs = witnesses.as_deref().unwrap_or(originals);
         let by_rounding = |at: usize| over_all(outputs, &others, at, is_random(at)).error;

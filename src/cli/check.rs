@@ -48,9 +48,10 @@ pub(super) struct Feeding {
     /// How many sets of inputs are made.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// The largest error that counts as agreement, relative to each output's peak.
-    #[arg(long, value_name = "SHARE", default_value_t = check::TOLERANCE)]
-    tolerance: f64,
+    /// The largest error that counts as agreement, relative to each output's peak; by default 1e-4, or more where a pass says
+    /// so, or where rounding explains it.
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<f64>,
 }
 
 fn dimension(text: &str) -> Result<(String, i64), String> {
@@ -87,8 +88,16 @@ impl Feeding {
                 return Err(Failure::usage(format!("--dim {dim}={other}, but it was set to {size}")));
             }
         }
-        let (dims, seeds, tolerance) = (&self.dims[..], self.seeds, self.tolerance);
-        Ok(CheckRequest { mode, runner: running.choice()?, inputs, dims, seeds, tolerance, settled: settled.clone() })
+        Ok(CheckRequest {
+            mode,
+            runner: running.choice()?,
+            inputs,
+            dims: &self.dims,
+            seeds: self.seeds,
+            tolerance: self.tolerance.unwrap_or(check::TOLERANCE),
+            excuse_rounding: self.tolerance.is_none(),
+            settled: settled.clone(),
+        })
     }
 }
 

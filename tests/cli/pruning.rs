@@ -80,7 +80,7 @@ fn bad_requests() {
       |                      ^^^
     ");
     assert_snapshot!(usage("prune-channels{criterion=hessain}"), @"
-    error: `prune-channels`: option `criterion` takes `l1`, `l2`, `random`, `bn-scale`, `fpgm`, `activation` or `hessian`, found `hessain`
+    error: `prune-channels`: option `criterion` takes `l1`, `l2`, `random`, `bn-scale`, `fpgm`, `activation`, `hessian`, `taylor` or `fisher`, found `hessain`
      --> pipeline:1:26
       |
     1 | prune-channels{criterion=hessain}
