@@ -9,6 +9,7 @@
 
 mod apply;
 mod bitmask;
+mod computed;
 mod layers;
 mod obs;
 mod options;

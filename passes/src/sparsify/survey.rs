@@ -4,6 +4,7 @@ use onnxpress_ir::{ConstantValue, Graph, Model};
 use onnxpress_ops::evaluate::pick::densify;
 use serde::Serialize;
 
+use super::computed;
 use super::layers::layers;
 use super::options::KeptOf;
 use crate::quantize::{Weights, tensor};
@@ -34,6 +35,7 @@ pub struct Zeros {
 pub fn survey(model: &Model) -> Vec<Zeros> {
     let mut dense = model.clone();
     write_out(&mut dense.graph);
+    computed::write_out(&mut dense);
     let weights = Weights::of(&dense);
     let all: Vec<usize> = (0..weights.list.len()).collect();
     let (mut found, _) = layers(&dense, &weights, &all);
