@@ -22,7 +22,7 @@ from torch.nn import functional as F
 BATCH, THREADS = 32, 2
 PREPROCESS = "scale=1/255,mean=[0.485,0.456,0.406],std=[0.229,0.224,0.225]"
 SAMPLES, HELD_OUT = 500, 128
-SHORT, LONG = 1, 7  # Epochs.
+SHORT, LONG = 1, 4  # Epochs.
 
 
 class Block(nn.Module):

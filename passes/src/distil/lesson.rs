@@ -50,7 +50,7 @@ pub(super) struct Learned {
 /// What a training takes, in bytes.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(super) struct Memory {
-    /// As was said before it began.
+    /// Values and weights, as was said before it began.
     pub(super) said: u64,
     /// By how much the process grew; `None` where it held more before than during the training, or nobody knows.
     pub(super) measured: Option<u64>,

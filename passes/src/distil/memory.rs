@@ -1,7 +1,8 @@
 //! What a training takes, said before it begins.
 //!
 //! What values of a step are held at once follows from the graph of the step ([`peak_bytes`]), once for every thread that takes steps; so
-//! do copies of the models. Once there are samples, and weights with what the optimizer remembers of them.
+//! do copies of the models. Once there are samples, and weights with what the optimizer remembers of them. What a runner takes beside, for
+//! patches of pictures and weights in an order of its own, is not known here: for convolutions it is several times as much.
 
 use std::collections::HashMap;
 
@@ -27,7 +28,7 @@ pub(super) struct Training<'t> {
     pub(super) part: usize,
 }
 
-/// About how many bytes a training by so many threads takes at most.
+/// About how many bytes of values and weights a training by so many threads holds at most.
 pub(super) fn needed(it: &Training<'_>, threads: usize) -> u64 {
     let symbols = symbols(&it.stage.learner.graph, it.samples, it.part);
     let bind = |symbol: &Symbol| symbols.get(symbol).copied();

@@ -271,8 +271,9 @@ impl Pass for Distil {
             }
         }
         let megabytes = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
-        let measured = memory.measured.map_or_else(String::new, |bytes| format!(", {} measured", megabytes(bytes)));
-        cx.notice(format!("memory of the training: about {} said beforehand{measured}", megabytes(memory.said)));
+        let grown =
+            memory.measured.map_or_else(String::new, |bytes| format!("; the process grew by {}", megabytes(bytes)));
+        cx.notice(format!("values and weights of the training: about {}{grown}", megabytes(memory.said)));
         if interrupted {
             cx.notice("interrupted: the best so far is kept");
         }

@@ -236,7 +236,8 @@ impl<'s> School<'s> {
         let more = if self.asks_always() { &[][..] } else { &self.training };
         let asked: Vec<usize> = self.held_out.iter().chain(more).copied().collect();
         let (count, part) = (asked.len(), self.portions.part);
-        let what = format!("distil: about {:.0} MB of memory, the teacher answers", self.memory() as f64 / 1e6);
+        let what =
+            format!("distil: about {:.0} MB of values and weights, the teacher answers", self.memory() as f64 / 1e6);
         let starts: Vec<usize> = (0..count).step_by(part).collect();
         let load = |_| self.source.load(&self.stage.teacher);
         let mut teachers = (0..self.desks.len()).map(load).collect::<Result<Vec<_>, _>>()?;
@@ -274,7 +275,7 @@ impl<'s> School<'s> {
         Ok((SMALL * sum).max(f64::from(f32::EPSILON)))
     }
 
-    /// What the training takes: about how many bytes.
+    /// Values and weights that the training holds at most: about how many bytes.
     pub(super) fn memory(&self) -> u64 {
         let of = Training { stage: self.stage, step: self.step, samples: self.samples, part: self.portions.part };
         memory::needed(&of, self.desks.len())

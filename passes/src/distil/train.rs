@@ -171,7 +171,7 @@ impl Training<'_> {
         look.beats(start) && (!self.scores || look.agreement >= start.agreement)
     }
 
-    /// What the training takes: about how many bytes.
+    /// Values and weights that the training holds at most: about how many bytes.
     pub(super) fn memory(&self) -> u64 {
         self.school.memory()
     }
