@@ -85,7 +85,9 @@ pub(super) fn run(
         let whole: f64 = kept.iter().map(|layer| layer.extents.price().macs).sum();
         let saved: f64 = planned.iter().map(|planned| planned.macs.0 - planned.macs.1).sum();
         let percent = 100.0 * saved / whole.max(1.0);
-        cx.notice(format!("{percent:.1} % of these layers' macs are removed where open extents are those of the samples"));
+        cx.notice(format!(
+            "{percent:.1} % of these layers' macs are removed where open extents are those of the samples"
+        ));
     }
     for (name, reason) in &left {
         cx.declined(Factorize::NAME, name.clone(), reason.clone());

@@ -11,7 +11,6 @@ use onnxpress_ops::table;
 
 use crate::evidence::Extents;
 
-
 crate::option_enum! {
     /// What is counted.
     pub enum Quantity {

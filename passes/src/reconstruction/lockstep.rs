@@ -18,7 +18,8 @@ use super::shelf::Shelf;
 use super::stream::Stream;
 use super::walk::Walk;
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Extents, Feed, Padding, SecondMoment, chosen_rows, elements, rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Extents, Feed, Padding, SecondMoment, chosen_rows, elements,
+    rows_of,
 };
 
 /// Of so many batches one is held back.

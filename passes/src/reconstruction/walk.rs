@@ -1,11 +1,14 @@
 //! One of two models on its way through its nodes: how far it is, and which values it has to keep.
 //!
 //! What depends on no input, such as floats that are made of a weight's codes, is never kept: it is computed anew where it is read, so
-//! it takes no memory from layer to layer, and follows the constants that it is made of.
+//! it takes no memory from layer to layer, and follows the constants that it is made of. Unless a layer reads it as its input, which
+//! is looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use onnxpress_ir::{Graph, Model, NodeId, ValueId};
+use onnxpress_ops::node::NodeCx;
+use onnxpress_ops::operator::Linear;
 use onnxpress_ops::{Effects, table};
 
 use crate::evidence::EvidenceError;
@@ -17,6 +20,8 @@ pub(super) struct Walk {
     place: HashMap<NodeId, usize>,
     /// Nodes that depend on inputs, or on chance.
     varying: HashSet<NodeId>,
+    /// What linear layers read as their inputs.
+    seen: HashSet<ValueId>,
     /// Nodes before this place are behind.
     at: usize,
 }
@@ -49,8 +54,8 @@ impl Walk {
     pub(super) fn along(model: &Model, known: impl Fn(NodeId) -> Option<usize>) -> Result<Self, EvidenceError> {
         let order = ordered(&model.graph, known)?;
         let place = order.iter().enumerate().map(|(place, &id)| (id, place)).collect();
-        let varying = varying(&model.graph, &order);
-        Ok(Self { model: model.clone(), order, place, varying, at: 0 })
+        let (varying, seen) = (varying(&model.graph, &order), seen(&model.graph, &order));
+        Ok(Self { model: model.clone(), order, place, varying, seen, at: 0 })
     }
 
     /// Nodes in the order in which they are passed.
@@ -79,7 +84,8 @@ impl Walk {
         let behind: HashSet<NodeId> = self.order[..at].iter().chain(graph.inputs()).copied().collect();
         let ahead = self.order[at..].iter().chain(graph.outputs());
         let read = ahead.flat_map(|&id| graph.reads(id).collect::<Vec<_>>());
-        read.filter(|value| behind.contains(&value.node) && self.varying.contains(&value.node)).collect()
+        let is_kept = |value: &ValueId| self.varying.contains(&value.node) || self.seen.contains(value);
+        read.filter(|value| behind.contains(&value.node) && is_kept(value)).collect()
     }
 
     /// The way to just before a node; `None` where it is there or beyond.
@@ -139,6 +145,16 @@ fn varying(graph: &Graph, order: &[NodeId]) -> HashSet<NodeId> {
         }
     }
     varying
+}
+
+/// What linear layers read as their inputs.
+fn seen(graph: &Graph, order: &[NodeId]) -> HashSet<ValueId> {
+    let inputs = |&id: &NodeId| {
+        let cx = NodeCx::new(graph, id)?;
+        let Linear::Layers(layers) = table::of(cx.node)?.linear else { return None };
+        Some(layers(&cx).into_iter().filter_map(|layer| cx.operand(layer.input)).collect::<Vec<_>>())
+    };
+    order.iter().filter_map(inputs).flatten().collect()
 }
 
 #[cfg(test)]
