@@ -232,7 +232,7 @@ fn compare(
     if let Some(others) = rounding::moved(expected).filter(|_| is_near).and_then(|moved| run(&moved).ok()) {
         let outputs = witnesses.as_deref().unwrap_or(originals);
         let by_rounding = |at: usize| over_all(outputs, &others, at, is_random(at)).error;
-        if far.iter().all(|&at| error(&report.outputs[at]) <= rounding::SLACK * by_rounding(at)) {
+        if far.iter().all(|&at| rounding::explains(by_rounding(at), error(&report.outputs[at]))) {
             report.notices.push(excuse(&report.outputs[worst], far.len() - 1, by_rounding(worst)));
             return Ok(report);
         }

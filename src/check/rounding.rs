@@ -11,10 +11,16 @@ use onnxpress_ir::tensor::Tensor;
 use onnxpress_ir::{DType, Graph, Model, NodeId};
 
 /// How many times as far off a result may be as the moved model: weights are rounded once, and every sum many times.
-pub(super) const SLACK: f64 = 4.0;
+const SLACK: f64 = 4.0;
 
 /// What rounding may excuse, as a share of an output's peak: where it does more than that to the model, an output proves nothing.
 pub(super) const MOST: f64 = 0.25;
+
+/// Whether a result may be so far off where rounding moves the model itself by so much. A model that rounding moves to where it has no
+/// number, or other ones, says nothing about its result.
+pub(super) fn explains(by_rounding: f64, off: f64) -> bool {
+    by_rounding <= MOST && off <= MOST.min(SLACK * by_rounding)
+}
 
 /// The model with every weight moved by one unit in its last place; `None` where it has no weights of binary32. Whole numbers
 /// stay: exponents, sizes and bounds that are meant to the last bit.
@@ -61,6 +67,13 @@ fn moved_tensor(tensor: &Tensor, random: &mut SplitMix64) -> Option<Tensor> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_model_that_rounding_ruins_excuses_nothing() {
+        assert!(explains(1e-3, 3e-3) && !explains(1e-3, 5e-3));
+        assert!(explains(0.2, 0.2) && !explains(0.2, 0.3));
+        assert!(!explains(0.5, 1e-3) && !explains(f64::INFINITY, 1e-3) && !explains(f64::NAN, 1e-3));
+    }
 
     #[test]
     fn weights_are_moved_and_whole_numbers_are_not() {
