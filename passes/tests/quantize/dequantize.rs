@@ -210,6 +210,26 @@ fn what_moves_codes_for_several_readers_moves_floats_once() {
 }
 
 #[test]
+fn codes_that_are_their_own_zero_points_stay() {
+    let text = proven(
+        "dequantize",
+        r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float x) => (float y, float z)
+        <float s = {0.02}, uint8 k = {100}, int64[0] none = {}>
+        {
+          q = QuantizeLinear(x, s, k)
+          m = Reshape(q, none)
+          a = DequantizeLinear(m, s, m)
+          b = DequantizeLinear(m, s, m)
+          y = Neg(a)
+          z = Abs(b)
+        }"#,
+    );
+    assert!(text.starts_with("unchanged"), "{text}");
+}
+
+#[test]
 fn what_is_no_form_that_is_known_stays() {
     insta::assert_snapshot!(proven("dequantize", r#"
         <ir_version: 8, opset_import: ["" : 17]>

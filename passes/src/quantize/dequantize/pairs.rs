@@ -1,7 +1,7 @@
 //! `DequantizeLinear` of constants, of what was quantized just before, and of what only moves elements of either.
 
 use onnxpress_ir::tensor::range;
-use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Node, NodeId, Tensor, ValueId};
+use onnxpress_ir::{Attr, AttrValue, Edit, EditError, Graph, Node, NodeId, Slot, Tensor, ValueId};
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::Quantize;
@@ -105,8 +105,8 @@ fn decoders(graph: &Graph, id: NodeId, codes: ValueId) -> Vec<NodeId> {
             && other.operand(0) == Some(codes)
             && (1..3).all(|slot| same(graph, own.operand(slot), other.operand(slot)))
     };
-    let others = graph.readers(codes).map(|reading| reading.node).filter(|other| *other != id);
-    std::iter::once(id).chain(others.filter(is_alike)).collect()
+    let others = graph.readers(codes).filter(|reading| reading.slot == Slot::Operand(0)).map(|reading| reading.node);
+    std::iter::once(id).chain(others.filter(|other| *other != id).filter(is_alike)).collect()
 }
 
 /// A value held to limits.
@@ -150,7 +150,8 @@ fn moved(graph: &mut Graph, id: NodeId, codes: ValueId, how: Granularity) -> Res
     let data = if mover.node.is("Concat") { mover.operand_count() } else { 1 };
     let others = (data..mover.operand_count()).filter_map(|slot| mover.operand(slot));
     let alone = others.into_iter().all(|value| graph.ty(value).dtype() != dtype);
-    if !moves || !alone || mover.node.port_count() != 1 || mover.node.has_subgraphs() {
+    let is_parameter = (1..3).any(|slot| graph.operand(id, slot) == Some(codes));
+    if !moves || !alone || is_parameter || mover.node.port_count() != 1 || mover.node.has_subgraphs() {
         return Ok(false);
     }
     let Some(source) = mover.operand(0).filter(|_| data == 1 || how == Granularity::Tensor) else { return Ok(false) };
