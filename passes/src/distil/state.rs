@@ -155,17 +155,26 @@ impl<'s> State<'s> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
+pub(super) mod testing {
     use std::cell::RefCell;
 
-    use super::*;
-    use crate::evidence::testing::{AtHand, typed};
+    use crate::pass::Files;
 
+    /// One file, in memory, whatever it is called.
     #[derive(Default)]
-    struct InMemory(RefCell<Option<Vec<u8>>>);
+    pub(in crate::distil) struct OneFile(RefCell<Option<Vec<u8>>>);
 
-    impl Files for InMemory {
+    impl OneFile {
+        pub(in crate::distil) fn of(bytes: &[u8]) -> Self {
+            Self(RefCell::new(Some(bytes.to_vec())))
+        }
+
+        pub(in crate::distil) fn is_written(&self) -> bool {
+            self.0.borrow().is_some()
+        }
+    }
+
+    impl Files for OneFile {
         fn read(&self, _: &str) -> Result<String, String> {
             Err("there is no text".to_owned())
         }
@@ -177,6 +186,14 @@ mod tests {
             Ok(())
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::testing::OneFile;
+    use super::*;
+    use crate::evidence::testing::{AtHand, typed};
 
     fn progress() -> Progress {
         let point = Point { epoch: 0, train_loss: 0.5, loss: f64::INFINITY, agreement: 1.0, kept: true };
@@ -189,7 +206,7 @@ mod tests {
         }
     }
 
-    fn of<'s>(files: &'s InMemory, request: &str, std: &str) -> State<'s> {
+    fn of<'s>(files: &'s OneFile, request: &str, std: &str) -> State<'s> {
         let text = format!("g (float[N,2] x) => (y) <float[2,3] w = normal(seed=1, std={std})> {{ y = MatMul(x, w) }}");
         let model = typed(&text);
         State::new(files, "s.bin", request.to_owned(), [&model, &model], &AtHand::new(4, &[2]))
@@ -197,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_was_saved_is_found_by_the_same_training_alone() {
-        let files = InMemory::default();
+        let files = OneFile::default();
         let state = of(&files, "a", "1");
         assert!(state.load(3).unwrap().is_none());
         state.save(progress(), [vec![1.5f32, -2.0], vec![3.0]].iter()).unwrap();
@@ -221,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_no_state_is_refused() {
         for bytes in [&b""[..], b"{}\n", b"\n", b"\xff\xfe\n", b"{\"format\": \"onnxpress distil 2\"}\n"] {
-            let files = InMemory(RefCell::new(Some(bytes.to_vec())));
+            let files = OneFile::of(bytes);
             let error = of(&files, "a", "1").load(3).unwrap_err().to_string();
             assert_eq!(error, "`state` `s.bin`: it is no state of a training");
         }

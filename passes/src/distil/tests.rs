@@ -1,16 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use onnxpress_ir::{Model, Tensor};
 use onnxpress_ops::evaluate::Value;
 use onnxpress_ops::interpret::{self, Limits};
 
+use super::state::testing::OneFile;
 use super::{Distil, LearningRate};
 use crate::evidence::testing::{AtHand, typed, value};
 use crate::evidence::{EvidenceError, EvidenceSource, Execute, Feed};
 use crate::manager::{self, Report, RunOptions};
-use crate::pass::{Files, Pass as _, PassCx, Request};
+use crate::pass::{Pass as _, PassCx, Request};
 
 /// A perceptron whose first layer is twice as wide as it need be.
 const NET: &str = r#"
@@ -203,22 +204,6 @@ impl EvidenceSource for Leaving<'_> {
     }
 }
 
-#[derive(Default)]
-struct OneFile(RefCell<Option<Vec<u8>>>);
-
-impl Files for OneFile {
-    fn read(&self, _: &str) -> Result<String, String> {
-        Err("there is no text".to_owned())
-    }
-    fn bytes(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.borrow().clone())
-    }
-    fn write(&self, _: &str, bytes: &[u8]) -> Result<(), String> {
-        *self.0.borrow_mut() = Some(bytes.to_vec());
-        Ok(())
-    }
-}
-
 /// A training that goes on in a file as long as `patience` lasts.
 fn attempt(pipeline: &str, file: &OneFile, patience: usize) -> (Model, Result<Report, String>) {
     let mut model = typed(NET);
@@ -239,10 +224,10 @@ fn a_training_goes_on_where_it_was_left() {
         report.unwrap().notices.contains(&"interrupted: the best so far is kept".to_owned())
     };
     assert!(interrupted(attempt(pipeline, &file, 3).1), "while rates are tried");
-    assert!(file.0.borrow().is_none());
+    assert!(!file.is_written());
     let tried = crate::distil::rate::spent(4 * 4);
     assert!(interrupted(attempt(pipeline, &file, tried + 7).1), "in the second epoch");
-    assert!(file.0.borrow().is_some());
+    assert!(file.is_written());
     let (resumed, report) = attempt(pipeline, &file, 4 * 3);
     assert!(!interrupted(report));
     assert_eq!(resumed.to_text(), whole.to_text());
