@@ -50,7 +50,7 @@ struct Global {
     /// Say only what went wrong.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Threads to use; 0 takes as many as there are cores.
+    /// Threads to compute with; 0 takes as many as there are cores.
     #[arg(long, global = true, default_value_t = 0, value_name = "N")]
     threads: usize,
 }
@@ -78,6 +78,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
         }
     };
+    // Whoever computes on several threads takes those of this pool.
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(cli.global.threads).build_global();
+    debug_assert!(threads.is_ok(), "the pool is made once");
     let outcome = match cli.command {
         Command::Opt(command) => command.run(&cli.global),
         Command::Run(command) => command.run(&cli.global),
