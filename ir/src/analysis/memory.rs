@@ -50,8 +50,8 @@ fn inside(graph: &Graph, id: NodeId, bind: &dyn Fn(&Symbol) -> Option<i64>) -> u
     bodies.max().unwrap_or(0)
 }
 
-/// Bytes of a value.
-fn value_bytes(ty: &Type, bind: &dyn Fn(&Symbol) -> Option<i64>) -> u64 {
+/// Bytes of a value of a type. Symbols and unknown extents count as in [`peak_bytes`].
+pub fn value_bytes(ty: &Type, bind: &dyn Fn(&Symbol) -> Option<i64>) -> u64 {
     let Type::Tensor(tensor) = ty else { return 0 };
     let (Some(dtype), Some(shape)) = (tensor.dtype, &tensor.shape) else { return 0 };
     let elements = shape.iter().map(|dim| dim.eval(bind).and_then(|n| u64::try_from(n).ok()).unwrap_or(1));

@@ -3,4 +3,4 @@
 pub mod channels;
 mod memory;
 
-pub use memory::peak_bytes;
+pub use memory::{peak_bytes, value_bytes};

@@ -12,6 +12,7 @@ use onnxpress_ops::infer::{self, Standard};
 use super::loss::{self, Compared};
 use super::parameters::choose;
 use super::reverse::{Walked, walk};
+use super::recompute::{Saving, recompute};
 use super::{Differentiate, Loss};
 use super::{batch_norm, scan, spelling};
 use crate::evidence::part;
@@ -68,6 +69,8 @@ pub struct Step {
     pub labelled: bool,
     /// Constants that could be parameters and are none, with the reason.
     pub frozen: Vec<(String, String)>,
+    /// What is saved where not all activations are kept.
+    pub saving: Option<Saving>,
 }
 
 fn broken(error: EditError) -> PassError {
@@ -315,9 +318,11 @@ pub fn step_for(model: &Model, options: &Differentiate, brief: &Brief) -> Result
     }
     EliminateCommonSubexpressions.run(&mut made, &mut quiet)?;
     infer::model(&mut made);
+    let share = options.memory.get();
+    let saving = (share < 1.0).then(|| recompute(&mut made, share)).transpose().map_err(broken)?;
     let compared = outputs.into_iter().map(|(index, _)| index).collect();
     let axes = answers.iter().map(|one| one.axis).collect();
-    Ok(Step { model: made, parameters, start, forward, compared, axes, labelled: brief.alpha < 1.0, frozen })
+    Ok(Step { model: made, parameters, start, forward, compared, axes, labelled: brief.alpha < 1.0, frozen, saving })
 }
 
 /// A step whose parameters are inputs.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod recompute;
 mod spelled;
 
 use onnxpress_ir::{Model, Tensor};
