@@ -4,6 +4,7 @@
     gradients.py BINARY [MODEL ...] [--missing]       BINARY is what `cargo build` made
 
     recorded      loss and gradients of fixtures/gradients/torch.json, which gradients_torch.py made: within 1e-4 of the peak
+    anew          of GRAPHS: the same loss and gradients from steps that compute as much anew as they can
     differences   of GRAPHS, which have what is run turn by turn or fused, and of each MODEL (without: of the fixtures): along the gradient of each parameter, and along a random direction, the
                   loss changes as the gradients say: within 2 % of the steepest slope, for binary32 cancels
 
@@ -41,6 +42,12 @@ GRAPHS = {
         { s, y = Scan<num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1], scan_input_directions = [1], body =
         turn (float[2] before, float[2] slice) => (float[2] after, float[2] given)
         { m = MatMul(w, before)  a = Add(m, slice)  after = Tanh(a)  given = Mul(after, slice) }>(s0, x) }""",
+    "a scan in a scan": """(float[2,2,T] x) => (float[2] s, float[2,2,T] y) <float[2,2] w = normal, float[2,2] v = normal, float[2] s0 = normal>
+        { s, y = Scan<num_scan_inputs = 1, body =
+        outer (float[2] before, float[2,T] rows) => (float[2] after, float[2,T] given)
+        { first = MatMul(v, before)  last, given = Scan<num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1], body =
+        inner (float[2] b, float[2] row) => (float[2] a, float[2] g)
+        { m = MatMul(w, b)  n = Mul(m, before)  p = Add(n, row)  a = Tanh(p)  g = Mul(a, row) }>(first, rows)  after = Add(last, before) }>(s0, x) }""",
     "attention as it is fused": """(float[2,T,6] x) => (float[2,T,6] y) <float[6,18] w = normal, float[18] b = normal, int32[2] m = {3, 4}>
         { y = com.microsoft.Attention<num_heads = 2>(x, w, b, m) }""",
     "what is added and normalized": """(float[2,T,4] x) => (float[2,T,4] y) <float[4,4] w = normal, float[4] g = normal, float[4] h = normal>
@@ -147,6 +154,16 @@ def differences(binary, path, scratch):
             yield f"{path.name}: along the gradient of {key} the loss changes by {slope}, not {steepest}"
 
 
+def anew(binary, path, scratch):
+    outputs = []
+    for memory in ("1", "0.01"):
+        runner = step_of(binary, path, scratch / "step.onnx", f"loss=mse, memory={memory}")
+        outputs.append(runner.run(None, inputs_of(runner, np.random.default_rng(0))))
+    for value, kept, again in zip(runner.get_outputs(), *outputs):
+        if np.abs(kept - again).max() > NEAR * max(np.abs(kept).max(), 1e-3):
+            yield f"{path.name}: another {value.name} where activations are computed anew"
+
+
 def made(scratch):
     """The files of GRAPHS, with weights that are drawn."""
     random = np.random.default_rng(0)
@@ -197,7 +214,10 @@ def main():
             missing(binary, models, scratch)
             return 0
         failures += recorded(binary, scratch)
-        models = [*made(scratch), *models]
+        graphs = list(made(scratch))
+        for path in graphs:
+            failures += anew(binary, path, scratch)
+        models = [*graphs, *models]
         for path in models:
             try:
                 failures += differences(binary, path, scratch)

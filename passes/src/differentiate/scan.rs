@@ -2,7 +2,8 @@
 //!
 //! Of each turn the states before it are kept ([`keep_states`]): the way back computes the turn anew from them and its slices, and
 //! walks its body from the gradients of what it left to those of what it found. Gradients of states go from turn to turn as the
-//! states did, those of slices are stacked, and those of captured values, the weights, are added up in states of their own.
+//! states did, those of slices are stacked, and those of captured values, the weights, are added up in states of their own. A `Scan` inside
+//! of a body is walked like any other node of it, so they may stand in each other.
 
 use std::collections::HashSet;
 
@@ -55,21 +56,28 @@ fn behind(graph: &Graph, constants: &[NodeId]) -> HashSet<NodeId> {
     found
 }
 
-/// Makes every `Scan` that parameters act on give out its states before each turn, stacked, behind its results.
+/// Makes every `Scan` that parameters act on give out its states before each turn, stacked, behind its results; those inside of it do so too.
 ///
 /// # Errors
 /// Where a node that was written makes no sense.
 pub(super) fn keep_states(graph: &mut Graph, parameters: &[NodeId]) -> Result<(), EditError> {
     let acted_on = behind(graph, parameters);
     let scans = graph.nodes().filter(|(id, node)| node.is("Scan") && acted_on.contains(id));
-    let nodes: Vec<NodeId> = scans.map(|(id, _)| id).collect();
-    for id in nodes {
+    keep_states_of(graph, scans.map(|(id, _)| id).collect())
+}
+
+/// The same, of these.
+fn keep_states_of(graph: &mut Graph, scans: Vec<NodeId>) -> Result<(), EditError> {
+    for id in scans {
         let Some(cx) = NodeCx::new(graph, id) else { continue };
         let (Ok(layout), Some(body)) = (Layout::of(&cx), cx.attrs().graph("body")) else { continue };
         if body.inputs().len() != cx.operand_count() || body.outputs().len() != cx.node.port_count() {
             continue;
         }
-        let (node, body) = (extended(cx.node, &layout), with_states(body.clone(), layout.states));
+        let (node, mut body) = (extended(cx.node, &layout), body.clone());
+        let inside = body.nodes().filter(|(_, node)| node.is("Scan")).map(|(id, _)| id).collect();
+        keep_states_of(&mut body, inside)?;
+        let body = with_states(body, layout.states);
         let node = node.with(Attr::new("body", AttrValue::Graph(Box::new(body))));
         let operands: Vec<Option<ValueId>> = graph.operands(id).collect();
         let implicit: Vec<Option<ValueId>> = graph.implicit_operands(id).collect();

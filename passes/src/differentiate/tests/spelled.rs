@@ -30,6 +30,12 @@ const CASES: &[&str] = &[
         { s, y = Scan<num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1], scan_input_directions=[1], body = \
         turn (double[2] before, double[2] slice) => (double[2] after, double[2] given) \
         { m = MatMul(w, before)  a = Add(m, slice)  after = Tanh(a)  given = Mul(after, slice) }>(s0, x) }",
+    "(double[2,2,T] x) => (s, y) <double[2,2] w = normal(seed=1), double[2,2] v = normal(seed=2), double[2] s0 = normal(seed=3)> \
+        { s, y = Scan<num_scan_inputs=1, scan_input_directions=[1], body = \
+        outer (double[2] before, double[2,3] rows) => (double[2] after, double[2,3] given) \
+        { first = MatMul(v, before)  last, given = Scan<num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1], body = \
+        inner (double[2] b, double[2] row) => (double[2] a, double[2] g) \
+        { m = MatMul(w, b)  n = Mul(m, before)  p = Add(n, row)  a = Tanh(p)  g = Mul(a, row) }>(first, rows)  after = Add(last, before) }>(s0, x) }",
     // Attention and what goes with it.
     "(double[2,3,8] q, double[2,T,4] k) => (y) <double[8,8] a = normal(seed=1), double[4,4] b = normal(seed=2), double[4,6] c = normal(seed=3)> \
         { u = MatMul(q, a)  v = MatMul(k, b)  w = MatMul(k, c)  y = Attention<q_num_heads=4, kv_num_heads=2, is_causal=1, softcap=2.5>(u, v, w) }",
