@@ -19,6 +19,13 @@ fn a_training_that_cannot_be() {
     1 | distil{lr=fast}
       |           ^^^^
     ");
+    assert_snapshot!(place.refused(2, opt("differentiate{memory=0}", &[])), @r"
+    error: `differentiate`: option `memory` takes a number in (0, 1], found `0`
+     --> pipeline:1:22
+      |
+    1 | differentiate{memory=0}
+      |                      ^
+    ");
     // The options, which are many, stand before the reason.
     let reason = |pipeline: &str, more: &[&str]| {
         place.refused(1, opt(pipeline, more)).rsplit("}: ").next().unwrap().lines().next().unwrap().to_owned()
@@ -66,6 +73,22 @@ fn a_training_shows_its_curve() {
     let ran = place.run(opt(pipeline, &[&CALIB[..], &["--json", "--samples", "320"]].concat()));
     let said = ran.assert_done().json()["notices"].to_string();
     assert!(said.contains("agreement with the teacher on 64 samples held out: "), "{said}");
+}
+
+/// Where the system says what a process holds, it is known within a fifth before the training begins.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_training_takes_is_said_before_it_begins() {
+    let place = Workplace::with_digits_and_samples();
+    for options in ["", ", memory=0.5", ", mode=block"] {
+        let pipeline = format!("prune-channels{{ratio=0.5}},distil{{epochs=2, lr=1%, batch=64{options}}}");
+        let ran = place.run(opt(&pipeline, &[&CALIB[..], &["--json", "--samples", "320"]].concat()));
+        let notices = ran.assert_done().json()["notices"].to_string();
+        let said = notices.split_once("memory of the process: about ").unwrap().1;
+        let numbers: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).take(2).collect();
+        let [foreseen, held] = numbers[..] else { panic!("{notices}") };
+        assert!((foreseen / held - 1.0).abs() < 0.2, "{notices}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use onnxpress_ir::{Model, NodeId, Tensor};
 use super::curve::Point;
 use super::grids::Grids;
 use super::interface::compare;
+use super::memory::Memory;
 use super::options::{Aim, Distil, Mode};
 use super::pair::{Goal, Pair, Stage};
 use super::rows::Rows;
@@ -18,7 +19,7 @@ use super::school::{Look, Portions};
 use super::state::State;
 use super::train::{Outcome, prepare};
 use crate::differentiate::{Loss, Step, step_for};
-use crate::evidence::{EvidenceError, EvidenceSource, Held};
+use crate::evidence::{EvidenceError, EvidenceSource};
 use crate::pass::PassError;
 
 /// A block that was trained on its own.
@@ -47,22 +48,6 @@ pub(super) struct Learned {
     pub(super) inside: Vec<String>,
 }
 
-/// What a training takes, in bytes.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(super) struct Memory {
-    /// Values and weights, as was said before it began.
-    pub(super) said: u64,
-    /// By how much the process grew; `None` where it held more before than during the training, or nobody knows.
-    pub(super) measured: Option<u64>,
-}
-
-impl Memory {
-    fn new(said: u64, before: Option<Held>, source: &dyn EvidenceSource) -> Self {
-        let grown = before.zip(source.held()).filter(|(before, after)| after.most > before.most);
-        Self { said, measured: grown.map(|(before, after)| after.most - before.now) }
-    }
-}
-
 fn failed(error: EvidenceError) -> PassError {
     PassError::Request(error.to_string())
 }
@@ -85,7 +70,6 @@ impl Lesson<'_> {
     /// Where samples or models do not suit each other, nothing can be trained, or the training diverges.
     pub(super) fn give(self, teacher: &Model, learner: Model) -> Result<Learned, PassError> {
         compare(teacher, &learner).map_err(PassError::Request)?;
-        let before = self.source.held();
         let options = self.options;
         let at_once = Portions::at_once(options, &learner.graph);
         let samples = Rows::read(self.source, &learner, at_once).map_err(failed)?;
@@ -118,8 +102,8 @@ impl Lesson<'_> {
         };
         let goal = Goal { fixed: self.fixed.clone(), loss, by_variance, inside: by_variance, alpha: options.alpha };
         match options.mode {
-            Mode::EndToEnd => self.whole(&pair, &goal, &samples, before),
-            Mode::Block => self.blocks(pair, &goal, &samples, before),
+            Mode::EndToEnd => self.whole(&pair, &goal, &samples),
+            Mode::Block => self.blocks(pair, &goal, &samples),
         }
     }
 
@@ -127,31 +111,31 @@ impl Lesson<'_> {
         step_for(&stage.learner, &self.options.step(stage.loss), &stage.brief)
     }
 
-    fn whole(&self, pair: &Pair, goal: &Goal, samples: &Rows, before: Option<Held>) -> Result<Learned, PassError> {
+    fn whole(&self, pair: &Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
         let stage = pair.whole(goal);
         let step = self.step(&stage)?;
         let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, self.state.as_ref())?;
-        let (held_out, said) = (training.held_out(), training.memory());
-        let Outcome { weights, curve, rate, interrupted } = training.run("distil")?;
+        let held_out = training.held_out();
+        let Outcome { weights, curve, rate, memory, interrupted } = training.run("distil")?;
         Ok(Learned {
             weights,
             curve,
             blocks: Vec::new(),
             rate,
             held_out,
-            memory: Memory::new(said, before, self.source),
+            memory,
             interrupted,
             declined: step.frozen.iter().chain(&pair.declined).cloned().collect(),
             inside: if goal.inside { pair.names().into_iter().map(str::to_owned).collect() } else { Vec::new() },
         })
     }
 
-    fn blocks(&self, mut pair: Pair, goal: &Goal, samples: &Rows, before: Option<Held>) -> Result<Learned, PassError> {
+    fn blocks(&self, mut pair: Pair, goal: &Goal, samples: &Rows) -> Result<Learned, PassError> {
         let all = pair.whole(&Goal { inside: false, ..goal.clone() });
         let step = self.step(&all)?;
         let mut judge = prepare(self.options, &all, &step, self.grids, samples, self.source, None)?;
         let start = judge.look_at(&pair.learner.graph)?;
-        let mut said = 0;
+        let mut memory = Memory::default();
         let inside: Vec<String> = pair.names().into_iter().map(str::to_owned).collect();
         let mut weights: BTreeMap<NodeId, Tensor> = BTreeMap::new();
         let (mut blocks, mut interrupted) = (Vec::new(), false);
@@ -167,8 +151,8 @@ impl Lesson<'_> {
                 step => step?,
             };
             let training = prepare(self.options, &stage, &step, self.grids, samples, self.source, None)?;
-            said = said.max(training.memory());
             let outcome = training.run(&format!("distil: block {} of {}", number + 1, inside.len() + 1))?;
+            memory = memory.or_more(outcome.memory);
             for (constant, tensor) in outcome.weights.into_iter().flatten() {
                 pair.learner.graph.set_constant(constant, tensor.clone());
                 weights.insert(constant, tensor);
@@ -194,7 +178,7 @@ impl Lesson<'_> {
             blocks,
             rate: None,
             held_out: judge.held_out(),
-            memory: Memory::new(said, before, self.source),
+            memory,
             interrupted,
             declined,
             inside,

@@ -112,6 +112,9 @@ crate::options! {
         held_out: Share = Share::percent::<20>(),
         /// What is done to samples before they are shown.
         augment: Vec<Augmentation> = vec![Augmentation::Auto],
+        /// How much the values of a step may take at once, as a share of what they take where all activations are kept; with less, some are
+        /// computed anew.
+        memory: Share = Share::ALL,
         /// What the order of samples and all else that is drawn follows from.
         seed: u64 = 0,
         /// Whether weights that are looked up in tables of up to sixteen values may take other places of theirs. The tables stay then;
@@ -131,7 +134,8 @@ impl Distil {
     /// The request for the training step.
     pub(super) fn step(&self, loss: Loss) -> Differentiate {
         let (parameters, frozen) = (self.parameters.clone(), self.frozen.clone());
-        Differentiate { parameters, frozen, loss, temperature: self.temperature, ..Differentiate::default() }
+        let (temperature, memory) = (self.temperature, self.memory);
+        Differentiate { parameters, frozen, loss, temperature, memory, ..Differentiate::default() }
     }
 
     /// The request with what is left open decided.
@@ -271,9 +275,14 @@ impl Pass for Distil {
             }
         }
         let megabytes = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
-        let grown =
-            memory.measured.map_or_else(String::new, |bytes| format!("; the process grew by {}", megabytes(bytes)));
-        cx.notice(format!("values and weights of the training: about {}{grown}", megabytes(memory.said)));
+        cx.notice(match (memory.said, memory.held) {
+            (Some(said), Some(held)) => format!(
+                "memory of the process: about {} foreseen before the training, {} held at most",
+                megabytes(said),
+                megabytes(held)
+            ),
+            _ => format!("values and weights of the training: about {}", megabytes(memory.counted)),
+        });
         if interrupted {
             cx.notice("interrupted: the best so far is kept");
         }

@@ -9,7 +9,7 @@ use onnxpress_ops::evaluate::Value;
 use rayon::prelude::*;
 
 use super::augment::augment;
-use super::memory::{self, Training};
+use super::memory::{Counted, Training};
 use super::options::Distil;
 use super::pair::Stage;
 use super::rows::Rows;
@@ -17,8 +17,11 @@ use super::scores::agreed;
 use crate::differentiate::{Loss, Step};
 use crate::evidence::{EvidenceError, EvidenceSource, Execute};
 
-/// The fewest samples of a part: of fewer, what a step costs whatever the samples would count.
+/// The fewest samples of a part of a large batch: of fewer, what a step costs whatever the samples would count.
 const PART: usize = 8;
+
+/// The fewest of a small batch, which two threads work on too.
+const SMALL_PART: usize = 4;
 
 /// A small share of what a loss could be.
 const SMALL: f64 = 0.01;
@@ -72,9 +75,10 @@ fn fixed_batch(graph: &Graph) -> Option<usize> {
     fixed.next().and_then(|extent| usize::try_from(extent).ok())
 }
 
-/// The most samples of a part that leave a batch in parts of the same size.
+/// The samples of a part that leave a batch in parts of the same size.
 fn part_of(batch: usize) -> usize {
-    (PART..=batch).find(|part| batch.is_multiple_of(*part)).unwrap_or(batch)
+    let least = PART.min(batch.div_ceil(2).max(SMALL_PART));
+    (least..=batch).find(|part| batch.is_multiple_of(*part)).unwrap_or(batch)
 }
 
 /// The numbers in an order that is drawn.
@@ -236,8 +240,6 @@ impl<'s> School<'s> {
         let more = if self.asks_always() { &[][..] } else { &self.training };
         let asked: Vec<usize> = self.held_out.iter().chain(more).copied().collect();
         let (count, part) = (asked.len(), self.portions.part);
-        let what =
-            format!("distil: about {:.0} MB of values and weights, the teacher answers", self.memory() as f64 / 1e6);
         let starts: Vec<usize> = (0..count).step_by(part).collect();
         let load = |_| self.source.load(&self.stage.teacher);
         let mut teachers = (0..self.desks.len()).map(load).collect::<Result<Vec<_>, _>>()?;
@@ -249,7 +251,7 @@ impl<'s> School<'s> {
             })?;
             for (answers, &start) in answered.iter().zip(some) {
                 self.answers.push(answers, part, part.min(count - start))?;
-                self.source.progress(&what, start, count);
+                self.source.progress("distil: the teacher answers", start, count);
             }
         }
         for (place, sample) in asked.into_iter().enumerate() {
@@ -275,10 +277,10 @@ impl<'s> School<'s> {
         Ok((SMALL * sum).max(f64::from(f32::EPSILON)))
     }
 
-    /// Values and weights that the training holds at most: about how many bytes.
-    pub(super) fn memory(&self) -> u64 {
+    /// What the training holds, by counting.
+    pub(super) fn counted(&self) -> Counted {
         let of = Training { stage: self.stage, step: self.step, samples: self.samples, part: self.portions.part };
-        memory::needed(&of, self.desks.len())
+        Counted::of(&of, self.desks.len())
     }
 
     /// How many samples are held out.
@@ -385,7 +387,7 @@ mod tests {
 
     #[test]
     fn parts_are_of_one_size() {
-        assert_eq!([32, 8, 7, 25, 1, 12].map(part_of), [8, 8, 7, 25, 1, 12]);
+        assert_eq!([32, 8, 7, 25, 1, 12].map(part_of), [8, 4, 7, 25, 1, 6]);
         let mut numbers = [0, 1, 2, 3, 4, 5];
         shuffle(&mut numbers, &mut SplitMix64::new(1));
         assert_ne!(numbers, [0, 1, 2, 3, 4, 5]);

@@ -6,6 +6,7 @@ use onnxpress_ir::{DType, Graph, NodeId, Tensor};
 
 use super::curve::Point;
 use super::grids::{Grid, Grids};
+use super::memory::Memory;
 use super::optimizer::{Descent, length};
 use super::options::{Aim, Distil};
 use super::pair::Stage;
@@ -20,6 +21,9 @@ use crate::pass::PassError;
 /// How many times the loss of the first step a later one may be before the training is given up.
 const DIVERGED: f64 = 1000.0;
 
+/// Steps that are taken for nothing, to see what they take: of the second a runner holds what it keeps of the first, too.
+const TRIAL: usize = 2;
+
 /// What a training came to.
 pub(super) struct Outcome {
     /// The constants of the learner after the best epoch, codes as what they mean; `None` where the start was as good.
@@ -28,6 +32,8 @@ pub(super) struct Outcome {
     pub(super) curve: Vec<Point>,
     /// The length of the longest step, of a parameter's size unless one is given for all; nothing where it was not found in time.
     pub(super) rate: Option<f64>,
+    /// What it took.
+    pub(super) memory: Memory,
     /// Whether someone wanted it to end.
     pub(super) interrupted: bool,
 }
@@ -171,9 +177,25 @@ impl Training<'_> {
         look.beats(start) && (!self.scores || look.agreement >= start.agreement)
     }
 
-    /// Values and weights that the training holds at most: about how many bytes.
-    pub(super) fn memory(&self) -> u64 {
-        self.school.memory()
+    /// Sees by steps taken for nothing what the training is going to take, and says it.
+    fn foresee(&mut self) -> Result<Memory, PassError> {
+        let counted = self.school.counted();
+        let before = self.source.held();
+        if before.is_some()
+            && let Some(samples) = self.school.epoch(1).first()
+        {
+            let weights = self.tensors(&self.start)?;
+            for _ in 0..TRIAL {
+                self.school.gradients(samples, &weights).map_err(failed)?;
+            }
+        }
+        let said = before.zip(self.source.held()).map(|(before, after)| counted.foreseen(before, after));
+        let text = match said {
+            Some(bytes) => format!("distil: the process will hold about {:.0} MB", bytes as f64 / 1e6),
+            None => format!("distil: about {:.0} MB of values and weights", counted.all() as f64 / 1e6),
+        };
+        self.source.progress(&text, 0, self.school.steps() * self.options.epochs);
+        Ok(Memory { counted: counted.all(), said, held: None })
     }
 
     /// How many samples are held out.
@@ -252,10 +274,11 @@ impl Training<'_> {
     /// Where a model cannot be run, the training diverges, or its state is not to be had.
     pub(super) fn run(mut self, what: &str) -> Result<Outcome, PassError> {
         let start = self.look(&self.start.clone())?;
+        let memory = self.foresee()?;
         let Some(mut now) = self.underway(&start)? else {
             let loss = start.loss();
             let curve = vec![Point { epoch: 0, train_loss: loss, loss, agreement: start.agreement, kept: true }];
-            return Ok(Outcome { weights: None, curve, rate: None, interrupted: true });
+            return Ok(Outcome { weights: None, curve, rate: None, memory, interrupted: true });
         };
         self.keep(&now)?;
         let (steps, begun_at) = (self.school.steps(), now.course.done);
@@ -294,11 +317,12 @@ impl Training<'_> {
             self.keep(&now)?;
         }
         self.source.progress("distil", 0, 0);
+        let memory = Memory { held: self.source.held().map(|held| held.most), ..memory };
         let Underway { course, curve, kept } = now;
         let tensors = kept.map(|weights| self.tensors(&weights)).transpose()?;
         let constants = || self.step.parameters.iter().map(|parameter| parameter.constant);
         let weights = tensors.map(|tensors| constants().zip(tensors).collect());
-        Ok(Outcome { weights, curve, rate: Some(course.first), interrupted })
+        Ok(Outcome { weights, curve, rate: Some(course.first), memory, interrupted })
     }
 }
 
