@@ -1,7 +1,8 @@
 //! `allocate-bits`: each weight its own number of bits, so that all together take what was asked for and lose least.
 //!
-//! Each weight is rounded in every way that is allowed; what that changes in the layer's output, as a share of the output's energy, against
-//! the bytes that it saves is the curve that [`crate::allocation`] shares out. What comes out is a plan of `quantize-weights`, and done.
+//! Each weight is rounded in every way that is allowed; what that changes in the layer's output, as a share of the output's energy, or in the
+//! model's answers ([`fisher`]), against the bytes that it saves is the curve that [`crate::allocation`] shares out. What comes out is a plan
+//! of `quantize-weights`, and done.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use onnxpress_ir::{Model, NodeId};
 use rayon::prelude::*;
 
 use super::apply::{self, DAMPING, Order, Work};
-use super::candidates::{Weights, tensor};
+use super::candidates::{Weight, Weights, tensor};
+use super::fisher;
 use super::options::{Bits, Form, Granularity, QuantizeWeights, Scales};
 use crate::allocation::{Choice, allocate};
 use crate::evidence::{EvidenceSource, SecondMoment, Wants, collect};
@@ -24,11 +26,21 @@ const HELD: usize = 256 << 20;
 /// Halvings of the search for how much can be saved at a loss.
 const HALVINGS: usize = 40;
 
+crate::option_enum! {
+    /// What a weight's rounding is measured by.
+    pub enum Worth {
+        /// What it changes in the layer's output, as a share of the output's energy.
+        Output,
+        /// What it changes in the model's answers, by squares of gradients on samples (Theis et al. 2018).
+        Fisher,
+    }
+}
+
 crate::options! {
     /// Gives each weight its number of bits, and quantizes it so.
     ///
-    /// Of every weight it is measured what each number of bits changes in the layer's output, on samples where there are some, and what
-    /// it saves; layers that bear it get few bits, others many or none. One of `average`, `bytes` and `max-loss` says how far to go. The
+    /// Of every weight it is measured what each number of bits changes in the layer's output, on samples where there are some, or with
+    /// `criterion=fisher` in the model's answers, and what it saves; layers that bear it get few bits, others many or none. One of `average`, `bytes` and `max-loss` says how far to go. The
     /// plan is one of `quantize-weights`: `apply-plan` repeats it, edited or not.
     pub struct AllocateBits {
         /// Bits of all weights in the mean, scales and zero points among them.
@@ -37,6 +49,8 @@ crate::options! {
         bytes: Option<ByteSize> = None,
         /// The most that is lost: of all layers together, in percent of their outputs' energy.
         max_loss: Option<f64> = None,
+        /// What a weight's rounding is measured by. `fisher` takes samples, and leaves weights without gradients alone.
+        criterion: Worth = Worth::Output,
         /// Numbers of bits to choose among; a weight may also stay.
         bits: Vec<Bits> = vec![Bits::Two, Bits::Three, Bits::Four, Bits::Eight],
         /// So many neighbours along the axis that is summed over share a scale.
@@ -112,10 +126,43 @@ impl Pass for AllocateBits {
         self.bits.iter().try_for_each(|&bits| self.with(bits).validated())?;
         let text = format!("{}{{{}}}", Self::NAME, self.to_text());
         let data = self.with(Bits::Four).source(cx)?;
+        let fisher = match self.criterion {
+            Worth::Output => None,
+            Worth::Fisher if matches!(goal, Goal::Loss(_)) => {
+                return Err(PassError::Request(
+                    "`max-loss` is a share of outputs' energy, which `criterion=fisher` does not measure".to_owned(),
+                ));
+            }
+            Worth::Fisher if !self.data => {
+                return Err(PassError::Request("`criterion=fisher` needs data, and `data` is false".to_owned()));
+            }
+            Worth::Fisher => Some(cx.data("`criterion=fisher`")?),
+        };
         let work = Work { upgrade: self.upgrade, ..Work::of(model, &text, data, DAMPING, cx)? };
         let wanted = work.weights.wanted(&self.keep, &self.only, Self::NAME, cx)?;
-        let candidates = candidates(self, &work, &wanted, cx);
-        let curves = curves(&work.whole, &work.weights, &candidates, data)?;
+        let mut candidates = candidates(self, &work, &wanted, cx);
+        let curves = match fisher {
+            Some(source) => {
+                let constants: Vec<NodeId> =
+                    candidates.iter().filter_map(|it| constant(&work.weights.list[it.weight])).collect();
+                let squares = fisher::squares(&work.whole, &constants, source)?;
+                let squares = |weight: &Weight| squares.get(&constant(weight)?);
+                candidates.retain(|candidate| {
+                    let weight = &work.weights.list[candidate.weight];
+                    let has = squares(weight).is_some();
+                    if !has {
+                        cx.declined(Self::NAME, weight.label(), "it has no gradient to be measured by");
+                    }
+                    has
+                });
+                let one = |candidate: &Candidate| {
+                    let squares = squares(&work.weights.list[candidate.weight]).map_or(&[][..], Vec::as_slice);
+                    curve(&work.whole, &work.weights, candidate, &Metric::Fisher(squares))
+                };
+                candidates.par_iter().map(one).collect()
+            }
+            None => curves(&work.whole, &work.weights, &candidates, data)?,
+        };
         let picks = pick(&curves, &candidates, goal);
         let mut orders = Vec::new();
         for (candidate, pick) in candidates.iter().zip(picks) {
@@ -129,6 +176,49 @@ impl Pass for AllocateBits {
             }
         }
         work.settle(orders, model, Self::NAME, cx)
+    }
+}
+
+/// The constant of a weight of the main graph, which alone may have gradients.
+fn constant(weight: &Weight) -> Option<NodeId> {
+    (weight.function.is_none() && weight.site.path.is_empty()).then_some(weight.site.constant)
+}
+
+/// What differences of a weight are measured by.
+enum Metric<'a> {
+    /// Their squares.
+    Plain,
+    /// What they change in the layer's output.
+    Rows(&'a Layer, &'a [SecondMoment]),
+    /// What they change in the answers.
+    Fisher(&'a [f64]),
+}
+
+impl Metric<'_> {
+    fn energy(&self, difference: &[f64]) -> f64 {
+        let (layer, moments) = match self {
+            Self::Plain => return difference.iter().map(|value| value * value).sum(),
+            Self::Fisher(squares) => return fisher::cost(squares, difference),
+            Self::Rows(layer, moments) => (layer, moments),
+        };
+        let matrices = &layer.matrices;
+        let of_group = |(group, moment): (usize, &SecondMoment)| {
+            let own =
+                Mat::from_fn(matrices.outputs(), matrices.columns(), |o, k| difference[matrices.place(group, o, k)]);
+            let product = &own * &moment.second();
+            (0..own.ncols()).map(|k| (0..own.nrows()).map(|o| product[(o, k)] * own[(o, k)]).sum::<f64>()).sum::<f64>()
+        };
+        moments.iter().enumerate().map(of_group).sum()
+    }
+
+    /// What is lost by a difference, of a weight.
+    fn lost(&self, difference: &[f64], weight: &[f64]) -> f64 {
+        let lost = self.energy(difference);
+        match self {
+            // That is the same of all weights.
+            Self::Fisher(_) => lost,
+            _ => Some(self.energy(weight)).filter(|whole| *whole > 0.0).map_or(lost, |whole| lost / whole),
+        }
     }
 }
 
@@ -206,7 +296,8 @@ fn curves(
             .zip(&layers[from..to])
             .map(|(candidate, layer)| {
                 let seen = layer.as_ref().and_then(|layer| Some((layer, moments.get(&layer.node)?)));
-                curve(model, weights, candidate, seen)
+                let metric = seen.map_or(Metric::Plain, |(layer, moments)| Metric::Rows(layer, moments));
+                curve(model, weights, candidate, &metric)
             })
             .collect();
         curves.extend(part);
@@ -215,27 +306,10 @@ fn curves(
     Ok(curves)
 }
 
-fn curve(
-    model: &Model,
-    weights: &Weights,
-    candidate: &Candidate,
-    seen: Option<(&Layer, &Vec<SecondMoment>)>,
-) -> Vec<Choice> {
+fn curve(model: &Model, weights: &Weights, candidate: &Candidate, metric: &Metric<'_>) -> Vec<Choice> {
     let untouched = Choice { saved: 0.0, loss: 0.0 };
     let Some((tensor, _)) = tensor(model, &weights.list[candidate.weight]) else { return vec![untouched] };
-    let energy = |difference: &[f64]| -> f64 {
-        let Some((layer, moments)) = seen else { return difference.iter().map(|value| value * value).sum() };
-        let matrices = &layer.matrices;
-        let of_group = |(group, moment): (usize, &SecondMoment)| {
-            let own =
-                Mat::from_fn(matrices.outputs(), matrices.columns(), |o, k| difference[matrices.place(group, o, k)]);
-            let product = &own * &moment.second();
-            (0..own.ncols()).map(|k| (0..own.nrows()).map(|o| product[(o, k)] * own[(o, k)]).sum::<f64>()).sum::<f64>()
-        };
-        moments.iter().enumerate().map(of_group).sum()
-    };
     let Ok(values) = tensor.to_f64s() else { return vec![untouched] };
-    let whole = energy(&values);
     let choice = |(order, after): (&Order, &usize)| {
         // How codes are chosen later needs samples at hand; what is compared here is the grid.
         let scheme = weight::Scheme {
@@ -245,8 +319,8 @@ fn curve(
         let rounded = weight::quantize(tensor, order.granularity, &scheme).and_then(|made| made.dequantized());
         let rounded = rounded.ok().and_then(|rounded| rounded.to_f64s().ok());
         let loss = rounded.map_or(f64::INFINITY, |rounded| {
-            let lost = energy(&values.iter().zip(&rounded).map(|(a, b)| a - b).collect::<Vec<_>>());
-            if whole > 0.0 { lost / whole } else { lost }
+            let difference: Vec<f64> = values.iter().zip(&rounded).map(|(a, b)| a - b).collect();
+            metric.lost(&difference, &values)
         });
         Choice { saved: candidate.bytes.0 as f64 - *after as f64, loss }
     };

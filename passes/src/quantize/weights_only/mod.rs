@@ -9,6 +9,7 @@ mod allocate;
 mod apply;
 mod candidates;
 mod decode;
+mod fisher;
 mod fitted;
 mod nbits;
 mod opset;

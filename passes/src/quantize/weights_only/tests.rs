@@ -238,6 +238,24 @@ fn layers_that_bear_it_get_fewer_bits() {
 }
 
 #[test]
+fn gradients_say_what_bits_are_worth() {
+    let allocated = |options: &str| {
+        let (model, report) = run(&format!("allocate-bits{{average=5, block=8{options}}}"), NET, DATA);
+        (bits(report.unwrap().passes[0].plan.as_ref().unwrap()), error(&typed(NET), &model))
+    };
+    let (by_output, by_answers) = (allocated(""), allocated(", criterion=fisher"));
+    assert!(by_answers.1 < 2.0 * by_output.1, "{by_answers:?} {by_output:?}");
+    let refused = |options: &str, data| run(&format!("allocate-bits{{{options}}}"), NET, data).1.unwrap_err();
+    let fisher = "average=5, criterion=fisher";
+    assert!(refused(fisher, None).ends_with("`criterion=fisher` needs data: give samples with --calib"));
+    assert!(refused(&format!("{fisher}, data=false"), DATA).ends_with("`criterion=fisher` needs data, and `data` is false"));
+    assert!(
+        refused("max-loss=1, criterion=fisher", DATA)
+            .ends_with("`max-loss` is a share of outputs' energy, which `criterion=fisher` does not measure")
+    );
+}
+
+#[test]
 fn requests_to_allocate_that_say_too_little_are_refused() {
     let refused = |options: &str| run(&format!("allocate-bits{{{options}}}"), NET, None).1.unwrap_err();
     assert!(refused("").ends_with("give one of `average`, `bytes` and `max-loss`"));
