@@ -69,7 +69,12 @@ pub(super) fn is_asked(plan: &QuantizePlan) -> bool {
 }
 
 fn asks(weight: &PlannedWeight) -> bool {
-    weight.rounding == WeightRounding::Adaptive.text()
+    search(weight).is_some()
+}
+
+/// Where the search for a weight's codes begins.
+fn search(weight: &PlannedWeight) -> Option<adaptive::Beginning> {
+    WeightRounding::named(&weight.rounding)?.search()
 }
 
 /// Rounds the weights of the model that a plan is for, those that it says so of.
@@ -147,7 +152,8 @@ fn codes(site: &Site<'_>, exact: &Tensor, targets: &[Mat<f64>], seen: &Seen) -> 
         seen.rows.iter().map(|rows| if centred { rows.covariance() } else { rows.second() }).collect();
     let target = site.matrices.tensor(targets, exact)?;
     let mut it = write::codes(&target, site.planned)?;
-    adaptive::round(&mut it, &write::scheme(site.planned)?, &site.matrices, targets, &metrics)
+    let beginning = search(site.planned).unwrap_or(adaptive::Beginning::Nearest);
+    adaptive::round(&mut it, &write::scheme(site.planned)?, &site.matrices, targets, &metrics, beginning)
         .map_err(|reason| write::refused(site.planned, reason))?;
     Ok(it)
 }

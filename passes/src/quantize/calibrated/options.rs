@@ -7,6 +7,7 @@ use crate::options::Pattern;
 use crate::pass::PassError;
 use crate::quantize::range::{Calibration, Method};
 use crate::quantize::weight::Rounding;
+use crate::quantize::weight::adaptive::Beginning;
 
 crate::option_enum! {
     /// The type of the codes of values.
@@ -72,15 +73,32 @@ crate::option_enum! {
         /// Up or down, as changes the results of the layer least on the samples, layers after each other, each fitted to repair what
         /// those before it lost; biases are corrected on the way (Nagel et al. 2020).
         Adaptive,
+        /// The same, found by gradients first, each weight on its way between the two codes (the relaxation of Nagel et al.). It comes
+        /// further and takes longer, by the square of a layer's inputs.
+        AdaptiveGradient,
     }
 }
 
 impl WeightRounding {
+    /// Where the search for codes on samples begins; `None` where there is none.
+    pub(super) fn search(self) -> Option<Beginning> {
+        match self {
+            Self::Nearest | Self::Mse => None,
+            Self::Adaptive => Some(Beginning::Nearest),
+            Self::AdaptiveGradient => Some(Beginning::Relaxed),
+        }
+    }
+
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rounding| rounding.text() == name)
+    }
+
     /// How scale and codes are found of the weight alone.
     pub(crate) fn alone(self) -> Rounding {
         match self {
             Self::Nearest => Rounding::Nearest,
-            Self::Mse | Self::Adaptive => Rounding::Mse,
+            Self::Mse | Self::Adaptive | Self::AdaptiveGradient => Rounding::Mse,
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct PlannedWeight {
     /// The axis that has a scale for each index; none where there is one scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<usize>,
-    /// How it is rounded: `nearest`, `mse` or `adaptive`.
+    /// How it is rounded: `nearest`, `mse`, `adaptive` or `adaptive-gradient`.
     pub rounding: String,
     /// Whether zero is the middle of the codes.
     pub symmetric: bool,

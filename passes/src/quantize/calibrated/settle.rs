@@ -7,7 +7,7 @@ use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{LinearLayer, Rows};
 
 use super::names::{self, Selection};
-use super::options::{Quantize, Scales, WeightRounding, Weights};
+use super::options::{Quantize, Scales, Weights};
 use super::placement::{Coded, Layer, Placement};
 use super::plan::{
     LeftInFloat, PlannedLayer, PlannedReading, PlannedTable, PlannedValue, PlannedWeight, QuantizePlan, SCHEMA,
@@ -162,7 +162,7 @@ impl Settling<'_> {
         weight.zeros = self.options.target.wants_zeros(&cx.node.op_type.to_str());
         let integer_bias = self.options.target.has_integer_biases() && linear.bias.is_some() && bias::is_plain(&cx);
         // Adaptive rounding corrects the biases itself.
-        let correct = self.options.correct_bias && self.options.rounding != WeightRounding::Adaptive;
+        let correct = self.options.correct_bias && self.options.rounding.search().is_none();
         let bias = if correct { self.corrected(&cx, linear, &weight)? } else { None };
         Ok(PlannedLayer { weight: Some(weight), integer_bias, bias, ..planned })
     }

@@ -368,6 +368,8 @@ fn weights_are_rounded_to_repair_what_was_lost_before() {
         lost("activations=uint16, reduce-range=true, rounding=adaptive"),
     );
     assert!(adaptive < 0.5 * mse, "{adaptive} {mse}");
+    let gradient = lost("activations=uint16, reduce-range=true, rounding=adaptive-gradient");
+    assert!(gradient < 0.5 * mse, "{gradient} {mse}");
     let (made, report) = request("quantize{rounding=adaptive, grow=true}", RESIDUAL, "");
     let plan = serde_json::to_string(report.unwrap().passes[0].plan.as_ref().unwrap()).unwrap();
     let (again, report) = request("apply-plan{file=p}", RESIDUAL, &plan);

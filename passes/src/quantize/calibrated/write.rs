@@ -186,7 +186,7 @@ pub(crate) fn codes(tensor: &Tensor, planned: &PlannedWeight) -> Result<Quantize
 /// # Errors
 /// Where the plan names what there is not.
 pub(super) fn scheme(planned: &PlannedWeight) -> Result<Scheme, WriteError> {
-    let rounding = WeightRounding::ALL.into_iter().find(|rounding| rounding.text() == planned.rounding);
+    let rounding = WeightRounding::named(&planned.rounding);
     let unknown = || PlanError::Site {
         name: planned.name.clone(),
         reason: format!(

@@ -2,7 +2,8 @@
 //!
 //! For rows with second moment `H` rounding a weight by `Δ` changes the results by `tr(Δ H Δᵀ)` in the mean square. Rounding to the
 //! nearest minimizes the diagonal of that alone; here neighbours make up for each other. Of the two codes around each weight one
-//! is taken at a time, the other one where that lowers the sum, until nothing does: coordinate descent, each output by itself.
+//! is taken at a time, the other one where that lowers the sum, until nothing does: coordinate descent, each output by itself. It begins at
+//! the nearest codes, or where gradients lead ([`relaxed`](super::relaxed)), which takes longer and comes further.
 //!
 //! Source: Nagel et al., "Up or down? Adaptive rounding for post-training quantization", ICML 2020, who state the problem in `H` and
 //! relax it; the descent needs neither a relaxation nor steps to be tuned.
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 
 use super::layout::Layout;
 use super::quantized::Quantized;
+use super::relaxed;
 use super::scheme::{Refusal, Scheme};
 use crate::reconstruction::LayerWeight;
 
@@ -20,15 +22,33 @@ const ROUNDS: usize = 16;
 /// What is added to the diagonal of the metric, as a share of its mean: samples never say everything.
 const DAMPING: f64 = 0.01;
 
+/// Where the descent begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// At the nearest codes.
+    Nearest,
+    /// Where gradients lead.
+    Relaxed,
+}
+
 /// A weight between two codes.
-#[derive(Clone, Copy)]
-struct Place {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
     /// What a code more is worth.
-    step: f64,
+    pub(super) step: f64,
     /// The code below it and the one above; the same where it lies beyond the last code, or on one.
-    codes: (i64, i64),
+    pub(super) codes: (i64, i64),
+    /// By how much the code below differs from it.
+    pub(super) below: f64,
     /// Whether it is rounded up.
-    up: bool,
+    pub(super) up: bool,
+}
+
+impl Place {
+    /// By how much the weight changes.
+    pub(super) fn error(&self) -> f64 {
+        self.below + if self.up { self.step } else { 0.0 }
+    }
 }
 
 /// Rounds the codes of a weight anew, the scales being given: toward `targets`, which have one matrix a group, in the `metrics` of
@@ -42,6 +62,7 @@ pub(crate) fn round(
     layer: &LayerWeight,
     targets: &[Mat<f64>],
     metrics: &[Mat<f64>],
+    beginning: Beginning,
 ) -> Result<(), Refusal> {
     let limits = scheme.codes()?;
     let layout = Layout::of(it.codes.dims(), it.granularity)?;
@@ -63,19 +84,14 @@ pub(crate) fn round(
             let code = |exact: f64| (exact as i64).clamp(i64::from(limits.low), i64::from(limits.high));
             let codes = (code(exact.floor()), code(exact.ceil()));
             let up = codes.0 != codes.1 && code(exact.round_ties_even()) == codes.1;
-            let rounded = if up { codes.1 } else { codes.0 };
-            (Place { step, codes, up }, ((rounded - zero) as f64 - (exact - zero as f64)) * step)
+            Place { step, codes, below: ((codes.0 - zero) as f64 - (exact - zero as f64)) * step, up }
         };
-        let mut rows: Vec<Vec<Place>> = Vec::with_capacity(target.nrows());
-        let mut errors = Mat::zeros(target.ncols(), target.nrows());
-        for output in 0..target.nrows() {
-            let row = (0..target.ncols()).map(|column| {
-                let (place, error) = between(output, column);
-                errors[(column, output)] = error;
-                place
-            });
-            rows.push(row.collect());
+        let row = |output: usize| (0..target.ncols()).map(|column| between(output, column)).collect();
+        let mut rows: Vec<Vec<Place>> = (0..target.nrows()).map(row).collect();
+        if beginning == Beginning::Relaxed {
+            relaxed::choose(&mut rows, &metric);
         }
+        let errors = Mat::from_fn(target.ncols(), target.nrows(), |column, output| rows[output][column].error());
         // By columns: half the gradient of each output.
         let slopes = &metric * &errors;
         rows.par_iter_mut().enumerate().for_each(|(output, row)| {
@@ -170,15 +186,41 @@ mod tests {
             let targets = layer.matrices(&weight).unwrap();
             let x = Mat::from_fn(5, 8, |row, column| rows[row * 8 + column]);
             let metric = x.transpose() * &x;
-            let mut adapted = nearest.clone();
-            round(&mut adapted, &scheme, &layer, &targets, std::slice::from_ref(&metric)).unwrap();
-            let damped = damped(&metric);
-            prop_assert!(lost(&adapted, &targets[0], &damped) <= lost(&nearest, &targets[0], &damped) * (1.0 + 1e-9));
             let codes = |it: &Quantized| it.codes.to_i64s().unwrap();
-            prop_assert!(codes(&adapted).iter().zip(codes(&nearest)).all(|(a, b)| (a - b).abs() <= 1));
-            let mut alone = nearest.clone();
-            round(&mut alone, &scheme, &layer, &targets, &[Mat::identity(8, 8)]).unwrap();
-            prop_assert_eq!(codes(&alone), codes(&nearest));
+            for beginning in [Beginning::Nearest, Beginning::Relaxed] {
+                let adapt = |metric: &Mat<f64>| {
+                    let mut it = nearest.clone();
+                    round(&mut it, &scheme, &layer, &targets, std::slice::from_ref(metric), beginning).unwrap();
+                    it
+                };
+                let (adapted, damped) = (adapt(&metric), damped(&metric));
+                let before = lost(&nearest, &targets[0], &damped);
+                prop_assert!(lost(&adapted, &targets[0], &damped) <= before * (1.0 + 1e-9));
+                prop_assert!(codes(&adapted).iter().zip(codes(&nearest)).all(|(a, b)| (a - b).abs() <= 1));
+                prop_assert_eq!(codes(&adapt(&Mat::identity(8, 8))), codes(&nearest));
+            }
         }
+    }
+
+    #[test]
+    fn gradients_come_further_than_the_descent_alone() {
+        let mut random = onnxpress_ir::random::SplitMix64::new(1);
+        let mut numbers = |count: usize| (0..count).map(|_| random.nearly_normal()).collect::<Vec<f64>>();
+        let (columns, rows) = (48, 24);
+        let weight = Tensor::from_values(&[8, columns], numbers(8 * columns).iter().map(|x| *x as f32).collect::<Vec<_>>());
+        let weight = weight.unwrap();
+        let (hidden, mixing) = (numbers(rows * 12), numbers(12 * columns));
+        let x = Mat::from_fn(rows, 12, |i, j| hidden[i * 12 + j]) * Mat::from_fn(12, columns, |i, j| mixing[i * columns + j]);
+        let metric = x.transpose() * &x;
+        let layer = LayerWeight::of(&layer(), &[8, columns]).unwrap();
+        let targets = layer.matrices(&weight).unwrap();
+        let scheme = Scheme::of(DType::Int4, true, Rounding::Nearest);
+        let nearest = quantize(&weight, Granularity::Channel(0), &scheme).unwrap();
+        let [descended, relaxed] = [Beginning::Nearest, Beginning::Relaxed].map(|beginning| {
+            let mut it = nearest.clone();
+            round(&mut it, &scheme, &layer, &targets, std::slice::from_ref(&metric), beginning).unwrap();
+            lost(&it, &targets[0], &damped(&metric))
+        });
+        assert!(relaxed < descended, "{relaxed} {descended}");
     }
 }

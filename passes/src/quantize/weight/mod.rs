@@ -17,6 +17,7 @@ mod kernel;
 mod layout;
 mod place;
 mod quantized;
+mod relaxed;
 mod scheme;
 mod sites;
 mod table;
