@@ -107,9 +107,10 @@ fn noisy(answer: &Tensor, random: &mut SplitMix64) -> Result<Tensor, EvidenceErr
 }
 
 /// Hands the gradients of all parameters to `each`, batch by batch, with the step that they are of. The model has types and no functions.
+/// Where somebody wants an end, those of the samples so far have to do.
 ///
 /// # Errors
-/// Where it cannot be run, or nothing in it has a gradient.
+/// Where it cannot be run, nothing in it has a gradient, or an end is wanted before there is any.
 pub(crate) fn on_samples(
     model: &Model,
     source: &dyn EvidenceSource,
@@ -139,7 +140,11 @@ pub(crate) fn on_samples(
         Ok(())
     });
     source.progress("gradients", 0, 0);
-    fed.map_err(request)
+    fed.map_err(request)?;
+    match done {
+        0 => Err(PassError::Request("interrupted before the model had a gradient on any sample".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 fn gradients(
