@@ -80,7 +80,9 @@ impl Pass for Differentiate {
         if let Some(saving) = step.saving {
             let (percent, asked) = (100.0 * saving.share(), 100.0 * self.memory.get());
             let reached = if percent <= asked { "" } else { ", as little as it can" };
-            cx.notice(format!("a step holds {percent:.0} % of the values that it would hold with all activations kept{reached}"));
+            cx.notice(format!(
+                "a step holds {percent:.0} % of the values that it would hold with all activations kept{reached}"
+            ));
         }
         cx.applied(Self::NAME, step.parameters.len());
         cx.made_another();

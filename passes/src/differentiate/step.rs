@@ -11,8 +11,8 @@ use onnxpress_ops::infer::{self, Standard};
 
 use super::loss::{self, Compared};
 use super::parameters::choose;
-use super::reverse::{Walked, walk};
 use super::recompute::{Saving, recompute};
+use super::reverse::{Walked, walk};
 use super::{Differentiate, Loss};
 use super::{batch_norm, scan, spelling};
 use crate::evidence::part;

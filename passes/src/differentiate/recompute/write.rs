@@ -34,9 +34,8 @@ fn segment(
     awaited: &mut HashSet<ValueId>,
 ) -> Result<(), EditError> {
     let nodes = &forward.nodes[first..=last];
-    let is_given_up = |value: ValueId| {
-        forward.place(value.node).is_some_and(|place| place >= first) && !forward.is_kept(value, last)
-    };
+    let is_given_up =
+        |value: ValueId| forward.place(value.node).is_some_and(|place| place >= first) && !forward.is_kept(value, last);
     let given_up = nodes.iter().flat_map(|&id| results(graph, id)).filter(|&value| is_given_up(value));
     let readings: Vec<(Use, ValueId)> = given_up
         .flat_map(|value| graph.readers(value).map(move |reading| (reading, value)))

@@ -207,10 +207,12 @@ mod tests {
         let mut random = onnxpress_ir::random::SplitMix64::new(1);
         let mut numbers = |count: usize| (0..count).map(|_| random.nearly_normal()).collect::<Vec<f64>>();
         let (columns, rows) = (48, 24);
-        let weight = Tensor::from_values(&[8, columns], numbers(8 * columns).iter().map(|x| *x as f32).collect::<Vec<_>>());
+        let weight =
+            Tensor::from_values(&[8, columns], numbers(8 * columns).iter().map(|x| *x as f32).collect::<Vec<_>>());
         let weight = weight.unwrap();
         let (hidden, mixing) = (numbers(rows * 12), numbers(12 * columns));
-        let x = Mat::from_fn(rows, 12, |i, j| hidden[i * 12 + j]) * Mat::from_fn(12, columns, |i, j| mixing[i * columns + j]);
+        let x = Mat::from_fn(rows, 12, |i, j| hidden[i * 12 + j])
+            * Mat::from_fn(12, columns, |i, j| mixing[i * columns + j]);
         let metric = x.transpose() * &x;
         let layer = LayerWeight::of(&layer(), &[8, columns]).unwrap();
         let targets = layer.matrices(&weight).unwrap();

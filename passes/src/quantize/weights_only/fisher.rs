@@ -19,11 +19,7 @@ pub(super) type Squares = BTreeMap<NodeId, Vec<f64>>;
 ///
 /// # Errors
 /// Where the model cannot be run, or nothing in it has gradients.
-pub(super) fn squares(
-    model: &Model,
-    wanted: &[NodeId],
-    source: &dyn EvidenceSource,
-) -> Result<Squares, PassError> {
+pub(super) fn squares(model: &Model, wanted: &[NodeId], source: &dyn EvidenceSource) -> Result<Squares, PassError> {
     let mut found = Squares::new();
     on_samples(model, source, &mut |step, gradients| {
         for (parameter, gradients) in step.parameters.iter().zip(gradients) {

@@ -248,7 +248,9 @@ fn gradients_say_what_bits_are_worth() {
     let refused = |options: &str, data| run(&format!("allocate-bits{{{options}}}"), NET, data).1.unwrap_err();
     let fisher = "average=5, criterion=fisher";
     assert!(refused(fisher, None).ends_with("`criterion=fisher` needs data: give samples with --calib"));
-    assert!(refused(&format!("{fisher}, data=false"), DATA).ends_with("`criterion=fisher` needs data, and `data` is false"));
+    assert!(
+        refused(&format!("{fisher}, data=false"), DATA).ends_with("`criterion=fisher` needs data, and `data` is false")
+    );
     assert!(
         refused("max-loss=1, criterion=fisher", DATA)
             .ends_with("`max-loss` is a share of outputs' energy, which `criterion=fisher` does not measure")
