@@ -69,6 +69,37 @@ fn a_plan_repeats_the_result_and_is_for_one_model() {
 }
 
 #[test]
+fn a_plan_of_fitted_layers_repeats_them_or_is_refused() {
+    let place = Workplace::with_digits_and_samples();
+    let calib = ["--calib", "samples.npz", "--samples", "40"];
+    let pipeline = "prune-channels{criterion=hessian, ratio=0.5}";
+    place.run(opt(pipeline, &[&calib[..], &["--plan-out", "plan.json"]].concat())).assert_done();
+    let once = place.read("out.onnx");
+    place.run(opt("apply-plan{file=plan.json}", &calib)).assert_done();
+    assert!(place.read("out.onnx") == once, "the plan gives another model");
+    std::fs::remove_file(place.path("out.onnx")).unwrap();
+    assert_snapshot!(place.refused(1, opt("apply-plan{file=plan.json}", &[])), @"error: apply-plan{file=plan.json}: plan `plan.json`: it was made with 40 samples of samples.npz, found no data; give --calib");
+    let plan: serde_json::Value = serde_json::from_slice(&place.read("plan.json")).unwrap();
+    let write = |edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut edited = plan.clone();
+        edit(edited.as_object_mut().unwrap());
+        place.write("edited.json", edited.to_string().as_bytes());
+    };
+    // As if another version of the program had fitted them.
+    write(&|plan| drop(plan.insert("fitted".to_owned(), "0123".into())));
+    assert_snapshot!(place.refused(1, opt("apply-plan{file=edited.json}", &calib)), @"error: apply-plan{file=edited.json}: plan `edited.json`: its layers come out otherwise when they are fitted again: another version of the program made it, another machine, or other samples; leave `tensors` out to take them as they come, or make the plan anew");
+    write(&|plan| drop(plan.remove("fitted")));
+    assert!(place.refused(1, opt("apply-plan{file=edited.json}", &calib)).contains("come out otherwise"));
+    // Who edits takes what comes.
+    write(&|plan| {
+        drop(plan.remove("tensors"));
+        let kept = plan["groups"][0]["kept"].as_array_mut().unwrap();
+        drop(kept.pop());
+    });
+    place.run(opt("apply-plan{file=edited.json}", &calib)).assert_done();
+}
+
+#[test]
 fn bad_requests() {
     let place = Workplace::with_digits();
     let usage = |pipeline: &str| place.refused(2, opt(pipeline, &[]));

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Writes the tables and the plot of docs/pruning.md: what pruning without training costs in accuracy.
 
-    prune_accuracy.py BINARY FOLDER [--only WORD ...] [--skip WORD ...] [--limit N] [--ways WORD ...] [--json FILE] [--from FILE]
+    prune_accuracy.py BINARY FOLDER [--only WORD ...] [--skip WORD ...] [--limit N] [--ways WORD ...] [--by KIND] [--shares SHARE ...]
+                      [--json FILE] [--from FILE]
 
 BINARY is what `cargo build --release` made. FOLDER holds `labelled/` (`.onnx`, `.onnx.xz`, `LABELLED.json`) and `data/`: LABELLED.json has
 for each model `name`, `file`, `data`, `preprocess` (scale, mean, std, layout), `n`, as the judging tools have it. --json keeps what
 was measured, --from takes it from there and only writes; with --ways, the rows whose names have a word are measured and added to it.
+--by says what the shares are of: channels of each group (`ways`), or multiply-accumulates of the model (`macs`: the rows of BY_MACS); the two have tables of their own.
 
 A way is a row of the tables: a line of WAYS, whose options are added to the ratio. One that needs samples is given those of the entry's
 `calib`, which have no labels.
@@ -29,6 +31,7 @@ from run import PATIENCE, ROOT, session
 PAPER = ROOT / "docs" / "pruning.md"
 PLOT = ROOT / "docs" / "pruning.svg"
 MARKS = ("<!-- accuracy -->\n", "<!-- end of accuracy -->\n")
+MARKS_BY_MACS = ("<!-- accuracy by work -->\n", "<!-- end of accuracy by work -->\n")
 RATIOS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 # Name of the row, options, whether they need samples.
 WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={criterion}, compensate={compensate}", False)
@@ -36,6 +39,8 @@ WAYS = [(f"{criterion}{', mean' if compensate == 'mean' else ''}", f"criterion={
 WAYS += [(f"{criterion}{', fitted' if fits else ''}", f"criterion={criterion}, compensate={'least-squares' if fits else 'false'}", True)
          for criterion in ("activation", "hessian") for fits in (False, True)]
 WAYS += [("l2, fitted", "criterion=l2, compensate=least-squares", True)]
+BY_MACS = [("hessian, fitted", "criterion=hessian", True), ("activation, fitted", "criterion=activation", True),
+           ("l2, fitted", "criterion=l2", True), ("l2", "criterion=l2, compensate=false", False)]
 SAMPLED_RATIOS = [0.1, 0.3, 0.5, 0.7]  # Where ways with data are measured: they take their time.
 CALIBRATED = 256  # Samples that ways with data are given.
 BATCH = 100
@@ -100,25 +105,26 @@ def accuracy(path, samples, labels):
 
 
 def examine(job):
-    binary, folder, limit, words, name, path, entry = job
+    binary, folder, limit, words, by, shares, name, path, entry = job
     samples, labels = loaded(folder, entry)
     samples, labels = {key: array[:limit] for key, array in samples.items()}, labels[:limit]
-    found, seen = {"name": name, "whole": accuracy(path, samples, labels), "ways": {}}, {}
+    found, seen = {"name": name, "whole": accuracy(path, samples, labels), by: {}}, {}
     with tempfile.TemporaryDirectory() as scratch:
         out = pathlib.Path(scratch) / "pruned.onnx"
         samples_file = pathlib.Path(scratch) / "calib.npz"
         given, _ = loaded(folder, {**entry, "data": entry["calib"]})
         first = session(path).get_inputs()[0].name
         np.savez(samples_file, **{key or first: array[:CALIBRATED] for key, array in given.items()})
-        for way, options, needs_samples in WAYS:
+        for way, options, needs_samples in WAYS if by == "ways" else BY_MACS:
             if words and not any(word in way for word in words):
                 continue
             row = []
             for ratio in RATIOS:
-                if needs_samples and ratio not in SAMPLED_RATIOS:
+                if ratio not in shares or by == "ways" and needs_samples and ratio not in SAMPLED_RATIOS:
                     row.append(None)
                     continue
-                pipeline = f"prune-channels{{ratio={ratio}, {options}}}"
+                asked = f"ratio={ratio}" if by == "ways" else f"target=macs, remove={ratio}"
+                pipeline = f"prune-channels{{{asked}, {options}}}"
                 command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json"]
                 command += ["--calib", samples_file] if needs_samples else []
                 done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
@@ -132,7 +138,7 @@ def examine(job):
                 if same not in seen:
                     seen[same] = accuracy(out, samples, labels)
                 row.append({"accuracy": seen[same], "macs": left})
-            found["ways"][way] = row
+            found[by][way] = row
     return found
 
 
@@ -140,29 +146,64 @@ def percent(value):
     return "–" if value is None else f"{100 * value:.1f}"
 
 
-def mean(results, way, place):
-    """Mean accuracy over the models for which all ways were measured, as a share of that of the whole model."""
-    most = max(len(one["ways"]) for one in results)
-    results = [one for one in results if len(one["ways"]) == most]
-    shares = [one["ways"][way][place]["accuracy"] / one["whole"] for one in results if one["ways"].get(way, [None] * 9)[place]]
+def whole(results):
+    """The models for which all ways were measured."""
+    most = max(len(one.get("ways", {})) for one in results)
+    return [one for one in results if len(one.get("ways", {})) == most]
+
+
+def mean(rows):
+    """Mean accuracy in one place of a way's rows, those of the whole models being 1."""
+    shares = [cell["accuracy"] / right for right, cell in rows if cell]
     return sum(shares) / len(shares) if shares else None
 
 
+def mean_by_ratio(results, way, place):
+    return mean([(one["whole"], one["ways"].get(way, [None] * len(RATIOS))[place]) for one in whole(results)])
+
+
+def named(models):
+    return ", ".join(f"`{one['name']}`" for one in models)
+
+
+def lines(first, places, rows):
+    """A table with a column for each of some shares."""
+    head = [f"| {first} | " + " | ".join(f"{100 * RATIOS[at]:.0f} %" for at in places) + " |", "|---|" + "---|" * len(places)]
+    return head + [f"| {name} | " + " | ".join(percent(cells[at]) for at in places) + " |" for name, cells in rows]
+
+
+def right(row):
+    return [cell and cell["accuracy"] for cell in row]
+
+
+def tables_by_macs(results):
+    """The mean of the models that were measured at the most shares, then each model; empty where none was."""
+    models = [one for one in results if one.get("macs")]
+    if not models:
+        return ""
+    ways = [way for way, _, _ in BY_MACS]
+    places = lambda one: [at for at in range(len(RATIOS)) if all(one["macs"].get(way, [None] * len(RATIOS))[at] for way in ways)]
+    most = max(len(places(one)) for one in models)
+    every = [one for one in models if len(places(one)) == most]
+    means = [(way, [mean([(one["whole"], one["macs"][way][at]) for one in every]) for at in range(len(RATIOS))]) for way in ways]
+    text = [f"Accuracy that is left, the whole model's being 100, mean over {named(every)}:", "", *lines("way", places(every[0]), means)]
+    for one in models:
+        rows = [(way, right(row)) for way, row in one["macs"].items()]
+        text += ["", f"`{one['name']}`, {percent(one['whole'])} % right when whole:", "", *lines("way", places(one), rows)]
+    return "\n".join(text) + "\n"
+
+
 def tables(results):
-    head = "| " + " | ".join(["way", *[f"{100 * ratio:.0f} %" for ratio in RATIOS]]) + " |"
-    rule = "|---|" + "---|" * len(RATIOS)
-    ways = list(dict.fromkeys(way for one in results for way in one["ways"]))
-    most = max(len(one["ways"]) for one in results)
-    names = ", ".join(f"`{one['name']}`" for one in results if len(one["ways"]) == most)
-    text = [f"Accuracy that is left, the whole model's being 100, mean over {names}:", "", head, rule]
-    text += [f"| {way} | " + " | ".join(percent(mean(results, way, at)) for at in range(len(RATIOS))) + " |" for way in ways]
+    ways = list(dict.fromkeys(way for one in results for way in one.get("ways", {})))
+    everywhere = range(len(RATIOS))
+    means = [(way, [mean_by_ratio(results, way, at) for at in everywhere]) for way in ways]
+    text = [f"Accuracy that is left, the whole model's being 100, mean over {named(whole(results))}:", "", *lines("way", everywhere, means)]
     for one in results:
-        some = next((row for row in one["ways"].values() if any(row)), [])
-        macs = [percent(cell and cell["macs"]) for cell in some] or ["–"] * len(RATIOS)
-        text += ["", f"`{one['name']}`, {percent(one['whole'])} % right when whole:", "", head, rule]
-        text.append("| MACs left | " + " | ".join(macs) + " |")
-        for way, row in one["ways"].items():
-            text.append(f"| {way} | " + " | ".join(percent(cell and cell["accuracy"]) for cell in row) + " |")
+        if not one.get("ways"):
+            continue
+        some = next((row for row in one["ways"].values() if any(row)), [None] * len(RATIOS))
+        rows = [("MACs left", [cell and cell["macs"] for cell in some])] + [(way, right(row)) for way, row in one["ways"].items()]
+        text += ["", f"`{one['name']}`, {percent(one['whole'])} % right when whole:", "", *lines("way", everywhere, rows)]
     return "\n".join(text) + "\n"
 
 
@@ -183,7 +224,8 @@ def plot(results):
     for number, criterion in enumerate(criteria):
         colour = COLOURS[number % len(COLOURS)]
         for way in [way for way, _, _ in WAYS if way.split(",")[0] == criterion]:
-            points = [(across(at), down(mean(results, way, at))) for at in range(len(RATIOS)) if mean(results, way, at) is not None]
+            means = [mean_by_ratio(results, way, at) for at in range(len(RATIOS))]
+            points = [(across(at), down(share)) for at, share in enumerate(means) if share is not None]
             dash = ' stroke-dasharray="4 3"' if way == criterion else ""
             line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
@@ -195,6 +237,11 @@ def plot(results):
     return "\n".join(parts) + "\n"
 
 
+def put(text, marks, tables):
+    before, _, rest = text.partition(marks[0])
+    return before + marks[0] + tables + marks[1] + rest.partition(marks[1])[2]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path)
@@ -203,26 +250,27 @@ def main():
     parser.add_argument("--skip", nargs="*", default=[])
     parser.add_argument("--limit", type=int, help="take so many samples of each model, not all")
     parser.add_argument("--ways", nargs="*", default=[])
+    parser.add_argument("--by", choices=["ways", "macs"], default="ways")
+    parser.add_argument("--shares", nargs="*", type=float, default=RATIOS)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--from", dest="kept", type=pathlib.Path)
     asked = parser.parse_args()
     results = json.loads(asked.kept.read_text()) if asked.kept else []
-    if asked.ways or not asked.kept:
+    if asked.ways or asked.by == "macs" or not asked.kept:
         binary = asked.binary.resolve(strict=True)
         with tempfile.TemporaryDirectory() as scratch:
             found = labelled(asked.folder, asked.only, pathlib.Path(scratch))
-            jobs = [(binary, asked.folder, asked.limit, asked.ways, *one) for one in found if not any(word in one[0] for word in asked.skip)]
+            jobs = [(binary, asked.folder, asked.limit, asked.ways, asked.by, asked.shares, *one) for one in found if not any(word in one[0] for word in asked.skip)]
             with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
                 for one in pool.map(examine, jobs):
                     known = next((other for other in results if other["name"] == one["name"]), None)
                     if known:
-                        known["ways"].update(one["ways"])
+                        known.setdefault(asked.by, {}).update(one[asked.by])
                     else:
                         results.append(one)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1))
-    before, _, rest = PAPER.read_text().partition(MARKS[0])
-    PAPER.write_text(before + MARKS[0] + tables(results) + MARKS[1] + rest.partition(MARKS[1])[2])
+    PAPER.write_text(put(put(PAPER.read_text(), MARKS_BY_MACS, tables_by_macs(results)), MARKS, tables(results)))
     PLOT.write_text(plot(results))
     return 0
 

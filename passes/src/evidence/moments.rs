@@ -75,6 +75,18 @@ impl SecondMoment {
         (0..self.columns()).map(|column| self.sum[(column, column)] / self.count.max(1) as f64).collect()
     }
 
+    /// That of shorter rows: of each row the first of all columns, the second of all, and so on; all have as many.
+    #[must_use]
+    pub fn taken_apart(&self, columns: &[Vec<usize>]) -> Self {
+        let parts = columns.iter().map(Vec::len).min().unwrap_or(0);
+        let over = |of: &dyn Fn(usize) -> f64| (0..parts).map(of).sum::<f64>();
+        let sum = Mat::from_fn(columns.len(), columns.len(), |row, column| {
+            over(&|part| self.sum[(columns[row][part], columns[column][part])])
+        });
+        let total = columns.iter().map(|columns| over(&|part| self.total[columns[part]])).collect();
+        Self { sum, total, count: self.count * parts as u64 }
+    }
+
     /// The same without rows that are a part of it.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {

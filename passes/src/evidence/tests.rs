@@ -118,3 +118,11 @@ fn masks_set_no_range() {
     statistics.add(&[1.0, -2.0, f32::MIN, f32::NEG_INFINITY, f32::NAN], &[5]);
     assert_eq!((statistics.count, statistics.masked, statistics.min, statistics.max), (2, 3, -2.0, 1.0));
 }
+
+#[test]
+fn rows_that_are_several_count_as_several() {
+    let (mut long, mut short) = (SecondMoment::new(4), SecondMoment::new(2));
+    long.add(&[1.0, 2.0, 3.0, 5.0, -1.0, 0.5, 2.0, -3.0]);
+    short.add(&[1.0, 2.0, 3.0, 5.0, -1.0, 0.5, 2.0, -3.0]);
+    assert_eq!(long.taken_apart(&[vec![0, 2], vec![1, 3]]), short);
+}

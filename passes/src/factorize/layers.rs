@@ -10,6 +10,9 @@ use super::form::{Extents, Places};
 use crate::evidence::{self, rows_of};
 use crate::reconstruction::{BiasSite, LayerWeight, Turn, bias_site};
 
+/// The operand of a recurrent node that its state is multiplied by.
+const RECURRENCE: usize = 2;
+
 /// How the product is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -23,6 +26,8 @@ pub(super) enum Kind {
     Table,
     /// Two or three `Conv`.
     Conv,
+    /// A `MatMul`, and an `LSTM`, `GRU` or `RNN` that reads fewer inputs: those of all directions are the same.
+    Recurrent,
 }
 
 /// A layer that can be written as a product.
@@ -92,6 +97,7 @@ pub(super) fn linear(graph: &Graph, open: &evidence::Extents) -> (Vec<Layer>, Ve
             Some(Linear::Layers(of)) => of(&cx),
             _ => lookup(&cx).into_iter().collect(),
         };
+        left.extend(recurrence(&cx));
         for layer in of_node {
             let Some(weight) = cx.operand(layer.weight) else { continue };
             if graph.constant(weight).is_none_or(|tensor| !tensor.dtype().is_float() || tensor.rank() < 2) {
@@ -200,6 +206,11 @@ fn uses(cx: &NodeCx<'_>, weight: ValueId, open: &evidence::Extents) -> Option<f6
     if cx.node.is("Gather") {
         return Some(counted(cx.graph, cx.operand(1), open).map_or(1.0, |extents| extents.iter().product()));
     }
+    if is_recurrent(cx.node) {
+        // Multiply-accumulates are those of the state's weights, too.
+        let extents = counted(cx.graph, cx.operand(0), open)?;
+        return Some(extents.iter().take(2).product());
+    }
     let Some(Cost::Macs(macs)) = table::of(cx.node).map(|operator| operator.cost) else { return None };
     let all = open.count(&macs(cx)).unwrap_or(0);
     Some(all as f64 / cx.graph.constant(weight)?.len().max(1) as f64)
@@ -215,6 +226,20 @@ fn read_alike(cx: &NodeCx<'_>, layer: &LinearLayer, weight: ValueId) -> bool {
                 other.op_type == cx.node.op_type
                     && ["transA", "transB"].into_iter().all(|name| set(other, name) == set(cx.node, name))
             })
+    })
+}
+
+fn is_recurrent(node: &Node) -> bool {
+    ["LSTM", "GRU", "RNN"].iter().any(|name| node.is(name))
+}
+
+/// The weight that a recurrent node multiplies its own state by, with the reason why no graph can write that as two.
+fn recurrence(cx: &NodeCx<'_>) -> Option<(String, String)> {
+    let weight = cx.operand(RECURRENCE).filter(|_| is_recurrent(cx.node))?;
+    let floats = cx.graph.constant(weight)?.dtype().is_float();
+    floats.then(|| {
+        let why = format!("`{}` multiplies its state by it at each step, inside", cx.node.op_type);
+        (cx.graph.label(weight), why)
     })
 }
 
@@ -248,9 +273,7 @@ fn kind(cx: &NodeCx<'_>, layer: &LinearLayer) -> Result<Kind, String> {
             }
         }
         (.., true) => Ok(Kind::Conv),
-        _ if ["LSTM", "GRU", "RNN"].iter().any(|name| node.is(name)) => {
-            Err(format!("`{}` multiplies by the weight at each step, inside", node.op_type))
-        }
+        _ if is_recurrent(node) => Ok(Kind::Recurrent),
         _ => Err(format!("`{}` has no form as a product of two", node.op_type)),
     }
 }

@@ -1,6 +1,7 @@
 //! `merge-factors`: linear layers with nothing between them as one, the way back from `factorize`.
 //!
-//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, `MatMul(Gather(V, ids), U)`, or two `Conv` of which along
+//! Before: `MatMul(MatMul(x, V), U)`, the same from the left, `Gemm` for either, `MatMul(Gather(V, ids), U)`, an `LSTM`, `GRU` or `RNN`
+//! behind a `MatMul`, or two `Conv` of which along
 //! each axis one looks at a single place.
 //! After: one of them, whose weight is the product; of three factors, in two steps.
 //! When: nobody else reads what is between, and nothing is added there; and the names are those that `factorize` gives, or `all` says
@@ -81,6 +82,7 @@ fn fits(graph: &Graph, first: &Layer, second: &Layer) -> bool {
     let stack = |layer: &Layer| graph.constant(layer.weight)?.dims().get(..layer.layer.batch_axes.len());
     let same_side = first.layer.weight == second.layer.weight || first.kind == Kind::Table;
     let pair = match (first.kind, second.kind) {
+        (Kind::Right, Kind::Recurrent) => return first.layer.batch_axes.is_empty(),
         (Kind::Right | Kind::Table, Kind::Right) | (Kind::Left, Kind::Left) => true,
         (Kind::Right | Kind::Left | Kind::Gemm, Kind::Gemm) => {
             !is_set(graph, second.node, rewrite::input_transposed(second))
@@ -129,7 +131,10 @@ fn merged(graph: &Graph, first: &Layer, second: &Layer) -> Option<(Node, Tensor)
     let (outputs, columns) = (products.first()?.nrows(), products.first()?.ncols());
     let outputs_first = second.layer.output_axes.first() < second.layer.input_axes.first();
     let dims = if outputs_first { [outputs, columns] } else { [columns, outputs] };
-    let dims = [&like.dims()[..first.layer.batch_axes.len()], &dims].concat();
+    let dims = match second.kind {
+        Kind::Recurrent => [&graph.constant(second.weight)?.dims()[..2], &[columns]].concat(),
+        _ => [&like.dims()[..first.layer.batch_axes.len()], &dims].concat(),
+    };
     let tensor = rewrite::tensor(&products.iter().collect::<Vec<_>>(), !outputs_first, &dims, like)?;
     let (before, behind) = (graph.node(first.node)?, graph.node(second.node)?);
     if first.kind == Kind::Table {
@@ -148,6 +153,16 @@ fn merge(graph: &mut Graph, first: &Layer, second: &Layer) -> Result<bool, EditE
     let Some(input) = graph.operand(first.node, first.layer.input) else { return Ok(false) };
     let own = graph.port(first.weight).name.clone();
     let name = common_name(first, second).map(|name| Name::from(name.to_owned())).or(own);
+    if second.kind == Kind::Recurrent {
+        // It has several results, so it stays, and reads what the first did.
+        let mut edit = Edit::new(graph, &Standard, MergeFactors::NAME, &[first.node, second.node]);
+        let weight = edit.add_constant(name, tensor);
+        edit.set_operand(second.node, second.layer.input, Some(input));
+        edit.set_operand(second.node, second.layer.weight, Some(weight));
+        [first.node, second.weight.node, first.weight.node].into_iter().for_each(|id| edit.remove(id));
+        edit.commit();
+        return Ok(true);
+    }
     let label = graph.node(second.node).and_then(|behind| behind.name.as_ref()).map(Name::to_string);
     let of_both = |label: String| match (label.strip_suffix("_u"), label.strip_suffix("_core")) {
         (Some(stem), _) => stem.to_owned(),

@@ -5,7 +5,7 @@ use faer::Mat;
 use super::form::{Extents, Form, Price, Size};
 use super::layers::Layer;
 use super::options::{Forms, Ranks, Save};
-use super::spectrum::{self, Spectrum};
+use super::spectrum::{self, Spectrum, is_vast};
 use super::stages::Stages;
 use super::weigh::Worth;
 use super::{cp, features, tucker, vbmf};
@@ -173,11 +173,15 @@ pub(super) fn offer(
             BiasSite::Fixed | BiasSite::Nowhere => rows[group].second(),
             BiasSite::Own(_) | BiasSite::Added(_) | BiasSite::Free => rows[group].covariance(),
         });
-        let spectrum = Spectrum::of(weight, metric.as_ref())?;
-        whole += spectrum.values.iter().sum::<f64>();
+        // Where a rank is asked for, no other is looked at.
+        let spectrum = match asked.rank(extents, Form::Channel) {
+            Some(rank) if metric.is_none() && is_vast(weight, rank) => Spectrum::drawn(weight, rank)?,
+            _ => Spectrum::of(weight, metric.as_ref())?,
+        };
+        whole += spectrum.energy();
         energy += match rows {
             Some(rows) => features::energy(weight, Some(&rows[group].second())),
-            None => spectrum.values.iter().sum::<f64>(),
+            None => spectrum.energy(),
         };
         for (sizes, lost) in sizes.iter().zip(&mut lost) {
             let own = losses(extents, sizes, weight, metric.as_ref(), &spectrum)?;
@@ -213,6 +217,9 @@ pub(super) fn factors(
         Form::Channel => {
             let (u, v) = match known {
                 _ if size == extents.full(size.form) => spectrum::whole(weight),
+                _ if metric.is_none() && is_vast(weight, size.rank) => {
+                    Spectrum::drawn(weight, size.rank)?.factors(weight, size.rank)
+                }
                 Some(known) => known.factors(weight, size.rank),
                 None => Spectrum::of(weight, metric)?.factors(weight, size.rank),
             };

@@ -41,8 +41,8 @@ fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tens
     let (outputs, rank, columns) = (u.first()?.nrows(), u.first()?.ncols(), v.first()?.ncols());
     let stack = &like.dims()[..layer.layer.batch_axes.len()];
     let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
-    // What a Gemm reads transposed a MatMul does not.
-    let v_outputs_first = match first_is_product(graph, layer) {
+    // What a Gemm reads transposed a MatMul does not, and what a recurrent node reads outputs first neither.
+    let v_outputs_first = match first_is_product(graph, layer) || layer.kind == Kind::Recurrent {
         true => layer.layer.weight == 0,
         false => outputs_first,
     };
@@ -50,7 +50,12 @@ fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tens
         let dims = if as_it_is { [rows, columns] } else { [columns, rows] };
         tensor(matrices, !as_it_is, &[stack, &dims].concat(), like)
     };
-    Some((made(&v, [rank, columns], v_outputs_first)?, made(&u, [outputs, rank], outputs_first)?))
+    let v = made(&v, [rank, columns], v_outputs_first)?;
+    if layer.kind == Kind::Recurrent {
+        let dims = [&like.dims()[..2], &[rank]].concat();
+        return Some((v, tensor(&u, false, &dims, like)?));
+    }
+    Some((v, made(&u, [outputs, rank], outputs_first)?))
 }
 
 /// Writes a layer as a product, at each node that multiplies by its weight. `Ok(false)` where its factors cannot be stored.
@@ -100,7 +105,16 @@ fn rewrite_node(
         kept.cloned().fold(Node::new(op_type, 1), Node::with)
     };
     let product = || Node::new("MatMul", 1);
+    let recurrent = |edit: &mut Edit<'_>| -> Result<(), EditError> {
+        // It has several results, so it stays, and reads less.
+        let hidden = edit.add_node(product().named(node_name("_v")), &[Some(input), Some(v)])?.port(0);
+        edit.rename(hidden, output_name.as_ref().map(|name| Name::from(format!("{name}_v"))));
+        edit.set_operand(id, layer.layer.input, Some(hidden));
+        edit.set_operand(id, layer.layer.weight, Some(u));
+        Ok(())
+    };
     let (first, second, behind) = match layer.kind {
+        Kind::Recurrent => return recurrent(edit),
         Kind::Right | Kind::Left | Kind::Conv => (product(), product(), slots),
         Kind::Table => (keep("Gather", ""), product(), [1, 0]),
         Kind::Gemm if first_is_product => (product(), keep("Gemm", input_transposed(layer)), slots),

@@ -6,9 +6,17 @@
 //! It takes one symmetric eigenproblem and no inverse, so degenerate samples do no harm.
 
 use faer::{Mat, Side};
+use onnxpress_ir::random::SplitMix64;
 
 /// From so many weights on the product of a weight with itself is computed in single precision, which takes half as long.
 const LARGE: usize = 1 << 22;
+
+/// Of a weight that is larger than this along both axes the few leading components that are asked for are looked for by chance.
+const VAST: usize = 2048;
+/// Directions beyond those that are asked for.
+const BEYOND: usize = 16;
+/// How often directions go through the weight and back, which turns them toward the leading ones.
+const TURNS: usize = 2;
 
 /// The eigenvalues of one group's output, and their vectors.
 #[derive(Debug, Clone)]
@@ -17,6 +25,8 @@ pub(super) struct Spectrum {
     pub(super) values: Vec<f64>,
     /// Outputs by as many columns as there are values.
     pub(super) basis: Mat<f64>,
+    /// What the weight has beside them.
+    beyond: f64,
 }
 
 impl Spectrum {
@@ -32,7 +42,7 @@ impl Spectrum {
                 let scale = if *value > values[0] * 1e-20 { value.sqrt().recip() } else { 0.0 };
                 basis.col_mut(column).iter_mut().for_each(|entry| *entry *= scale);
             }
-            return Some(Self { values, basis });
+            return Some(Self { values, basis, beyond: 0.0 });
         }
         let covariance = match rows {
             Some(rows) => weight * (rows * weight.transpose()),
@@ -43,12 +53,43 @@ impl Spectrum {
         let full = outputs.min(columns);
         values.truncate(full);
         let basis = basis.get(.., ..full).to_owned();
-        Some(Self { values, basis })
+        Some(Self { values, basis, beyond: 0.0 })
     }
 
-    /// What is lost at each rank, from zero to the full one.
+    /// The leading components of a vast weight, as many as asked for, from drawn directions that went through it: `W ≈ Q (Qᵀ W)`, and the
+    /// components of that. What is lost beside them is `|W|² - |V|²`, whatever was drawn.
+    ///
+    /// Source: N. Halko, P. Martinsson and J. Tropp, "Finding structure with randomness" (2011), algorithms 4.4 and 5.1. With `k`
+    /// directions beyond a rank `r` the loss is at most `1 + r / (k - 1)` times the least there is, in the mean (theorem 10.5), and turns
+    /// through the weight bring it nearer.
+    pub(super) fn drawn(weight: &Mat<f64>, rank: usize) -> Option<Self> {
+        let single = Mat::from_fn(weight.nrows(), weight.ncols(), |row, column| weight[(row, column)] as f32);
+        let mut random = SplitMix64::new(0);
+        let count = (rank + BEYOND).min(weight.nrows()).min(weight.ncols());
+        let start = Mat::from_fn(weight.ncols(), count, |_, _| random.nearly_normal() as f32);
+        let mut range = orthogonal(&(&single * start));
+        for _ in 0..TURNS {
+            let back = orthogonal(&(single.transpose() * &range));
+            range = orthogonal(&(&single * back));
+        }
+        let within = widened(&(range.transpose() * &single));
+        let (_, leading) = eigen(&(&within * within.transpose()))?;
+        // Directions of single precision are not quite at right angles.
+        let basis = (widened(&range) * leading.get(.., ..rank.min(count))).qr().compute_thin_Q();
+        let kept = basis.transpose() * weight;
+        let values: Vec<f64> = (0..kept.nrows()).map(|row| kept.row(row).squared_norm_l2()).collect();
+        let beyond = (weight.squared_norm_l2() - values.iter().sum::<f64>()).max(0.0);
+        Some(Self { values, basis, beyond })
+    }
+
+    /// All that the weight has.
+    pub(super) fn energy(&self) -> f64 {
+        self.values.iter().sum::<f64>() + self.beyond
+    }
+
+    /// What is lost at each rank, from zero to the full one, or the last that is known.
     pub(super) fn losses(&self) -> Vec<f64> {
-        let mut losses = vec![0.0; self.values.len() + 1];
+        let mut losses = vec![self.beyond; self.values.len() + 1];
         for rank in (0..self.values.len()).rev() {
             losses[rank] = losses[rank + 1] + self.values[rank];
         }
@@ -61,6 +102,20 @@ impl Spectrum {
         let v = u.transpose() * weight;
         (u, v)
     }
+}
+
+/// Whether so few components of a weight are asked for that chance finds them sooner than they are computed.
+pub(super) fn is_vast(weight: &Mat<f64>, rank: usize) -> bool {
+    let least = weight.nrows().min(weight.ncols());
+    least > VAST && 8 * (rank + BEYOND) < least
+}
+
+fn orthogonal(matrix: &Mat<f32>) -> Mat<f32> {
+    matrix.qr().compute_thin_Q()
+}
+
+fn widened(matrix: &Mat<f32>) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |row, column| f64::from(matrix[(row, column)]))
 }
 
 /// The factors of a weight at its full rank, of which one is the weight and the other the identity: nothing is rounded.
@@ -134,6 +189,30 @@ mod tests {
             let (u, v) = Spectrum::of(&weight, None).unwrap().factors(&weight, rank);
             assert!(lost <= norm(&((&weight - &u * &v) * &samples)) + 1e-9, "no worse than without samples");
         }
+    }
+
+    #[test]
+    fn what_chance_finds_loses_little_more_than_the_least() {
+        let mut random = SplitMix64::new(3);
+        let mut normal = |rows, columns| Mat::from_fn(rows, columns, |_, _| random.nearly_normal());
+        // Singular values that fall as those of weights do, slowly in the end.
+        let (left, right) = (normal(90, 70), normal(70, 120));
+        let scaled = Mat::from_fn(90, 70, |row, column| left[(row, column)] / (1.0 + column as f64));
+        let weight = scaled * right;
+        let whole = norm(&weight);
+        let losses = Spectrum::of(&weight, None).unwrap().losses();
+        for rank in [1, 5, 20, 40] {
+            let spectrum = Spectrum::drawn(&weight, rank).unwrap();
+            let (u, v) = spectrum.factors(&weight, rank);
+            let told = spectrum.losses()[rank];
+            let lost = norm(&(&weight - &u * &v));
+            assert!((lost - told).abs() < 1e-6 * whole, "{rank}: {lost}, told {told}");
+            let bound = 1.0 + rank as f64 / (BEYOND - 1) as f64;
+            assert!(lost <= losses[rank] * bound && lost >= losses[rank] * 0.999, "{rank}: {lost} {}", losses[rank]);
+            assert!(lost <= 1.02 * losses[rank], "turns bring it near: {rank}: {lost} {}", losses[rank]);
+            assert_eq!((u.ncols(), v.nrows()), (rank, rank));
+        }
+        assert!(!is_vast(&weight, 5));
     }
 
     #[test]

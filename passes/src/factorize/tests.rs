@@ -54,6 +54,59 @@ fn outputs(model: &Model) -> Vec<f64> {
     y.to_f64s().unwrap()
 }
 
+/// A recurrent layer in both directions, and one behind it that gives its last state.
+const RECURRENT: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,2,6,5] x) => (float[1,N,6] y)
+    <float[2,24,10] w = normal(seed=1, std=0.4), float[2,24,6] r = normal(seed=2, std=0.3), float[2,48] b = normal(seed=3, std=0.3),
+     float[1,18,12] s = normal(seed=4, std=0.4), float[1,18,6] t = normal(seed=5, std=0.3), int64[3] k = {6, -1, 10},
+     int64[3] l = {0, 0, -1}> {
+        rows = Reshape(x, k)
+        one = LSTM<direction = "bidirectional", hidden_size = 6>(rows, w, r, b)
+        turned = Transpose<perm = [0, 2, 1, 3]>(one)
+        flat = Reshape(turned, l)
+        all, y = GRU<hidden_size = 6>(flat, s, t)
+    }"#;
+
+#[test]
+fn recurrent_layers_read_what_a_product_leaves_of_their_inputs() {
+    for (options, data) in [("ratio=1,save=none", false), ("rank=3", false), ("ratio=0.6", true)] {
+        let (model, report) = run(options, RECURRENT, data);
+        let report = report.unwrap();
+        let point = &report.checkpoints[0];
+        assert!(point.is_witness && error(&point.expected, &model) < 1e-5, "{options}");
+        let count = |op: &str| model.graph.nodes().filter(|(_, node)| node.is(op)).count();
+        assert_eq!(
+            (count("MatMul"), count("LSTM"), count("GRU")),
+            (2, 1, 1),
+            "{options}: {:?}",
+            report.passes[0].declined
+        );
+        let (whole, off) = (typed(RECURRENT), error(&typed(RECURRENT), &model));
+        assert_eq!(off < 1e-5, options.starts_with("ratio=1"), "{options}: {off}");
+        let mut back = model.clone();
+        let pipeline = crate::builtin().unwrap().pipeline("merge-factors").unwrap();
+        manager::run(&pipeline, &mut back, RunOptions { verify_each: true, ..RunOptions::default() }).unwrap();
+        assert!(error(&model, &back) < 1e-5);
+        assert_eq!(back.graph.nodes().count(), whole.graph.nodes().count());
+    }
+}
+
+#[test]
+fn what_a_state_is_multiplied_by_is_left_and_said() {
+    let (_, report) = run("rank=3", RECURRENT, false);
+    let report = report.unwrap();
+    let declined: Vec<String> =
+        report.passes[0].declined.iter().map(|decline| format!("{}: {}", decline.site, decline.reason)).collect();
+    assert_eq!(
+        declined,
+        [
+            "r: `LSTM` multiplies its state by it at each step, inside",
+            "t: `GRU` multiplies its state by it at each step, inside"
+        ]
+    );
+}
+
 /// The largest difference, as a share of the peak.
 fn error(a: &Model, b: &Model) -> f64 {
     let (a, b) = (outputs(a), outputs(b));

@@ -71,11 +71,13 @@ pub(super) fn plan_and_cut(
         let mut whole = model.clone();
         if let Some(source) = source.filter(|_| fits) {
             plan.fitted_on = Some(source.describe());
-            plan.biases = data::fit(&mut whole, &subject.coupling, &chosen.left, source)?;
+            let biases = data::fit(&mut whole, &subject.coupling, &chosen.left, source)?;
+            compensate::apply(&mut whole, &mut subject.coupling, &biases)?;
+            plan.fitted = Some(crate::digest::of(&whole));
         } else if options.compensate != Compensate::Nothing {
             plan.biases = compensate::by_means(&model.graph, &subject.coupling, &chosen.left);
+            compensate::apply(&mut whole, &mut subject.coupling, &plan.biases)?;
         }
-        compensate::apply(&mut whole, &mut subject.coupling, &plan.biases)?;
         let mut result = whole.clone();
         match cut::cut(&mut result, &subject.coupling, &chosen.left)? {
             Ok(()) => {
@@ -164,6 +166,7 @@ fn written(model: &Model, subject: &Subject, chosen: &Chosen, digest: &str, text
         model,
         through_norm: false,
         fitted_on: None,
+        fitted: None,
         total: Some(total),
         groups,
         pinned,
@@ -188,10 +191,14 @@ pub(crate) fn apply_plan(planned: serde_json::Value, model: &mut Model, cx: &mut
     plan.agrees(&tensors).map_err(|error| error.to_string())?;
     let source = same_samples(plan.fitted_on.as_deref(), cx).map_err(|error| error.to_string())?;
     let mut whole = model.clone();
-    if let Some(source) = source {
-        data::fit(&mut whole, &coupling, &left, source).map_err(|error| error.to_string())?;
+    // Fitted biases belong to fitted weights, and both are made here.
+    let fitted = source.map(|source| data::fit(&mut whole, &coupling, &left, source)).transpose();
+    let fitted = fitted.map_err(|error| error.to_string())?;
+    let biases = fitted.as_ref().unwrap_or(&plan.biases);
+    compensate::apply(&mut whole, &mut coupling, biases).map_err(|error| error.to_string())?;
+    if fitted.is_some() {
+        plan.fits(&whole).map_err(|error| error.to_string())?;
     }
-    compensate::apply(&mut whole, &mut coupling, &plan.biases).map_err(|error| error.to_string())?;
     let mut result = whole.clone();
     match cut::cut(&mut result, &coupling, &left).map_err(|error| error.to_string())? {
         Ok(()) => {

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::Graph;
 use onnxpress_ir::analysis::channels::{Coupling, Leaf};
+use onnxpress_ir::{Graph, Model};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Amount;
 use super::cut::slices::Kept;
 use super::cut::{self, Left};
 use super::members::Member;
+use crate::digest;
 use crate::plan::{self, Misfit};
 
 /// The number of the format.
@@ -144,7 +145,10 @@ pub struct Plan {
     /// The samples that layers are fitted on, where they are; to apply the plan takes the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fitted_on: Option<String>,
-    /// Biases that make up for the means of what goes; without them its contribution is zero.
+    /// The digest of the model with fitted layers, before anything is cut: who fits them again must come to the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<String>,
+    /// Biases that make up for the means of what goes; without them, and where no layer is fitted, its contribution is zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub biases: Vec<PlannedBias>,
 }
@@ -159,6 +163,11 @@ pub enum PlanError {
     Group { id: usize },
     #[error("group {id} `{name}`: {reason}")]
     Kept { id: usize, name: String, reason: String },
+    #[error(
+        "its layers come out otherwise when they are fitted again: another version of the program made it, another machine, or other \
+         samples; leave `tensors` out to take them as they come, or make the plan anew"
+    )]
+    Fitted,
     #[error("`tensors` and `groups` disagree about `{tensor}`; edit `kept` of the group and leave `tensors` out")]
     Tensors { tensor: String },
 }
@@ -232,6 +241,12 @@ impl Plan {
             left[group.id].clone_from(&group.kept);
         }
         Ok(left)
+    }
+
+    /// Fails where layers that are fitted anew are not those of the plan. Whoever edits it leaves `tensors` out, and takes what comes.
+    pub(crate) fn fits(&self, fitted: &Model) -> Result<(), PlanError> {
+        let as_planned = || self.fitted.as_deref() == Some(&*digest::of(fitted));
+        if self.tensors.is_empty() || as_planned() { Ok(()) } else { Err(PlanError::Fitted) }
     }
 
     /// Fails where `tensors`, if it is there, says something else than the groups.

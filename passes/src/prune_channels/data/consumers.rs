@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use onnxpress_ir::analysis::channels::Coupling;
+use faer::Mat;
+use onnxpress_ir::analysis::channels::{Coupling, Made};
 use onnxpress_ir::{Graph, NodeId, ValueId};
 use onnxpress_ops::node::NodeCx;
 use onnxpress_ops::operator::{Linear, LinearLayer};
@@ -26,6 +27,35 @@ pub(super) struct Consumer {
     pub(super) plain: Plain,
     /// For each index of the leaf: the columns that belong to it, in every group the same.
     pub(super) columns: Vec<Vec<usize>>,
+}
+
+/// What carries the indices of a leaf on to themselves, inside a node: weights of layers, not those of their inputs, along several axes
+/// of which it lies. As matrices, the last axis, which is what they read, in columns.
+pub(super) fn recurrences(graph: &Graph, coupling: &Coupling, members: &[Member]) -> Vec<Mat<f64>> {
+    let mut found = Vec::new();
+    for member in members {
+        let twice = members.iter().any(|other| other.reading == member.reading && other.axis < member.axis);
+        let Some(tensor) = graph.constant(member.constant.port(0)).filter(|tensor| tensor.dtype().is_float()) else {
+            continue;
+        };
+        let span = coupling.read(graph, member.reading).and_then(|axes| axes.get(member.axis)).copied();
+        let whole = span.is_some_and(|span| matches!(coupling.spans.made(span), Made::Leaf(_)));
+        let Some(&extent) = tensor.dims().get(member.axis) else { continue };
+        if !(twice && whole && is_beside_weight(graph, member)) || member.axis + 1 != tensor.rank() || extent == 0 {
+            continue;
+        }
+        let Ok(values) = tensor.to_f64s() else { continue };
+        found.push(Mat::from_fn(values.len() / extent, extent, |row, column| values[row * extent + column]));
+    }
+    found
+}
+
+/// Whether a member is an operand of a layer that is not the weight of its input.
+fn is_beside_weight(graph: &Graph, member: &Member) -> bool {
+    let Some(cx) = NodeCx::new(graph, member.reading.node) else { return false };
+    let Some(Linear::Layers(layers)) = table::of(cx.node).map(|operator| operator.linear) else { return false };
+    let layers = layers(&cx);
+    !layers.is_empty() && layers.iter().all(|layer| operand(member) != u32::try_from(layer.weight).ok())
 }
 
 /// The layer of a node, where there is one with a weight of its own and results that are the product itself.

@@ -3,6 +3,9 @@
 //! With `H = E[x xᵀ]` of the rows and `P = Wᵀ W`, block `S` costs `tr(P_SS [H⁻¹]_SS⁻¹)`; once it is gone the weights that remain
 //! have moved, `W -= W_S [H⁻¹]_SS⁻¹ [H⁻¹]_S`, and so have `P` and `H⁻¹`. What follows counts what is gone already.
 //!
+//! All directions of the output count the same. In the metric of the gradients' second moment, `P = Wᵀ E[g gᵀ] W`, to order the indices
+//! or also to compare leaves, one model kept a point more and others lost one: what is fitted later is fitted without it.
+//!
 //! Source: Hassibi and Stork, "Second order derivatives for network pruning" (1993); by blocks Frantar et al., "Optimal brain
 //! compression" (2022).
 

@@ -37,9 +37,13 @@ fn samples() -> AtHand {
 }
 
 fn run(options: &str, data: bool) -> (Model, Result<Report, String>) {
+    run_on(NET, options, data)
+}
+
+fn run_on(text: &str, options: &str, data: bool) -> (Model, Result<Report, String>) {
     let passes = crate::builtin().unwrap();
     let pipeline = passes.pipeline(&format!("prune-channels{{{options}}}")).unwrap();
-    let mut model = typed(NET);
+    let mut model = typed(text);
     let source = samples();
     let evidence = data.then_some(&source as &dyn EvidenceSource);
     let request = Request { evidence, ..Request::default() };
@@ -93,6 +97,27 @@ fn samples_tell_better_what_goes_and_fitting_makes_up_for_it() {
     let blind_fitted = of("criterion=l2,ratio=0.5,compensate=least-squares");
     assert!(fitted < 0.5 * alone, "{fitted} {alone}");
     assert!(fitted < blind_fitted && blind_fitted < blind, "{fitted} {blind_fitted} {blind}");
+}
+
+/// Nobody but the state itself reads its first number, and all of the state hangs on it.
+const RECURRENT: &str = r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    net (float[N,2,6,5] x) => (float[N,3] y)
+    <float[1,4,10] w = normal(seed=1, std=0.3),
+     float[1,4,4] r = {0.1, 0, 0, 0, 1.5, 0.1, 0, 0, 2, 0, 0.1, 0, 1, 0, 0, 0.1},
+     float[4,3] h = {0, 0, 0, 1, 2, 1, 1, 1, 2, 2, 1, 1}, int64[3] k = {6, -1, 10}, int64[2] l = {-1, 4}> {
+        rows = Reshape(x, k)
+        all, last = RNN<hidden_size = 4>(rows, w, r)
+        state = Reshape(last, l)
+        y = MatMul(state, h)
+    }"#;
+
+#[test]
+fn a_recurrence_is_a_reader() {
+    let (_, report) = run_on(RECURRENT, "criterion=hessian,ratio=0.25", true);
+    let plan = report.unwrap().passes[0].plan.clone().unwrap();
+    let kept: Vec<u64> = plan["groups"][0]["kept"].as_array().unwrap().iter().filter_map(|at| at.as_u64()).collect();
+    assert!(kept.len() == 3 && kept[0] == 0, "{plan}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What the indices of each leaf are worth, measured on samples.
 
+use std::borrow::Cow;
+
 use faer::Mat;
 use onnxpress_ir::analysis::channels::Coupling;
 use onnxpress_ir::{Model, NodeId};
 use rayon::prelude::*;
 
 use super::super::members::Member;
-use super::consumers::{Consumer, consumers};
+use super::consumers::{Consumer, consumers, recurrences};
 use super::held::Part;
 use super::obs::Layer;
 use super::weigh::{PARTS, weigh};
@@ -60,10 +62,11 @@ pub(crate) fn measured(
     // Where nothing is held against samples, all of them count, and what they tell serves again.
     let (seen, held) = (Part::seen(source), Part::held(source));
     let evidence = collect(model, &wants, if matches!(sought, Sought::Loss { .. }) { &seen } else { source })?;
-    let one = |(readers, wanted): (&Vec<Consumer>, &bool)| {
-        if *wanted { of_leaf(model, readers, &evidence, orders) } else { None }
+    let one = |((readers, members), wanted): ((&Vec<Consumer>, &Vec<Member>), &bool)| match wanted {
+        true => of_leaf(model, readers, recurrences(&model.graph, coupling, members), &evidence, orders),
+        false => None,
     };
-    let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(wanted).map(one).collect();
+    let mut worths: Vec<Option<Worth>> = readers.par_iter().zip(members).zip(wanted).map(one).collect();
     if let Sought::Loss { macs } = sought {
         let total = worths.iter().flatten().count();
         let few = First { source: &held, count: Trial::samples(PARTS.len() * total, macs) };
@@ -90,12 +93,19 @@ pub(crate) fn measured(
 /// A reader with what was seen of its rows: weight, moment and columns of each group.
 struct Reader<'a> {
     weight: Mat<f64>,
-    moment: &'a SecondMoment,
-    columns: &'a [Vec<usize>],
+    moment: Cow<'a, SecondMoment>,
+    columns: Cow<'a, [Vec<usize>]>,
+    /// What its losses are shares of.
     energy: f64,
 }
 
-fn of_leaf(model: &Model, readers: &[Consumer], evidence: &Evidence, orders: bool) -> Option<Worth> {
+fn of_leaf(
+    model: &Model,
+    readers: &[Consumer],
+    recurrences: Vec<Mat<f64>>,
+    evidence: &Evidence,
+    orders: bool,
+) -> Option<Worth> {
     let mut seen: Vec<Reader<'_>> = Vec::new();
     for consumer in readers {
         let plain = &consumer.plain;
@@ -107,12 +117,16 @@ fn of_leaf(model: &Model, readers: &[Consumer], evidence: &Evidence, orders: boo
         let first = seen.len();
         for (weight, moment) in weights.into_iter().zip(&moments.groups) {
             let energy = output_energy(&weight, moment);
-            seen.push(Reader { weight, moment, columns: &consumer.columns, energy });
+            let (moment, columns) = (Cow::Borrowed(moment), Cow::Borrowed(&*consumer.columns));
+            seen.push(Reader { weight, moment, columns, energy });
         }
         // The groups of a layer are one output.
         let whole: f64 = seen[first..].iter().map(|reader| reader.energy).sum();
         seen[first..].iter_mut().for_each(|reader| reader.energy = whole);
     }
+    let recurring: Vec<Reader<'_>> =
+        recurrences.into_iter().filter_map(|recurrence| recurring(recurrence, &seen)).collect();
+    seen.extend(recurring);
     let count = seen.first()?.columns.len();
     let mut activation = vec![0.0; count];
     for reader in &seen {
@@ -130,6 +144,22 @@ fn of_leaf(model: &Model, readers: &[Consumer], evidence: &Evidence, orders: boo
     Some(Worth { lost, activation })
 }
 
+/// A recurrence as one that reads what the others do: nobody sees its own rows, but they are much like theirs.
+fn recurring<'a>(weight: Mat<f64>, others: &[Reader<'a>]) -> Option<Reader<'a>> {
+    let of_each = |other: &Reader<'_>| other.columns.first().map_or(0, Vec::len);
+    let alike =
+        |other: &&Reader<'_>| of_each(other) > 0 && other.columns.iter().all(|columns| columns.len() == of_each(other));
+    let other = others.iter().find(alike)?;
+    let count = other.columns.len();
+    let moment = other.moment.taken_apart(&other.columns);
+    (weight.ncols() == count).then(|| Reader {
+        energy: output_energy(&weight, &moment),
+        weight,
+        moment: Cow::Owned(moment),
+        columns: Cow::Owned((0..count).map(|index| vec![index]).collect()),
+    })
+}
+
 /// `E|W x|²`.
 fn output_energy(weight: &Mat<f64>, moment: &SecondMoment) -> f64 {
     let product = weight * &moment.second();
@@ -145,7 +175,7 @@ fn removal(readers: &[Reader<'_>], count: usize) -> Option<Vec<f64>> {
         let squares = reader.moment.mean_squares();
         let ridge = RIDGE * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
         (0..moment.nrows()).for_each(|i| moment[(i, i)] += ridge.max(f64::MIN_POSITIVE));
-        layers.push(Layer::new(&reader.weight, &moment, reader.columns, reader.energy)?);
+        layers.push(Layer::new(&reader.weight, &moment, &reader.columns, reader.energy)?);
     }
     let mut alive: Vec<usize> = (0..count).collect();
     let mut lost = vec![0.0; count];
