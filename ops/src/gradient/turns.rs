@@ -44,6 +44,29 @@ impl Body {
     }
 }
 
+/// What bodies are called; inside of each other, with a number.
+const TURN: &str = "turn";
+
+/// How many bodies that are written here a graph is in, itself among them.
+fn level(graph: &Graph) -> usize {
+    let name = graph.name.as_ref().map(Name::to_str).unwrap_or_default();
+    match name.strip_prefix(TURN) {
+        Some("") => 1,
+        Some(number) => {
+            number.strip_prefix('_').and_then(|number| number.parse().ok()).map_or(0, |level: usize| level + 1)
+        }
+        None => 0,
+    }
+}
+
+/// A name that is another one in each body of several inside of each other: values of an inner one must not hide those around it.
+fn at_level(kind: &str, level: usize, number: usize) -> String {
+    match level {
+        0 => format!("{kind}_{number}"),
+        _ => format!("{kind}_{level}_{number}"),
+    }
+}
+
 /// The type of a slice.
 fn slice_of(ty: &Type, axis: i64) -> Type {
     let shape = ty.shape().and_then(|shape| {
@@ -59,12 +82,13 @@ impl Hand<'_, '_> {
     pub fn open(&self, states: &[ValueId], slices: &[Sliced], captured: &[ValueId]) -> Body {
         let around = self.graph();
         let mut graph = Graph::new(Arc::clone(&around.opsets));
-        graph.name = Some(Name::from("turn"));
+        let level = level(around);
+        graph.name = Some(Name::from(if level == 0 { TURN.to_owned() } else { format!("{TURN}_{level}") }));
         let mut input = |name: String, declared: Type| {
             let port = Port::new(name, declared.clone());
             graph.add_input(Input { port, default: None, declared, carried: Carried::none() })
         };
-        let named = |kind: &str, at: usize| format!("{kind}_{at}");
+        let named = |kind: &str, at: usize| at_level(kind, level, at);
         let inner_states =
             states.iter().enumerate().map(|(at, &value)| input(named("state", at), around.ty(value).clone())).collect();
         let inner_slices = slices
@@ -92,9 +116,10 @@ impl Hand<'_, '_> {
     pub fn close(&mut self, body: Body, states: &[ValueId], stacked: &[Sliced]) -> Result<Vec<ValueId>, GradientError> {
         let Body { mut graph, operands, implicit, taken, .. } = body;
         let outputs = states.iter().copied().chain(stacked.iter().map(|slice| slice.value));
+        let level = level(self.graph());
         for (at, value) in outputs.enumerate() {
             let ty = graph.ty(value).clone();
-            graph.add_output(Name::from(format!("left_{at}")), ty, Carried::none(), value);
+            graph.add_output(Name::from(at_level("left", level, at)), ty, Carried::none(), value);
         }
         let mut node = Node::new("Scan", states.len() + stacked.len())
             .with(Attr::new("body", AttrValue::Graph(Box::new(graph))))

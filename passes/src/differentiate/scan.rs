@@ -63,11 +63,11 @@ fn behind(graph: &Graph, constants: &[NodeId]) -> HashSet<NodeId> {
 pub(super) fn keep_states(graph: &mut Graph, parameters: &[NodeId]) -> Result<(), EditError> {
     let acted_on = behind(graph, parameters);
     let scans = graph.nodes().filter(|(id, node)| node.is("Scan") && acted_on.contains(id));
-    keep_states_of(graph, scans.map(|(id, _)| id).collect())
+    keep_states_of(graph, scans.map(|(id, _)| id).collect(), 0)
 }
 
-/// The same, of these.
-fn keep_states_of(graph: &mut Graph, scans: Vec<NodeId>) -> Result<(), EditError> {
+/// The same, of these, so many bodies deep.
+fn keep_states_of(graph: &mut Graph, scans: Vec<NodeId>, depth: usize) -> Result<(), EditError> {
     for id in scans {
         let Some(cx) = NodeCx::new(graph, id) else { continue };
         let (Ok(layout), Some(body)) = (Layout::of(&cx), cx.attrs().graph("body")) else { continue };
@@ -76,8 +76,8 @@ fn keep_states_of(graph: &mut Graph, scans: Vec<NodeId>) -> Result<(), EditError
         }
         let (node, mut body) = (extended(cx.node, &layout), body.clone());
         let inside = body.nodes().filter(|(_, node)| node.is("Scan")).map(|(id, _)| id).collect();
-        keep_states_of(&mut body, inside)?;
-        let body = with_states(body, layout.states);
+        keep_states_of(&mut body, inside, depth + 1)?;
+        let body = with_states(body, layout.states, depth);
         let node = node.with(Attr::new("body", AttrValue::Graph(Box::new(body))));
         let operands: Vec<Option<ValueId>> = graph.operands(id).collect();
         let implicit: Vec<Option<ValueId>> = graph.implicit_operands(id).collect();
@@ -110,11 +110,13 @@ fn extended(node: &Node, layout: &Layout) -> Node {
 }
 
 /// The body, giving out the states as it finds them.
-fn with_states(mut body: Graph, states: usize) -> Graph {
+fn with_states(mut body: Graph, states: usize, depth: usize) -> Graph {
     let found: Vec<NodeId> = body.inputs().iter().copied().take(states).collect();
     for (at, id) in found.into_iter().enumerate() {
         let ty = body.ty(id.port(0)).clone();
-        body.add_output(Name::from(format!("before_{at}")), ty, Carried::none(), id.port(0));
+        // No value inside of a body may hide one around it.
+        let name = if depth == 0 { format!("before_{at}") } else { format!("before_{depth}_{at}") };
+        body.add_output(Name::from(name), ty, Carried::none(), id.port(0));
     }
     body
 }
