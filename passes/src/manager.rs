@@ -79,6 +79,9 @@ pub struct Checkpoint {
     pub passes: Vec<&'static str>,
     /// Whether `expected` is a witness rather than a model that came in.
     pub is_witness: bool,
+    /// How far the two may be off each other, as a share of an output's peak, where a pass up to here computes in a type of less
+    /// precision.
+    pub tolerance: Option<f64>,
 }
 
 /// What a run did.
@@ -96,8 +99,7 @@ pub struct Report {
     pub changed: bool,
     /// Whether a lossy pass changed it.
     pub lossy: bool,
-    /// How far results may be off what is expected, as a share of an output's peak, where a pass computes in a type of less
-    /// precision.
+    /// The tolerance of the last checkpoint, which is the largest.
     pub tolerance: Option<f64>,
     /// Whether a pass ran whose result may be larger than what came in.
     pub may_grow: bool,
@@ -267,11 +269,9 @@ impl Run<'_> {
         if let Some(observer) = self.options.observer {
             observer.after(step.pass.name(), model);
         }
-        let Said { applied, declined, notices, witness, tolerance, settled, plan, codes } = cx.into_said();
+        let Said { applied, declined, notices, intermediate, witness, tolerance, settled, plan, codes } =
+            cx.into_said();
         self.report.notices.extend(notices);
-        if let Some(tolerance) = tolerance.filter(|_| changed) {
-            self.report.tolerance = Some(self.report.tolerance.unwrap_or(0.0).max(tolerance));
-        }
         self.report.settled.inputs.extend(settled.inputs);
         self.report.settled.dims.extend(settled.dims);
         self.report.settled.types.extend(settled.types);
@@ -299,8 +299,14 @@ impl Run<'_> {
                     self.before_loss.clone_from(&before);
                 }
                 // What exact passes did up to here is one thing to prove, what this one did another.
-                if let Some(before) = before.filter(|_| !self.since.is_empty()) {
-                    self.checkpoint(&before);
+                if let Some(before) = before.as_ref().filter(|_| !self.since.is_empty()) {
+                    self.checkpoint(before);
+                }
+                if let Some((intermediate, tolerance)) = intermediate {
+                    self.tolerate(Some(tolerance));
+                    self.since.push(step.pass.name());
+                    self.expected = before.map(|model| (model, false));
+                    self.checkpoint(&intermediate);
                 }
                 let Some(witness) = witness else {
                     let error = PassError::Broken("it is lossy and hands over no witness".to_owned());
@@ -308,6 +314,7 @@ impl Run<'_> {
                 };
                 self.expected = Some((*witness, true));
             }
+            self.tolerate(tolerance);
             self.since.push(step.pass.name());
             if self.options.verify_each {
                 let findings = errors(model);
@@ -329,7 +336,14 @@ impl Run<'_> {
     fn checkpoint(&mut self, model: &Model) {
         let passes = std::mem::take(&mut self.since);
         if let Some((expected, is_witness)) = self.expected.take().filter(|_| !passes.is_empty()) {
-            self.report.checkpoints.push(Checkpoint { expected, actual: model.clone(), passes, is_witness });
+            let (actual, tolerance) = (model.clone(), self.report.tolerance);
+            self.report.checkpoints.push(Checkpoint { expected, actual, passes, is_witness, tolerance });
         }
+    }
+
+    /// What is made from here on may be this far off.
+    fn tolerate(&mut self, tolerance: Option<f64>) {
+        let known = self.report.tolerance;
+        self.report.tolerance = tolerance.map(|tolerance| known.unwrap_or(0.0).max(tolerance)).or(known);
     }
 }

@@ -132,6 +132,7 @@ pub(crate) struct Said {
     pub(crate) applied: BTreeMap<&'static str, usize>,
     pub(crate) declined: Vec<Decline>,
     pub(crate) notices: Vec<String>,
+    pub(crate) intermediate: Option<(Box<Model>, f64)>,
     pub(crate) witness: Option<Box<Model>>,
     pub(crate) tolerance: Option<f64>,
     pub(crate) settled: Settled,
@@ -308,6 +309,12 @@ impl<'a> PassCx<'a> {
     /// changed or fake quantization inserted.
     pub fn set_witness(&mut self, witness: Model) {
         self.said.witness = Some(Box::new(witness));
+    }
+
+    /// Hands over a model between the one before the pass and the witness, where one model cannot be held to both: it must equal
+    /// the model before the pass to this share of an output's peak, and the witness is what it stands for.
+    pub fn set_intermediate(&mut self, model: Model, tolerance: f64) {
+        self.said.intermediate = Some((Box::new(model), tolerance));
     }
 
     /// Says how far the result may be off the witness, as a share of an output's peak, where it computes in a type of less

@@ -202,7 +202,8 @@ impl Check {
         let mode: Mode = self.check.parse().map_err(Failure::usage)?;
         let mut request = self.feeding.request_settled(mode, &self.running, original, result, &run.settled)?;
         request.inputs.extend(on);
-        request.tolerance = request.tolerance.max(run.tolerance.unwrap_or(0.0));
+        let allowed = request.tolerance;
+        let tolerance = |link: Option<&Checkpoint>| link.and_then(|link| link.tolerance).unwrap_or(0.0).max(allowed);
         // What lies between the ends is proven link by link; the last link also says how far the end is from the beginning.
         let (last, links) = match run.checkpoints.split_last() {
             Some((last, links)) => (Some(last), links),
@@ -210,7 +211,7 @@ impl Check {
         };
         for link in links {
             let check::Asked { inputs, dims } = check::asked_of(&link.expected, original, &request);
-            let request = CheckRequest { inputs, dims: &dims, ..request.clone() };
+            let request = CheckRequest { inputs, dims: &dims, tolerance: tolerance(Some(link)), ..request.clone() };
             check::check_models(&link.expected, &link.actual, None, &request).map_err(|error| failure(&error, link))?;
         }
         let witness = last.filter(|last| last.is_witness || !links.is_empty()).map(|last| &last.expected);
@@ -219,6 +220,7 @@ impl Check {
             Mode::Auto if run.passes.is_empty() => CheckRequest { mode: Mode::Structure, ..request },
             _ => request,
         };
+        let request = CheckRequest { tolerance: tolerance(last), ..request };
         let report = check::check_models(original, result, witness, &request);
         Ok(Proof::of(report.map_err(|error| match last {
             Some(last) => failure(&error, last),

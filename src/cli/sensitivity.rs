@@ -153,12 +153,12 @@ impl Sensitivity {
         let losses = trial.losses(&plan).map_err(Failure::request)?;
         let top1 = self.top1(&prepared)?;
         let mut layers = Vec::new();
-        for (number, (layer, &loss)) in plan.layers.iter().zip(&losses).enumerate() {
+        for (part, &loss) in losses.iter().enumerate() {
             let top1 = match top1 {
-                Some(_) => self.top1(&faked(&plan.alone(number), &prepared).map_err(Failure::request)?)?,
+                Some(_) => self.top1(&faked(&plan.alone(part), &prepared).map_err(Failure::request)?)?,
                 None => None,
             };
-            layers.push(Layer { name: layer.name.clone(), snr_db: decibels(loss), share: loss, top1 });
+            layers.push(Layer { name: plan.part_name(part).to_owned(), snr_db: decibels(loss), share: loss, top1 });
         }
         Ok((top1, layers))
     }

@@ -21,7 +21,7 @@ fn converted(options: &str, graph: &str) -> String {
         Err(error) => return error.to_string(),
     };
     for point in &report.checkpoints {
-        compare(&point.expected, &point.actual, report.tolerance.unwrap_or(0.0));
+        compare(&point.expected, &point.actual, point.tolerance.unwrap_or(0.0));
     }
     let mut text = match report.changed {
         true => print_model(&model, &Form { types: false, declared: true, ..Form::brief() }),

@@ -46,7 +46,7 @@ fn proven(pipeline: &str, graph: &str) -> String {
         Err(error) => return error.split_once("}: ").map_or(error.clone(), |(_, error)| error.to_owned()),
     };
     for point in &report.checkpoints {
-        match report.tolerance {
+        match point.tolerance {
             None => numbers::compare(&point.expected, &point.actual, pipeline),
             Some(tolerance) => numbers::compare_within(&point.expected, &point.actual, pipeline, tolerance),
         }

@@ -1,9 +1,10 @@
 //! The runner on tract: fast, built in, and kept away from what it cannot do.
 //!
 //! tract plans a model for inputs of known shapes, so the session plans when it is first run, and again when other shapes
-//! come. Before that the model is specialized for the inputs, what tract gets wrong is declined ([`guard`]), and what it
-//! cannot read is lowered ([`lower`]). Whatever tract says against a model counts as "cannot": it is no judge of models.
+//! come. Before that the model is specialized for the inputs, codes that it does not read
+//! are spelled ([`codes`]), what it gets wrong is declined ([`guard`]), and what it cannot read is lowered ([`lower`]). Whatever tract says against a model counts as "cannot": it is no judge of models.
 
+mod codes;
 mod guard;
 mod lower;
 mod tensors;
@@ -105,7 +106,8 @@ fn plan(model: &Model, inputs: &[Option<Value>], element_limit: usize) -> Result
         return Err(format!("{} values for {} inputs", inputs.len(), model.graph.inputs().len()));
     }
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
-    let special = at_inputs(model, inputs);
+    let mut special = at_inputs(model, inputs);
+    codes::spell(&mut special.graph);
     if let Some(reason) = guard::objection(&special, &onnx.op_register, element_limit) {
         return Err(reason);
     }

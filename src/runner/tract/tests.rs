@@ -101,6 +101,56 @@ fn outputs_left_out_before_others_are_no_obstacle() {
     assert_eq!(numbers(text, &[value(&[3], &[1.0, 5.0, 3.0])]), Ok(vec![vec![1.0, 2.0]]));
 }
 
+/// Runs a model on tract and in the interpreter: the same numbers.
+fn as_interpreted(text: &str, inputs: &[Option<Value>]) {
+    let model = Model::from_text(text).unwrap();
+    let expected = super::super::Interpreter::default().load(&model).unwrap().run(inputs).unwrap();
+    let found = run(&model, inputs).unwrap();
+    for (expected, found) in expected.iter().zip(&found) {
+        let [expected, found] = [expected, found].map(|it| it.as_tensor().unwrap());
+        assert_eq!((expected.dtype(), expected.dims()), (found.dtype(), found.dims()), "{text}");
+        assert_eq!(expected.to_f64s().unwrap(), found.to_f64s().unwrap(), "{text}");
+    }
+}
+
+const CODES: [&str; 7] = [
+    // Sixteen bits, through operators that move codes.
+    "<float s = {0.001}, uint16 z = {300}, int64[2] d = {3, 2}>
+        { q = QuantizeLinear(x, s, z)  m = Reshape(q, d)  t = Transpose(m)  y = DequantizeLinear(t, s, z) }",
+    // One scale an index of an axis.
+    "<float[3] s = {0.001, 0.01, 2}, int16[3] z = {0, -7, 5}>
+        { q = QuantizeLinear <axis = -1> (x, s, z)  y = DequantizeLinear <axis = 1> (q, s, z) }",
+    // Beyond the range of the codes.
+    "<float s = {1e-6}, int16 z = {0}> { q = QuantizeLinear(x, s, z)  y = DequantizeLinear(q, s, z) }",
+    // Blocks of a weight, the last of them shorter, with zero points.
+    "<int4[3,2] w = {-8, 7, 1, 2, 3, 4}, float[2,2] s = {0.5, 1, 2, 4}, int4[2,2] z = {0, 1, -2, 3}>
+        { v = DequantizeLinear <axis = 0, block_size = 2> (w, s, z)  y = MatMul(x, v) }",
+    // Eight bits in blocks, scales of half precision.
+    "<uint8[3,2] w = {0, 255, 1, 2, 3, 4}, float16[3,1] s = {0.5, 1, 2}>
+        { v = DequantizeLinear <axis = 1, block_size = 2> (w, s)  f = Cast <to = 1> (v)  y = MatMul(x, f) }",
+    // A table that is looked up in codes.
+    "<uint4[4,2] w = {0, 15, 1, 2, 3, 4, 5, 6}, float[4,1] s = {1, 2, 3, 4}, int64[2] i = {3, 1}>
+        { c = Gather(w, i)  k = Gather(s, i)  e = DequantizeLinear <axis = 1, block_size = 2> (c, k)  f = Relu(e)  n = ReduceMax <keepdims = 0> (x)  y = Mul(f, n) }",
+    // A scale that is computed.
+    "<float8e4m3fn[3,2] w = {0.5, 1, 2, -3, 448, 0}, float16 h = {0.25}>
+        { s = Cast <to = 1> (h)  v = DequantizeLinear(w, s)  y = MatMul(x, v) }",
+];
+
+#[test]
+fn codes_that_tract_does_not_read_are_spelled() {
+    let input = [value(&[2, 3], &[0.1, -0.2, 0.3005, 1.5, -2.5, 70.0])];
+    for text in CODES {
+        as_interpreted(&format!("<opset_import: [\"\" : 21]> g (float[2,3] x) => (y) {text}"), &input);
+    }
+}
+
+#[test]
+fn codes_that_something_else_reads_stay() {
+    let text = "<opset_import: [\"\" : 21]> g (float[2] x) => (y, q) <float s = {0.5}, uint16 z = {3}>
+        { q = QuantizeLinear(x, s, z)  y = DequantizeLinear(q, s, z) }";
+    assert!(numbers(text, &[value(&[2], &[1.0, 2.0])]).unwrap_err().contains("U16"));
+}
+
 #[test]
 fn what_makes_tract_panic_is_an_error() {
     let pick = "g (float[1] x) => (y) <float[2] t = {1, 2}, int64[1] i = {9}> { p = Gather(t, i)  y = Add(x, p) }";

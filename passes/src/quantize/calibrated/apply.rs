@@ -26,7 +26,7 @@ use crate::{digest, upgrade_opset};
 
 /// How far operators on codes may be off the same between conversions, as a share of an output's peak: a code comes out one off
 /// here and there, and layers behind it go on with that.
-const ONE_OFF: f64 = 0.05;
+pub(in crate::quantize) const ONE_OFF: f64 = 0.05;
 
 impl Pass for Quantize {
     const NAME: &'static str = "quantize";
@@ -76,15 +76,13 @@ impl Quantize {
         }
         let trial = Trial::of(&prepared, samples).map_err(fail)?;
         let found = trial.within(&plan, budget, self.relief).map_err(fail)?;
-        let reason = format!("it is among the layers that hurt most, and the budget is {percent} %");
-        for &layer in &found.gone {
-            let name = plan.layers[layer].name.clone();
+        let reason = format!("it is among what hurts most, and the budget is {percent} %");
+        for name in found.gone {
             cx.declined(Self::NAME, name.clone(), reason.clone());
             plan.left.push(LeftInFloat { name, reason: reason.clone() });
         }
         if !found.wide.is_empty() {
-            let names: Vec<&str> = found.wide.iter().map(|&layer| plan.layers[layer].name.as_str()).collect();
-            cx.notice(format!("for the budget of {percent} % these read 16 bits: {}", names.join(", ")));
+            cx.notice(format!("for the budget of {percent} % these read 16 bits: {}", found.wide.join(", ")));
         }
         let left = plan.left;
         Ok((prepared, QuantizePlan { left, ..found.plan }))

@@ -13,6 +13,7 @@ mod limits;
 mod names;
 mod operators;
 pub mod options;
+mod parts;
 mod placement;
 pub mod plan;
 mod scales;
@@ -25,5 +26,6 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(in crate::quantize) use apply::ONE_OFF;
 pub(crate) use apply::apply_plan;
 pub use options::Quantize;

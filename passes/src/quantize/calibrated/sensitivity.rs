@@ -1,23 +1,21 @@
-//! What quantizing one layer alone does to the outputs, and which layers to leave in float for the whole to fit a budget.
+//! What quantizing one part alone does to the outputs, and which parts to leave in float for the whole to fit a budget.
 //!
 //! The loss is the energy of the difference in the outputs as a share of the energy of the outputs, on some of the samples:
 //! a hundredth is 20 dB of signal-to-noise. Nothing has to be known of what the outputs mean.
 
-use std::collections::BTreeSet;
-
-use onnxpress_ir::{DType, Model};
+use onnxpress_ir::Model;
 use onnxpress_ops::evaluate::Value;
 
 use super::adapt::Rounded;
 use super::options::Relief;
-use super::plan::{PlannedValue, QuantizePlan};
-use super::settle::parameters;
+use super::plan::QuantizePlan;
 use super::write::{self, As, WriteError};
 use crate::evidence::{EvidenceError, EvidenceSource};
-use crate::quantize::range::Range;
 
-/// The most samples that are run for each layer: a mean over outputs needs fewer than a range does.
+/// The most samples that the whole is run on: a mean over outputs needs fewer than a range does.
 const SAMPLES: usize = 32;
+/// The most that each part alone is run on, which only tells in what order parts go.
+const ALONE: usize = 8;
 /// How many are run at a time.
 const BATCH: usize = 8;
 
@@ -71,15 +69,15 @@ impl<'a> Trial<'a> {
             Ok(())
         })?;
         let mut trial = Self { model, source, batches, outputs: Vec::new() };
-        trial.outputs = trial.run(model)?;
+        trial.outputs = trial.run(model, &trial.batches)?;
         Ok(trial)
     }
 
-    /// For each batch, the elements of each output of numbers.
-    fn run(&self, model: &Model) -> Result<Vec<Vec<Vec<f32>>>, TrialError> {
+    /// For each of these batches, the elements of each output of numbers.
+    fn run(&self, model: &Model, batches: &[Held]) -> Result<Vec<Vec<Vec<f32>>>, TrialError> {
         let mut session = self.source.load(model)?;
-        let mut all = Vec::with_capacity(self.batches.len());
-        for (inputs, len, size) in &self.batches {
+        let mut all = Vec::with_capacity(batches.len());
+        for (inputs, len, size) in batches {
             let outputs = session.run(inputs)?.into_iter().map(|value| numbers(value, *len, *size));
             all.push(outputs.collect());
         }
@@ -91,7 +89,12 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// Where it cannot be run.
     pub fn loss(&self, model: &Model) -> Result<f64, TrialError> {
-        let outputs = self.run(model)?;
+        self.loss_on(&self.batches, model)
+    }
+
+    /// The same on the first batches.
+    fn loss_on(&self, batches: &[Held], model: &Model) -> Result<f64, TrialError> {
+        let outputs = self.run(model, batches)?;
         let count = self.outputs.first().map_or(0, Vec::len);
         let (mut off, mut all) = (vec![0f64; count], vec![0f64; count]);
         for (exact, found) in self.outputs.iter().zip(&outputs) {
@@ -107,21 +110,28 @@ impl<'a> Trial<'a> {
         Ok(shares.iter().sum::<f64>() / shares.len().max(1) as f64)
     }
 
-    /// The loss of each layer of a plan, quantized alone, in the plan's order.
+    /// The loss of each part of a plan, quantized alone, in the plan's order.
     ///
     /// # Errors
     /// Where the plan does not suit the model, or it cannot be run.
     pub fn losses(&self, plan: &QuantizePlan) -> Result<Vec<f64>, TrialError> {
-        let one = |layer: usize| {
-            self.source.progress("measure layers", layer + 1, plan.layers.len());
-            self.loss(&faked(&plan.alone(layer), self.model)?)
+        let mut held = 0;
+        let first = self.batches.iter().take_while(|(_, len, _)| {
+            held += len;
+            held <= ALONE
+        });
+        let batches = &self.batches[..first.count().max(1).min(self.batches.len())];
+        let parts = plan.parts();
+        let one = |part: usize| {
+            self.source.progress("measure layers", part + 1, parts);
+            self.loss_on(batches, &faked(&plan.alone(part), self.model)?)
         };
-        let losses = (0..plan.layers.len()).map(one).collect();
+        let losses = (0..parts).map(one).collect();
         self.source.progress("measure layers", 0, 0);
         losses
     }
 
-    /// The plan with the layers that hurt most relieved, as many as it takes for the loss to be at most `budget`.
+    /// The plan with the parts that hurt most relieved, as many as it takes for the loss to be at most `budget`.
     ///
     /// # Errors
     /// Where the plan does not suit the model, or it cannot be run.
@@ -133,35 +143,42 @@ impl<'a> Trial<'a> {
         let losses = self.losses(plan)?;
         let mut worst: Vec<usize> = (0..losses.len()).collect();
         worst.sort_by(|&a, &b| losses[b].total_cmp(&losses[a]).then(a.cmp(&b)));
-        let widened = |count: usize| plan.widened(&worst[..count]);
-        let mut wide = 0;
+        let (layers, names) = (plan.layers.len(), |part: &usize| plan.part_name(*part).to_owned());
+        // Of a weight that is codes in the file alone nothing is read in 16 bits.
+        let wide: Vec<usize> = worst.iter().copied().filter(|&part| part < layers).collect();
+        let mut widest = plan.clone();
         if relief == Relief::Sixteen {
-            wide = worst.len();
-            if fits(&widened(wide))? {
-                wide = fewest(wide, |count| fits(&widened(count)))?;
-                return Ok(Relieved { plan: widened(wide), wide: worst[..wide].to_vec(), gone: Vec::new() });
+            widest = plan.widened(&wide);
+            if fits(&widest)? {
+                let count = fewest(wide.len(), |count| fits(&plan.widened(&wide[..count])))?;
+                let names = wide[..count].iter().map(names).collect();
+                return Ok(Relieved { plan: plan.widened(&wide[..count]), wide: names, gone: Vec::new() });
             }
         }
         // With nothing quantized nothing is lost.
-        let all = widened(wide);
-        let gone = fewest(worst.len(), |count| fits(&all.without(&worst[..count])))?;
-        let wide = worst[..wide].iter().skip(gone).copied().collect();
-        Ok(Relieved { plan: all.without(&worst[..gone]), wide, gone: worst[..gone].to_vec() })
+        let gone = fewest(worst.len(), |count| fits(&widest.without(&worst[..count])))?;
+        let gone = &worst[..gone];
+        let left = |part: &&usize| relief == Relief::Sixteen && !gone.contains(part);
+        Ok(Relieved {
+            plan: widest.without(gone),
+            wide: wide.iter().filter(left).map(names).collect(),
+            gone: gone.iter().map(names).collect(),
+        })
     }
 }
 
-/// A plan with some layers relieved.
+/// A plan with some parts relieved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relieved {
     /// The plan.
     pub plan: QuantizePlan,
-    /// Layers that read 16 bits, by number.
-    pub wide: Vec<usize>,
-    /// Layers that stay in float, by number.
-    pub gone: Vec<usize>,
+    /// Layers that read 16 bits, by name.
+    pub wide: Vec<String>,
+    /// Parts that stay in float, by name.
+    pub gone: Vec<String>,
 }
 
-/// The fewest layers, at least one and at most `all`, that are enough, as long as the loss falls with each.
+/// The fewest parts, at least one and at most `all`, that are enough, as long as the loss falls with each.
 fn fewest(all: usize, enough: impl Fn(usize) -> Result<bool, TrialError>) -> Result<usize, TrialError> {
     let (mut too_few, mut found) = (0, all);
     while found - too_few > 1 {
@@ -192,52 +209,4 @@ pub fn faked(plan: &QuantizePlan, prepared: &Model) -> Result<Model, TrialError>
     let mut model = prepared.clone();
     write::write(plan, &mut model, As::Floats, &Rounded::default())?;
     Ok(model)
-}
-
-impl QuantizePlan {
-    /// The plan for one layer and what it reads alone.
-    #[must_use]
-    pub fn alone(&self, layer: usize) -> Self {
-        let mut plan = self.clone();
-        plan.layers = self.layers.get(layer).cloned().into_iter().collect();
-        plan.tables.clear();
-        plan.stored.clear();
-        let id = plan.layers.first().map(|layer| layer.id);
-        plan.values.iter_mut().for_each(|value| value.readers.retain(|reader| Some(reader.node) == id));
-        plan.values.retain(|value| !value.readers.is_empty());
-        plan
-    }
-
-    /// The plan with values in 16 bits where some layers read them, and whatever shares parameters with these. They reach over all that
-    /// was seen: steps are so fine that there is nothing to gain by clipping.
-    #[must_use]
-    pub fn widened(&self, layers: &[usize]) -> Self {
-        let mut plan = self.clone();
-        let wide: BTreeSet<usize> = layers.iter().filter_map(|&layer| Some(self.layers.get(layer)?.id)).collect();
-        let read = |value: &&PlannedValue| value.readers.iter().any(|reader| wide.contains(&reader.node));
-        let groups: BTreeSet<usize> = self.values.iter().filter(read).map(|value| value.group).collect();
-        for value in plan.values.iter_mut().filter(|value| groups.contains(&value.group)) {
-            let dtype = match value.dtype.as_str() {
-                "uint8" => DType::Uint16,
-                "int8" => DType::Int16,
-                _ => continue,
-            };
-            let middle = value.dtype == "int8" && value.zero_point == 0;
-            let range = Range::new(f64::from(value.seen.0), f64::from(value.seen.1));
-            (value.scale, value.zero_point) = parameters(range, onnxpress_ir::tensor::range(dtype), middle);
-            value.dtype = dtype.to_string();
-        }
-        plan
-    }
-
-    /// The plan without some layers.
-    #[must_use]
-    pub fn without(&self, layers: &[usize]) -> Self {
-        let mut plan = self.clone();
-        let gone: BTreeSet<usize> = layers.iter().filter_map(|&layer| Some(self.layers.get(layer)?.id)).collect();
-        plan.layers.retain(|layer| !gone.contains(&layer.id));
-        plan.values.iter_mut().for_each(|value| value.readers.retain(|reader| !gone.contains(&reader.node)));
-        plan.values.retain(|value| !value.readers.is_empty());
-        plan
-    }
 }

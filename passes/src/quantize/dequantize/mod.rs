@@ -17,6 +17,7 @@ use onnxpress_ir::{DType, Graph, Model, Name, NodeId, Tensor, ValueId};
 use onnxpress_ops::operator::Quantize;
 use onnxpress_ops::{infer, table};
 
+use super::calibrated::ONE_OFF;
 use super::weight::{Granularity, Meaning, Quantized};
 use crate::eliminate_dead::EliminateDead;
 use crate::pass::{Pass, PassCx, PassError};
@@ -49,10 +50,9 @@ impl Pass for Dequantize {
     fn run(&self, model: &mut Model, cx: &mut PassCx<'_>) -> Result<(), PassError> {
         let mut result = model.clone();
         let mut tally = Tally::default();
-        graph(&mut result.graph, &mut tally, cx)?;
-        for function in &mut result.functions {
-            graph(&mut function.body, &mut tally, cx)?;
-        }
+        each_graph(&mut result, &mut |graph, taken| tally.lower(graph, taken, cx))?;
+        let lowered = (tally.lowered > 0).then(|| result.clone());
+        each_graph(&mut result, &mut |graph, taken| tally.decode(graph, taken))?;
         if tally.applied == 0 {
             list(&model.graph, cx);
             return Ok(());
@@ -64,11 +64,13 @@ impl Pass for Dequantize {
         let witness = match tally {
             // Nothing is rounded less than before.
             Tally { lowered: 0, unrounded: 0, .. } => Some(model.clone()),
-            Tally { lowered: 0, .. } => unrounded::model(model),
-            _ => None,
+            _ => unrounded::model(lowered.as_ref().unwrap_or(model)),
         };
         if tally.lowered + tally.unrounded > 0 {
             cx.set_tolerance(if witness.is_some() { SCALED } else { TOLERANCE });
+        }
+        if let Some(lowered) = lowered.filter(|_| witness.is_some()) {
+            cx.set_intermediate(lowered, ONE_OFF);
         }
         cx.set_witness(witness.unwrap_or_else(|| model.clone()));
         *model = result;
@@ -105,20 +107,45 @@ impl Taken {
     }
 }
 
-/// Works on a graph and all inside of it.
-fn graph(graph: &mut Graph, tally: &mut Tally, cx: &mut PassCx<'_>) -> Result<(), PassError> {
-    let taken = Taken::of(graph);
-    tally.lowered += dynamic::products(graph, &taken, cx)? + lower::all(graph, &taken, cx)?;
-    tally.applied += tally.lowered + spelled::all(graph, &taken)?;
-    for _ in 0..ROUNDS {
-        let (now, unrounded) = pairs::all(graph, &taken)?;
-        tally.applied += now;
-        tally.unrounded += unrounded;
-        if now == 0 {
-            break;
-        }
+impl Tally {
+    /// Operators on codes as operators on floats.
+    fn lower(&mut self, graph: &mut Graph, taken: &Taken, cx: &mut PassCx<'_>) -> Result<(), PassError> {
+        let lowered = dynamic::products(graph, taken, cx)? + lower::all(graph, taken, cx)?;
+        self.lowered += lowered;
+        self.applied += lowered;
+        Ok(())
     }
-    each_body(graph, &mut |body| self::graph(body, tally, cx))
+
+    /// What is left of codes as floats.
+    fn decode(&mut self, graph: &mut Graph, taken: &Taken) -> Result<(), PassError> {
+        self.applied += spelled::all(graph, taken)?;
+        for _ in 0..ROUNDS {
+            let (now, unrounded) = pairs::all(graph, taken)?;
+            self.applied += now;
+            self.unrounded += unrounded;
+            if now == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands every graph of a model to `work`, with the names that its values have.
+fn each_graph(
+    model: &mut Model,
+    work: &mut dyn FnMut(&mut Graph, &Taken) -> Result<(), PassError>,
+) -> Result<(), PassError> {
+    fn within(
+        graph: &mut Graph,
+        work: &mut dyn FnMut(&mut Graph, &Taken) -> Result<(), PassError>,
+    ) -> Result<(), PassError> {
+        let taken = Taken::of(graph);
+        work(graph, &taken)?;
+        each_body(graph, &mut |body| within(body, work))
+    }
+    within(&mut model.graph, work)?;
+    model.functions.iter_mut().try_for_each(|function| within(&mut function.body, work))
 }
 
 /// Hands the graphs inside of a graph's nodes to `work`.
