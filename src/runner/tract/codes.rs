@@ -4,7 +4,7 @@
 //! else the standard has (sixteen, four and two bits, eight-bit floats, blocks, scales of other types or computed ones) would leave the
 //! whole model to the interpreter. So each such `DequantizeLinear` becomes what the standard says it computes, `(x - zero_point) * scale`,
 //! on codes that are kept as floats: constants as they are, those of `QuantizeLinear` as `saturate(round(x / scale) + zero_point)`, and
-//! operators that only move codes move floats. Binary32 holds every code of up to 24 bits. What does not fit stays for tract to refuse.
+//! operators that only move codes move floats. A `Cast` reads such floats too. Binary32 holds every code of up to 24 bits. What does not fit stays for tract to refuse.
 
 use std::collections::HashMap;
 
@@ -20,15 +20,21 @@ const MOVES: usize = 64;
 
 /// Spells the conversions of a graph, and of those inside of it, that tract does not read.
 pub(super) fn spell(graph: &mut Graph) {
-    let dequantizes: Vec<NodeId> =
-        graph.nodes().filter(|(_, it)| is(it, "DequantizeLinear")).map(|(id, _)| id).collect();
+    let unread = graph.nodes().filter(|(id, node)| {
+        is(node, "DequantizeLinear") && !is_read(graph, *id) || is(node, "Cast") && !is_cast(graph, *id)
+    });
+    let unread: Vec<NodeId> = unread.map(|(id, _)| id).collect();
     let mut known = HashMap::new();
-    for id in dequantizes.into_iter().filter(|&id| !is_read(graph, id)).collect::<Vec<_>>() {
+    for id in unread {
+        let is_cast = graph.node(id).is_some_and(|node| is(node, "Cast"));
         let mut edit = Edit::new(graph, &Standard, "lower", &[id]);
         // An edit that is not committed takes itself back.
         let mut found = known.clone();
-        if floats(&mut edit, id, &mut found).is_some() {
-            edit.remove(id);
+        let spelled = match is_cast {
+            true => cast_numbers(&mut edit, id, &mut found),
+            false => floats(&mut edit, id, &mut found),
+        };
+        if spelled.is_some() {
             edit.commit();
             known = found;
         }
@@ -56,6 +62,12 @@ fn is_read(graph: &Graph, id: NodeId) -> bool {
         && (!cx.has(2) || dtype.is_some_and(|dtype| constant(2, dtype)))
 }
 
+/// Whether tract has the type that a `Cast` reads: it has none of fewer than eight bits, and no eight-bit floats.
+fn is_cast(graph: &Graph, id: NodeId) -> bool {
+    let dtype = graph.operand(id, 0).and_then(|value| graph.ty(value).dtype());
+    dtype.is_none_or(|dtype| dtype == DType::Bool || dtype.bits() >= 8 && !(dtype.is_float() && dtype.bits() == 8))
+}
+
 /// Whether tract converts from codes of this type and to it.
 fn has_kernels(dtype: DType) -> bool {
     [DType::Int8, DType::Uint8, DType::Int32].contains(&dtype)
@@ -76,7 +88,16 @@ fn floats(edit: &mut Edit<'_>, id: NodeId, known: &mut HashMap<ValueId, ValueId>
         DType::Float => scaled,
         other => cast(edit, scaled, other)?,
     };
-    edit.replace(id.port(0), floats).ok()
+    edit.replace(id.port(0), floats).ok()?;
+    edit.remove(id);
+    Some(())
+}
+
+/// Lets a `Cast` read the floats that codes are.
+fn cast_numbers(edit: &mut Edit<'_>, id: NodeId, known: &mut HashMap<ValueId, ValueId>) -> Option<()> {
+    let numbers = numbers(edit, edit.graph().operand(id, 0)?, known, MOVES)?;
+    edit.set_operand(id, 0, Some(numbers));
+    Some(())
 }
 
 /// Codes as floats.

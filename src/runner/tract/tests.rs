@@ -113,7 +113,7 @@ fn as_interpreted(text: &str, inputs: &[Option<Value>]) {
     }
 }
 
-const CODES: [&str; 7] = [
+const CODES: [&str; 8] = [
     // Sixteen bits, through operators that move codes.
     "<float s = {0.001}, uint16 z = {300}, int64[2] d = {3, 2}>
         { q = QuantizeLinear(x, s, z)  m = Reshape(q, d)  t = Transpose(m)  y = DequantizeLinear(t, s, z) }",
@@ -131,6 +131,9 @@ const CODES: [&str; 7] = [
     // A table that is looked up in codes.
     "<uint4[4,2] w = {0, 15, 1, 2, 3, 4, 5, 6}, float[4,1] s = {1, 2, 3, 4}, int64[2] i = {3, 1}>
         { c = Gather(w, i)  k = Gather(s, i)  e = DequantizeLinear <axis = 1, block_size = 2> (c, k)  f = Relu(e)  n = ReduceMax <keepdims = 0> (x)  y = Mul(f, n) }",
+    // Places in a table.
+    "<uint4[3,2] w = {0, 1, 2, 3, 2, 1}, float[4] t = {0.5, -1, 2, 7}>
+        { i = Cast <to = 6> (w)  v = Gather(t, i)  y = MatMul(x, v) }",
     // A scale that is computed.
     "<float8e4m3fn[3,2] w = {0.5, 1, 2, -3, 448, 0}, float16 h = {0.25}>
         { s = Cast <to = 1> (h)  v = DequantizeLinear(w, s)  y = MatMul(x, v) }",
