@@ -42,6 +42,8 @@ PIPELINES = [
     ("sparsify", "sparsify{sparsity=0.9, scope=sensitivity, steps=4, store=bitmask}"),
     ("8 bits", "quantize-weights"),
     ("4 bits", "quantize-weights{bits=4, block=32}"),
+    ("palette of 16", "palettize{bits=4}"),
+    ("factorize, palette of 16", "factorize{target=params, remove=0.6},palettize{bits=4}"),
     ("factorize, 4 bits", "factorize{target=params, remove=0.6},quantize-weights{bits=4, block=32}"),
     ("factorize further, 4 bits", "factorize{target=params, remove=0.78},quantize-weights{bits=4, block=32}"),
     ("prune, factorize, 4 bits",
@@ -121,7 +123,7 @@ def jobs(parts, ratios):
         for name in TOGETHER:
             yield "together", name, "whole", "", None, False
             for way, pipeline in PIPELINES:
-                yield "together", name, way, "", f"simplify,{pipeline}", any(word in pipeline for word in ("prune", "factorize", "sparsify"))
+                yield "together", name, way, "", f"simplify,{pipeline}", any(word in pipeline for word in ("prune", "factorize", "sparsify", "palettize"))
 
 
 def tables(found, peers):

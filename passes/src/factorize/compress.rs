@@ -83,7 +83,7 @@ pub(super) fn plain(
         let (layer, turn) = (&layers[at], layers[at].turn());
         let known = spectra.get(at).map_or(&[][..], |known| &known[..]);
         let found = turn.weights(&model.graph).zip(model.graph.constant(turn.weight)).and_then(|(weight, like)| {
-            let Some(rows) = moments else { return blind(layer, like, &weight, size, known) };
+            let Some(rows) = moments else { return blind(layer, like, weight, size, known) };
             let whole = Fit { weight, bias: turn.bias.numbers(&model.graph) };
             let (factors, fit) = factorized(&layer.extents, like, whole, Some(rows), size, known)?;
             Some(Compressed { factors, turned: turn.stored(&fit, &model.graph) })
@@ -103,13 +103,13 @@ pub(super) fn plain(
 }
 
 /// A layer of which samples show nothing. Its products are the witness's alone, and are made when somebody looks at them.
-fn blind(layer: &Layer, like: &Tensor, weights: &[Mat<f64>], size: Size, known: &[Spectrum]) -> Option<Compressed> {
-    let (mut made, mut packed) = (Vec::new(), Vec::new());
-    for (group, weight) in weights.iter().enumerate() {
-        let one = Packed::of(&factors(&layer.extents, size, weight, None, known.get(group))?, like)?;
-        made.push(one.stages()?);
-        packed.push(one);
-    }
+fn blind(layer: &Layer, like: &Tensor, weights: Vec<Mat<f64>>, size: Size, known: &[Spectrum]) -> Option<Compressed> {
+    // The weight is gone before its factors are there twice.
+    let one = |(group, weight): (usize, Mat<f64>)| {
+        Packed::of(&factors(&layer.extents, size, &weight, None, known.get(group))?, like)
+    };
+    let packed: Vec<Packed> = weights.into_iter().enumerate().map(one).collect::<Option<_>>()?;
+    let made: Factors = packed.iter().map(Packed::stages).collect::<Option<_>>()?;
     let (extents, matrices, source) = (layer.extents, layer.matrices.clone(), like.clone());
     let product = Tensor::deferred(like.dtype(), like.dims(), move || {
         let products = packed.iter().filter_map(Packed::stages).map(|stages| stages.product(&extents, size.form));

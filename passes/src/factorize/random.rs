@@ -77,6 +77,27 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn recurrent()(
+        (op, gates) in prop::sample::select(vec![("LSTM", 4usize), ("GRU", 3), ("RNN", 1)]),
+        (steps, inputs, hidden) in (1usize..4, 2usize..7, 1usize..5),
+        (both, bias, batch_first, seed) in (any::<bool>(), any::<bool>(), any::<bool>(), 0u32..1000),
+    ) -> Drawn {
+        let (directions, rows) = (1 + usize::from(both), gates * hidden);
+        let weights = format!(
+            "float[{directions},{rows},{inputs}] w = normal(seed={seed}, std=0.5), \
+             float[{directions},{rows},{hidden}] r = normal(seed=8, std=0.5), float[{directions},{}] b = normal(seed=7, std=1.0)",
+            2 * rows
+        );
+        let direction = if both { "bidirectional" } else { "reverse" };
+        let node = format!(
+            "{op}<hidden_size = {hidden}, direction = \"{direction}\", layout = {}>(x, w, r{})",
+            u8::from(batch_first), if bias { ", b" } else { "" },
+        );
+        of(&[steps, 2, inputs], &weights, &node)
+    }
+}
+
 fn outputs(model: &Model, input: &[usize]) -> Vec<f64> {
     let count: usize = input.iter().product();
     let values: Vec<f32> = (0..count).map(|at| ((at * 37 + 11) % 101) as f32 / 50.0 - 1.0).collect();
@@ -105,7 +126,7 @@ proptest! {
 
     #[test]
     fn products_are_what_they_say(
-        drawn in prop_oneof![4 => convolution(), 1 => gemm(), 1 => product()],
+        drawn in prop_oneof![4 => convolution(), 1 => gemm(), 1 => product(), 1 => recurrent()],
         form in prop::sample::select(vec!["auto", "channel", "spatial", "tucker", "cp"]),
         rank in 1usize..5,
     ) {

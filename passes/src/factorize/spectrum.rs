@@ -5,12 +5,15 @@
 //! eigenvalues: principal components of the output. With `H = I` that is the truncated singular value decomposition of W.
 //! It takes one symmetric eigenproblem and no inverse, so degenerate samples do no harm.
 
-use faer::{Mat, Side};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Side};
 use onnxpress_ir::random::SplitMix64;
 
 /// From so many weights on the product of a weight with itself is computed in single precision, which takes half as long.
 const LARGE: usize = 1 << 22;
 
+/// Columns that are multiplied at a time.
+const COLUMNS: usize = 2048;
 /// Of a weight that is larger than this along both axes the few leading components that are asked for are looked for by chance.
 const VAST: usize = 2048;
 /// Directions beyond those that are asked for.
@@ -131,9 +134,15 @@ pub(super) fn whole(weight: &Mat<f64>) -> (Mat<f64>, Mat<f64>) {
 /// `W Wᵀ`, multiplied in single precision. Its eigenvectors are as orthogonal as any, so the full rank is as exact as otherwise; which
 /// of those go whose values are below a millionth of the largest is of no weight.
 fn in_singles(weight: &Mat<f64>) -> Mat<f64> {
-    let single = Mat::from_fn(weight.nrows(), weight.ncols(), |row, column| weight[(row, column)] as f32);
-    let product = &single * single.transpose();
-    Mat::from_fn(product.nrows(), product.ncols(), |row, column| f64::from(product[(row, column)]))
+    let mut product = Mat::<f32>::zeros(weight.nrows(), weight.nrows());
+    // Some columns at a time: a copy of all would be half of what the weight takes.
+    for first in (0..weight.ncols()).step_by(COLUMNS) {
+        let count = COLUMNS.min(weight.ncols() - first);
+        let some = Mat::from_fn(weight.nrows(), count, |row, column| weight[(row, first + column)] as f32);
+        let threads = faer::get_global_parallelism();
+        matmul(product.as_mut(), Accum::Add, some.as_ref(), some.transpose(), 1.0, threads);
+    }
+    widened(&product)
 }
 
 /// Eigenvalues, the largest first, and their vectors.

@@ -12,7 +12,7 @@ use super::consumers::{Consumer, consumers, recurrences};
 use super::held::Part;
 use super::obs::Layer;
 use super::weigh::{PARTS, weigh};
-use crate::evidence::{Evidence, EvidenceError, EvidenceSource, First, SecondMoment, Wants, collect};
+use crate::evidence::{Evidence, EvidenceError, EvidenceSource, First, SecondMoment, Wants, collect, rows_of};
 use crate::reconstruction::Trial;
 
 /// A share of the mean square of a layer's rows that is added to each: what is hardly ever seen is not believed to be nothing.
@@ -54,7 +54,7 @@ pub(crate) fn measured(
     let readers = consumers(&model.graph, coupling, members);
     let mut wants = Wants::default();
     for consumer in readers.iter().zip(wanted).filter(|(_, wanted)| **wanted).flat_map(|(readers, _)| readers) {
-        if crate::evidence::rows_of(&model.graph, consumer.plain.node, &consumer.plain.layer).is_ok() {
+        if rows_of(&model.graph, consumer.plain.node, &consumer.plain.layer).is_ok() {
             wants.layer(consumer.plain.node, &consumer.plain.layer);
         }
     }
@@ -95,6 +95,8 @@ struct Reader<'a> {
     weight: Mat<f64>,
     moment: Cow<'a, SecondMoment>,
     columns: Cow<'a, [Vec<usize>]>,
+    /// Whether its other weights will be fitted to make up for what goes: where its results are seen.
+    is_fitted: bool,
     /// What its losses are shares of.
     energy: f64,
 }
@@ -115,10 +117,12 @@ fn of_leaf(
             continue;
         };
         let first = seen.len();
+        let rows = rows_of(&model.graph, plain.node, &plain.layer);
+        let is_fitted = rows.is_ok_and(|(rows, _)| rows.has_results());
         for (weight, moment) in weights.into_iter().zip(&moments.groups) {
             let energy = output_energy(&weight, moment);
             let (moment, columns) = (Cow::Borrowed(moment), Cow::Borrowed(&*consumer.columns));
-            seen.push(Reader { weight, moment, columns, energy });
+            seen.push(Reader { weight, moment, columns, is_fitted, energy });
         }
         // The groups of a layer are one output.
         let whole: f64 = seen[first..].iter().map(|reader| reader.energy).sum();
@@ -157,6 +161,7 @@ fn recurring<'a>(weight: Mat<f64>, others: &[Reader<'a>]) -> Option<Reader<'a>> 
         weight,
         moment: Cow::Owned(moment),
         columns: Cow::Owned((0..count).map(|index| vec![index]).collect()),
+        is_fitted: false,
     })
 }
 
@@ -166,12 +171,25 @@ fn output_energy(weight: &Mat<f64>, moment: &SecondMoment) -> f64 {
     (0..weight.ncols()).map(|j| (0..weight.nrows()).map(|i| product[(i, j)] * weight[(i, j)]).sum::<f64>()).sum()
 }
 
+/// A moment in which blocks of columns have nothing to do with each other, so that none makes up for another.
+fn blocks(moment: &Mat<f64>, blocks: &[Vec<usize>]) -> Mat<f64> {
+    let mut block_of = vec![usize::MAX; moment.nrows()];
+    for (number, block) in blocks.iter().enumerate() {
+        block.iter().for_each(|&column| block_of[column] = number);
+    }
+    let kept = |i: usize, j: usize| block_of[i] == block_of[j];
+    Mat::from_fn(moment.nrows(), moment.ncols(), |i, j| if kept(i, j) { moment[(i, j)] } else { 0.0 })
+}
+
 /// Removes one index after the other, always the one that costs least, in all readers at once; answers what is lost by then.
 fn removal(readers: &[Reader<'_>], count: usize) -> Option<Vec<f64>> {
     let mut layers = Vec::new();
     for reader in readers {
-        // The means go into biases, so what is lost is lost around them.
-        let mut moment = reader.moment.covariance();
+        let mut moment = match reader.is_fitted {
+            // The means go into biases, so what is lost is lost around them.
+            true => reader.moment.covariance(),
+            false => blocks(&reader.moment.second(), &reader.columns),
+        };
         let squares = reader.moment.mean_squares();
         let ridge = RIDGE * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
         (0..moment.nrows()).for_each(|i| moment[(i, i)] += ridge.max(f64::MIN_POSITIVE));
