@@ -169,7 +169,9 @@ fn tract() -> Option<Box<dyn Runner>> {
 
 #[cfg(feature = "ort")]
 fn ort(choice: &RunnerChoice) -> Result<Box<dyn Runner>, RunnerError> {
-    Ok(Box::new(super::Ort::new(choice.ort_library.as_deref())?))
+    let mut ort = super::Ort::new(choice.ort_library.as_deref())?;
+    ort.threads = rayon::current_num_threads();
+    Ok(Box::new(ort))
 }
 
 #[cfg(not(feature = "ort"))]

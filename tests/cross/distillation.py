@@ -79,10 +79,10 @@ def table(results):
     percent = lambda share: f"{100 * share:.2f} %"
     for one in results:
         curve = one["said"].rpartition("(")[2].rstrip(")")
-        foreseen, held = re.findall(r"\d+ MB", one["memory"])
+        memory = ", ".join(re.findall(r"\d+ MB", one.get("memory", ""))) or "—"  # An older build said something else.
         distil = f"`{one['compressor']}`" + (f", `distil{{{one['options']}}}`" if one["options"] else "")
         cells = [f"`{one['model']}`", distil, percent(one["macs"]), percent(one["bytes"]), percent(one["whole"]), percent(one["compressed"]),
-                 percent(one["distilled"]), f"{100 * (one['whole'] - one['distilled']):.2f}", f"{one['allowed']}", f"{one['processor']:.0f} s", f"{foreseen}, {held}", curve]
+                 percent(one["distilled"]), f"{100 * (one['whole'] - one['distilled']):.2f}", f"{one['allowed']}", f"{one['processor']:.0f} s", memory, curve]
         text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
 

@@ -5,7 +5,7 @@
 
 Counted is what the pass says. Of onnxruntime it is by how much a process grows at most when it runs the step once, one thread, as it optimizes by
 itself; of tract what a process with the model and nothing else holds at most. Gradients must be those of the step that keeps all, to 1e-5 of the
-largest: exit code 1 where they are not.
+largest: exit code 1 where they are not. Times are the processor's.
 """
 
 import json
@@ -30,12 +30,12 @@ NEAR = 1e-5
 
 
 def in_onnxruntime(step, given, out):
-    """Runs a step, and prints by how many bytes the process grew and how many seconds it took. Meant for a process of its own."""
+    """Runs a step, and prints by how many bytes the process grew and how many seconds of the processor it took. Meant for a process of its own."""
     runner, inputs = session(step), dict(np.load(given))
     held = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    before, began = held(), time.monotonic()
+    before, began = held(), time.process_time()
     outputs = runner.run(None, inputs)
-    print(json.dumps([held() - before, time.monotonic() - began]))
+    print(json.dumps([held() - before, time.process_time() - began]))
     np.savez(out, **{value.name: array for value, array in zip(runner.get_outputs(), outputs)})
 
 
