@@ -60,6 +60,8 @@ def witnesses(original, result, plan):
         array, v, u = numpy_helper.to_array(tensor), factors[f"{name}_v"], factors[f"{name}_u"]
         if node.op_type == "Conv":
             whole = convolution(node, layer["form"], v, factors.get(f"{name}_core"), u, array.shape)
+        elif node.op_type in ("LSTM", "GRU", "RNN"):
+            whole = u @ v.T
         else:
             # A factorized weight comes near the original: of the ways to multiply, the one that does.
             ways = list(products(v, u, array.shape))

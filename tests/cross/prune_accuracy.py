@@ -179,12 +179,13 @@ def right(row):
 def tables_by_macs(results):
     """The mean of the models that were measured at the most shares, then each model; empty where none was."""
     models = [one for one in results if one.get("macs")]
-    if not models:
-        return ""
     ways = [way for way, _, _ in BY_MACS]
-    places = lambda one: [at for at in range(len(RATIOS)) if all(one["macs"].get(way, [None] * len(RATIOS))[at] for way in ways)]
-    most = max(len(places(one)) for one in models)
-    every = [one for one in models if len(places(one)) == most]
+    places = lambda one: [at for at in range(len(RATIOS)) if all(row[at] for row in one["macs"].values())]
+    complete = [one for one in models if len(one["macs"]) == len(ways)]
+    most = max((len(places(one)) for one in complete), default=0)
+    every = [one for one in complete if len(places(one)) == most]
+    if not every:
+        return ""
     means = [(way, [mean([(one["whole"], one["macs"][way][at]) for one in every]) for at in range(len(RATIOS))]) for way in ways]
     text = [f"Accuracy that is left, the whole model's being 100, mean over {named(every)}:", "", *lines("way", places(every[0]), means)]
     for one in models:
