@@ -296,3 +296,70 @@ fn codes_that_arithmetic_decodes_become_constants() {
     }
     "#);
 }
+
+#[test]
+fn a_bias_is_decoded_by_scales_of_sixteen_bits() {
+    insta::assert_snapshot!(proven("dequantize", r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,2,4,4] x) => (float[N,2,4,4] y)
+        <float s = splat(0.5), uint8 z = splat(100), int8[2,2,1,1] w = {10, -20, 30, 40}, float16[2] h = {0.25, 0.5}, int8[2] wz = {0, 0}, int32[2] b = {100, -200}>
+        {
+          ws = Cast <to = 1> (h)
+          q = QuantizeLinear(x, s, z)
+          k = QLinearConv(q, s, z, w, ws, wz, s, z, b)
+          y = DequantizeLinear(k, s, z)
+        }"#), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,2,4,4] x) => (float[N,2,4,4] y)
+    <
+      float constant = {-50},
+      float[2,2,1,1] w_float = {2.5, -5, 15, 20},
+      float[2] b = {12.5, -50},
+      float constant_1 = {77.5},
+      float constant_2 = {-50},
+      float constant_3 = {77.5}
+    >
+    {
+      clip = Clip(x, constant, constant_1)
+      conv = Conv(clip, w_float, b)
+      y = Clip(conv, constant_2, constant_3)
+    }
+    "#);
+}
+
+#[test]
+fn what_stays_in_codes_is_rounded_as_before() {
+    insta::assert_snapshot!(proven("dequantize", r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,2,4,4] x, float[2] given) => (float[N,2,4,4] y)
+        <float s = splat(0.02), uint8 z = splat(100), int8[2,2,1,1] w = {10, -20, 30, 40}, float[2] ws = {0.01, 0.02}, int8[2] wz = {0, 0}, float[1] one = {0.03}>
+        {
+          q = QuantizeLinear(x, s, z)
+          p = DequantizeLinear(q, s, z)
+          r = Relu(p)
+          t = QuantizeLinear(r, s, z)
+          k = QLinearConv(t, s, z, w, given, wz, s, z)
+          y = DequantizeLinear(k, s, z)
+        }"#), @r#"
+    <ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,2,4,4] x, float[2] given) => (float[N,2,4,4] y)
+    <
+      float s = {0.02},
+      uint8 z = {100},
+      float constant = {-2},
+      float constant_1 = {3.1},
+      int8[2,2,1,1] w = {10, -20, 30, 40},
+      int8[2] wz = {0, 0}
+    >
+    {
+      p = Clip(x, constant, constant_1)
+      r = Relu(p)
+      t = QuantizeLinear(r, s, z)
+      k = QLinearConv(t, s, z, w, given, wz, s, z)
+      y = DequantizeLinear(k, s, z)
+    }
+    left: QLinearConv `k`: operand 3 has several scales and is no constant
+    left: QuantizeLinear `t`: it is not written in a form that is known
+    left: DequantizeLinear `y`: it is not written in a form that is known
+    "#);
+}

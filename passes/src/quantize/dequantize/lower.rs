@@ -4,7 +4,7 @@ use onnxpress_ir::{DType, Edit, EditError, Graph, Node, NodeId, Tensor, ValueId}
 use onnxpress_ops::infer::Standard;
 use onnxpress_ops::node::NodeCx;
 
-use super::{Dequantize, Taken, floats};
+use super::{Dequantize, Taken, floats, scales};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::Granularity;
 
@@ -160,8 +160,8 @@ fn encode(
 /// The bias of a convolution, whose scale is the product of those of input and weight.
 fn bias_of(cx: &NodeCx<'_>, bias: ValueId) -> Option<Tensor> {
     let codes = cx.graph.constant(bias)?.to_i64s().ok()?;
-    let input = *cx.constant(1)?.to_f64s().ok()?.first()?;
-    let weights = cx.constant(4)?.to_f64s().ok()?;
+    let input = *scales(cx.graph, cx.operand(1)?)?.to_f64s().ok()?.first()?;
+    let weights = scales(cx.graph, cx.operand(4)?)?.to_f64s().ok()?;
     let scale = |index: usize| weights.get(index).or(weights.first()).copied().unwrap_or(1.0);
     let values: Vec<f64> = codes.iter().enumerate().map(|(index, &code)| code as f64 * input * scale(index)).collect();
     Tensor::from_f64s(DType::Float, &[values.len()], &values).ok()

@@ -39,6 +39,11 @@ fn graph(graph: &mut Graph) -> Option<()> {
         if graph.constant(codes).is_some() {
             continue;
         }
+        // What an operator on codes gives that stays is rounded as before.
+        let stays = |node: &Node| node.op_type != "QuantizeLinear" && is_about_codes(node);
+        if graph.node(codes.node).is_some_and(stays) {
+            continue;
+        }
         graph.constant(scale).filter(|scale| scale.len() == 1)?;
         let mut edit = Edit::new(graph, &Standard, Dequantize::NAME, &[id]);
         let real = real(&mut edit, codes, &mut known, MOVES)?;
@@ -48,6 +53,10 @@ fn graph(graph: &mut Graph) -> Option<()> {
         edit.commit();
     }
     each_body(graph, &mut |body| self::graph(body).ok_or(())).ok()
+}
+
+fn is_about_codes(node: &Node) -> bool {
+    table::of(node).is_some_and(|sheet| sheet.quantize == Quantize::Quantized)
 }
 
 /// Codes less their zero point, as real numbers.
