@@ -23,7 +23,7 @@ const EXTENT: i64 = 8;
 /// How often what a segment may hold is divided by the root of two.
 const TRIES: i32 = 16;
 
-/// What values of a step are held at once, in bytes, with [`EXTENT`] for each symbol.
+/// What values of a step are held at once, in bytes, by counting, with 8 for each symbol in a shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Saving {
     /// With all activations kept.
