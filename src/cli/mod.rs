@@ -50,9 +50,9 @@ struct Global {
     /// Say only what went wrong.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Threads to compute with; 0 takes as many as there are cores.
-    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
-    threads: usize,
+    /// Threads to compute with, 1024 at most; 0 takes as many as there are cores.
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
 }
 
 #[derive(Subcommand)]
@@ -79,7 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     // Whoever computes on several threads takes those of this pool.
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(cli.global.threads).build_global();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(usize::from(cli.global.threads)).build_global();
     debug_assert!(threads.is_ok(), "the pool is made once");
     let outcome = match cli.command {
         Command::Opt(command) => command.run(&cli.global),

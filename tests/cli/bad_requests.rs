@@ -83,6 +83,7 @@ fn arguments_that_do_not_fit() {
     usage(&["opt", "model.onnx", "-o", "out.onnx", "-p", "", "--preset", "simplify"]);
     usage(&["opt", "model.onnx", "-o", "out.onnx", "--embed", "--external-data", "w.bin"]);
     usage(&["opt", "model.onnx", "-o", "out.onnx", "-q", "-v"]);
+    usage(&["opt", "model.onnx", "-o", "out.onnx", "--threads", "1000000"]);
     usage(&["opt", "model.onnx", "-o", "out.onnx", "--check", "hopefully"]);
     assert_snapshot!(usage(&["opt", "model.onnx", "-o", "-", "-p", "", "--external-data", "w.bin"]), @"
     error: standard output has no folder for a data file

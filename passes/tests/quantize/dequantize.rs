@@ -363,3 +363,14 @@ fn what_stays_in_codes_is_rounded_as_before() {
     left: DequantizeLinear `y`: it is not written in a form that is known
     "#);
 }
+
+#[test]
+fn what_dynamic_scales_round_is_held_to_the_whole() {
+    let text = r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,64] x) => (float[N,32] y) <float[64,32] w = normal(seed=1)> { y = MatMul(x, w) }"#;
+    let (_, report) = run("quantize-dynamic,dequantize", text, "");
+    let points = report.unwrap().checkpoints;
+    let links: Vec<_> = points.iter().map(|point| (point.passes.join(","), point.is_witness)).collect();
+    assert_eq!(links, [("quantize-dynamic".to_owned(), true), ("dequantize".to_owned(), true)]);
+}

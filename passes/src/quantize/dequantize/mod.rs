@@ -63,10 +63,12 @@ impl Pass for Dequantize {
         cx.applied(Self::NAME, tally.applied);
         let witness = match tally {
             // Nothing is rounded less than before.
-            Tally { lowered: 0, unrounded: 0, .. } => Some(model.clone()),
+            Tally { dynamic: 0, lowered: 0, unrounded: 0, .. } => Some(model.clone()),
+            // What a dynamic scale rounds is not spelled without the rounding.
+            Tally { dynamic: 1.., .. } => None,
             _ => unrounded::model(lowered.as_ref().unwrap_or(model)),
         };
-        if tally.lowered + tally.unrounded > 0 {
+        if tally.dynamic + tally.lowered + tally.unrounded > 0 {
             cx.set_tolerance(if witness.is_some() { SCALED } else { TOLERANCE });
         }
         if let Some(lowered) = lowered.filter(|_| witness.is_some()) {
@@ -83,7 +85,9 @@ impl Pass for Dequantize {
 struct Tally {
     /// Nodes that became floats.
     applied: usize,
-    /// Operators on codes among them.
+    /// Products behind dynamic scales among them, whose activations are no more rounded then.
+    dynamic: usize,
+    /// Operators on codes that became operators on floats between conversions.
     lowered: usize,
     /// Roundings of activations that are gone.
     unrounded: usize,
@@ -110,9 +114,10 @@ impl Taken {
 impl Tally {
     /// Operators on codes as operators on floats.
     fn lower(&mut self, graph: &mut Graph, taken: &Taken, cx: &mut PassCx<'_>) -> Result<(), PassError> {
-        let lowered = dynamic::products(graph, taken, cx)? + lower::all(graph, taken, cx)?;
+        let (products, lowered) = (dynamic::products(graph, taken, cx)?, lower::all(graph, taken, cx)?);
+        self.dynamic += products;
         self.lowered += lowered;
-        self.applied += lowered;
+        self.applied += products + lowered;
         Ok(())
     }
 
