@@ -64,7 +64,10 @@ pub(super) fn check(models: Models<'_>, request: &CheckRequest<'_>) -> Result<Ch
         match compare(models, request, &*other, &inputs, &outputs) {
             Ok(mut report) => {
                 let name = other.name();
-                notices.push(format!("on {first} the result seemed wrong ({failure}), on {name} it is right"));
+                notices.push(match unsupported {
+                    true => format!("{failure}; on {name} it is right"),
+                    false => format!("on {first} the result seemed wrong ({failure}), on {name} it is right"),
+                });
                 report.notices.splice(0..0, notices);
                 return Ok(report);
             }

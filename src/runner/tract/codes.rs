@@ -4,7 +4,10 @@
 //! else the standard has (sixteen, four and two bits, eight-bit floats, blocks, scales of other types or computed ones) would leave the
 //! whole model to the interpreter. So each such `DequantizeLinear` becomes what the standard says it computes, `(x - zero_point) * scale`,
 //! on codes that are kept as floats: constants as they are, those of `QuantizeLinear` as `saturate(round(x / scale) + zero_point)`, and
-//! operators that only move codes move floats. A `Cast` reads such floats too. Binary32 holds every code of up to 24 bits. What does not fit stays for tract to refuse.
+//! operators that only move codes move floats. A `Cast` reads such floats too. Binary32 holds every code of up to 24 bits. What does not
+//! fit stays for tract to refuse.
+//!
+//! `dequantize` follows codes in the same way for its witness. It is not asked here: the proof must not rest on the passes that it proves.
 
 use std::collections::HashMap;
 
@@ -21,7 +24,7 @@ const MOVES: usize = 64;
 /// Spells the conversions of a graph, and of those inside of it, that tract does not read.
 pub(super) fn spell(graph: &mut Graph) {
     let unread = graph.nodes().filter(|(id, node)| {
-        is(node, "DequantizeLinear") && !is_read(graph, *id) || is(node, "Cast") && !is_cast(graph, *id)
+        is(node, "DequantizeLinear") && !is_read(graph, *id) || is(node, "Cast") && !casts(graph, *id)
     });
     let unread: Vec<NodeId> = unread.map(|(id, _)| id).collect();
     let mut known = HashMap::new();
@@ -63,7 +66,7 @@ fn is_read(graph: &Graph, id: NodeId) -> bool {
 }
 
 /// Whether tract has the type that a `Cast` reads: it has none of fewer than eight bits, and no eight-bit floats.
-fn is_cast(graph: &Graph, id: NodeId) -> bool {
+fn casts(graph: &Graph, id: NodeId) -> bool {
     let dtype = graph.operand(id, 0).and_then(|value| graph.ty(value).dtype());
     dtype.is_none_or(|dtype| dtype == DType::Bool || dtype.bits() >= 8 && !(dtype.is_float() && dtype.bits() == 8))
 }

@@ -148,6 +148,27 @@ fn codes_that_tract_does_not_read_are_spelled() {
 }
 
 #[test]
+fn codes_that_several_read_are_spelled_for_each() {
+    let shared = "<opset_import: [\"\" : 21]> g (float[2,3] x) => (y, v, u)
+        <int4[3,3] w = {-8, 7, 1, 2, 3, 4, 0, -1, -2}, float s = {0.5}, float[3] t = {1, 2, 3}>
+        { v = DequantizeLinear(w, s)  u = DequantizeLinear <axis = 0> (w, t)  h = MatMul(x, v)  y = MatMul(h, u) }";
+    as_interpreted(shared, &[value(&[2, 3], &[0.5, -1.0, 2.0, 1.0, 0.25, -4.0])]);
+    let given_out = "<opset_import: [\"\" : 21]> g (float[N,3] x) => (y, m) <float s = {0.5}, int16 z = {3}>
+        { q = QuantizeLinear(x, s, z)  m = DequantizeLinear(q, s, z)  y = Relu(m) }";
+    as_interpreted(given_out, &[value(&[2, 3], &[0.1, -0.2, 9.0, f32::INFINITY, -7.0, 0.0])]);
+    as_interpreted(given_out, &[value(&[0, 3], &[])]);
+}
+
+#[test]
+fn codes_that_a_body_captures_are_left_to_others() {
+    let text = "<opset_import: [\"\" : 21]> g (float[2] x, bool c) => (y) <int4[2] w = {-8, 7}, float s = {0.5}> {
+        y = If (c) <then_branch = a () => (p) { d = DequantizeLinear(w, s)  p = Add(x, d) }, else_branch = b () => (q) { q = Neg(x) }>
+    }";
+    let given = [value(&[2], &[1.0, 2.0]), Some(Value::Tensor(Tensor::scalar(true)))];
+    assert!(numbers(text, &given).unwrap_err().contains("int4"));
+}
+
+#[test]
 fn codes_that_something_else_reads_stay() {
     let text = "<opset_import: [\"\" : 21]> g (float[2] x) => (y, q) <float s = {0.5}, uint16 z = {3}>
         { q = QuantizeLinear(x, s, z)  y = DequantizeLinear(q, s, z) }";
