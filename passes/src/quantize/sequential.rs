@@ -17,7 +17,7 @@ use super::weights_only::Weight;
 use crate::InlineFunctions;
 use crate::evidence::{EvidenceError, EvidenceSource, rows_of};
 use crate::pass::{Pass, PassCx, PassError};
-use crate::reconstruction::{BiasSite, Fit, LayerWeight, Lockstep, bias_site, fit};
+use crate::reconstruction::{BiasSite, Fit, LayerWeight, Lockstep, bias_site, fit, held_ridge};
 
 /// Samples at a time in lockstep.
 const BATCH: usize = 25;
@@ -90,7 +90,7 @@ pub(crate) struct Target<'a> {
 /// What is asked how a layer is rounded: it answers the weight, a matrix a group, or nothing where the layer stays as it is.
 pub(crate) type Rounding<'r> = dyn FnMut(Target<'_>) -> Result<Option<Vec<Mat<f64>>>, PassError> + 'r;
 
-/// Rounds layers in the order of the graph. `start` is the model with all changed that needs no samples; answered is that model with
+/// Rounds layers in the order of the graph. `ridge` is how strongly fitted weights are at least pulled to those at hand. `start` is the model with all changed that needs no samples; answered is that model with
 /// weights and biases of the layers as they became.
 ///
 /// # Errors
@@ -120,6 +120,7 @@ pub(crate) fn sequential(
         let Some(like) = lockstep.original().graph.constant(layer.weight).cloned() else { continue };
         let Ok(weights) = layer.matrices.matrices(&like) else { continue };
         let own = layer.bias.numbers(&lockstep.original().graph);
+        let ridge = held_ridge(&seen, &weights, |_, _| true, layer.bias, ridge);
         let Fit { weight: fitted, bias } = fit(&seen, &weights, |_, _| true, layer.bias, own.as_deref(), ridge);
         let metric: Vec<Mat<f64>> =
             seen.rows.iter().map(|rows| if bias.is_some() { rows.covariance() } else { rows.second() }).collect();

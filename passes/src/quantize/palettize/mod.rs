@@ -14,6 +14,7 @@ mod options;
 mod palette;
 mod plan;
 mod put;
+mod refine;
 mod run;
 
 pub use codebook::{Codes as PaletteCodes, Init as PaletteInit};

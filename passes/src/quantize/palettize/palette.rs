@@ -36,14 +36,16 @@ pub(super) struct Palette {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Table {
+    /// How many values are in the tables before.
+    first: u32,
     values: Vec<f32>,
     borders: Vec<f32>,
 }
 
 impl Table {
-    fn of(values: Vec<f32>) -> Self {
+    fn of(values: Vec<f32>, first: u32) -> Self {
         let borders = values.windows(2).map(|pair| pair[0].midpoint(pair[1])).collect();
-        Self { values, borders }
+        Self { first, values, borders }
     }
 
     fn place(&self, value: f32) -> usize {
@@ -106,10 +108,18 @@ impl Palette {
                 importance.map(|all| places.iter().map(|&place| all[place] * it.scale(place).powi(2)).collect());
             let table = codebook::table(&Cells::of(&own, weights.as_deref()), scheme.bits, scheme.codes, scheme.init);
             let stored = Tensor::from_f64s(it.dtype, &[table.len()], &table).ok()?.to_f32s().ok()?;
-            Some(Table::of(stored))
+            Some(stored)
         };
-        let tables: Option<Vec<Table>> = (0..extent.div_ceil(group)).into_par_iter().map(of_group).collect();
-        it.tables = tables?;
+        let tables: Option<Vec<Vec<f32>>> = (0..extent.div_ceil(group)).into_par_iter().map(of_group).collect();
+        let mut first = 0;
+        it.tables = tables?
+            .into_iter()
+            .map(|values| {
+                let table = Table::of(values, first);
+                first += table.values.len() as u32;
+                table
+            })
+            .collect();
         Some(it)
     }
 
@@ -125,11 +135,53 @@ impl Palette {
         stored.map_or_else(|_| vec![1.0; self.extent], |scales| scales.into_iter().map(usable).collect())
     }
 
-    fn channel(&self, place: usize) -> usize {
+    /// The output channel of a place of the weight.
+    pub(super) fn channel(&self, place: usize) -> usize {
         place / self.inner % self.extent
     }
 
-    fn scale(&self, place: usize) -> f32 {
+    /// How many output channels there are.
+    pub(super) fn channels(&self) -> usize {
+        self.extent
+    }
+
+    /// The values of all tables, one table behind the other.
+    pub(super) fn values(&self) -> impl Iterator<Item = f32> {
+        self.tables.iter().flat_map(|table| &table.values).copied()
+    }
+
+    /// Which of [all values](Self::values) a number at a place of the weight is looked up by.
+    pub(super) fn site(&self, place: usize, value: f32) -> u32 {
+        let table = self.table(place);
+        table.first + table.place(value / self.scale(place)) as u32
+    }
+
+    /// The same with tables of other values, in the order of [all values](Self::values) before each table is brought into its own.
+    /// Answered beside it are these values as the weight's type holds them.
+    pub(super) fn with_values(&self, values: &[f64]) -> Option<(Self, Vec<f32>)> {
+        let stored = Tensor::from_f64s(self.dtype, &[values.len()], values).ok()?.to_f32s().ok()?;
+        let of = |table: &Table| {
+            let first = table.first as usize;
+            let mut own = stored[first..first + table.values.len()].to_vec();
+            own.sort_by(f32::total_cmp);
+            Table::of(own, table.first)
+        };
+        let tables = self.tables.iter().map(of).collect();
+        stored.iter().all(|value| value.is_finite()).then(|| (Self { tables, ..self.clone() }, stored))
+    }
+
+    /// The same with each channel's scale times its factor, where that is a scale.
+    pub(super) fn with_scales(&self, factors: &[f64]) -> Option<Self> {
+        let scales = self.scales.as_ref()?;
+        let times = |(&scale, &factor): (&f32, &f64)| f64::from(scale) * factor;
+        let numbers: Vec<f64> = scales.iter().zip(factors).map(times).collect();
+        let stored = Tensor::from_f64s(self.dtype, &[numbers.len()], &numbers).ok()?.to_f32s().ok()?;
+        let usable = |(&before, now): (&f32, f32)| if now > 0.0 && now.is_finite() { now } else { before };
+        Some(Self { scales: Some(scales.iter().zip(stored).map(usable).collect()), ..self.clone() })
+    }
+
+    /// What each channel is multiplied by.
+    pub(super) fn scale(&self, place: usize) -> f32 {
         self.scales.as_ref().map_or(1.0, |scales| scales[self.channel(place)])
     }
 
@@ -160,18 +212,8 @@ impl Palette {
         let spread: Vec<usize> = std::iter::once(self.extent)
             .chain(std::iter::repeat_n(1, self.dims.len().saturating_sub(self.axis + 1)))
             .collect();
-        let mut from = 0i32;
-        let begins: Vec<i32> = self
-            .tables
-            .iter()
-            .map(|table| {
-                let begin = from;
-                from += table.values.len() as i32;
-                begin
-            })
-            .collect();
-        let begins = (begins.len() > 1).then(|| {
-            let of_channel: Vec<i32> = (0..self.extent).map(|channel| begins[channel / self.group]).collect();
+        let begins = (self.tables.len() > 1).then(|| {
+            let of_channel = (0..self.extent).map(|channel| self.tables[channel / self.group].first as i32).collect();
             Tensor::from_values(&spread, of_channel)
         });
         let scale = self.scales.as_ref().map(|scales| {

@@ -6,10 +6,11 @@ use onnxpress_ir::{DType, Edit, Model, Tensor};
 use onnxpress_ops::infer::{self, Standard};
 use rayon::prelude::*;
 
+use super::codebook::Codes;
 use super::options::Palettize;
 use super::palette::{Palette, Parts, Scheme};
 use super::plan::{Plan, Planned, SCHEMA};
-use super::put;
+use super::{put, refine};
 use crate::digest;
 use crate::evidence::EvidenceSource;
 use crate::pass::{Pass, PassCx, PassError};
@@ -23,7 +24,7 @@ use crate::rewrite::file_size;
 
 const NAME: &str = Palettize::NAME;
 
-/// How strongly weights are pulled to those at hand, and the share of the mean diagonal that moments are damped by.
+/// How strongly weights are at least pulled to those at hand, and the share of the mean diagonal that moments are damped by.
 const RIDGE: f64 = 0.01;
 const DAMPING: f64 = 0.01;
 
@@ -273,6 +274,8 @@ fn make(
             return Ok(None);
         };
         let rounded = sequential::fed(&target, DAMPING, &|place, value| palette.rounded(place, value));
+        let free = order.scheme.codes == Codes::Kmeans;
+        let (palette, rounded) = refine::refined(&target, palette, rounded, (DAMPING, free));
         let chosen = layer.matrices.tensor(&rounded, target.like).map_err(broken)?;
         let own = palette.parts(&chosen, codes).map_err(broken)?;
         let looked_up = layer.matrices.matrices(&own.looked_up().map_err(broken)?).map_err(broken)?;

@@ -11,6 +11,7 @@
 pub(crate) mod adaptive;
 mod choose;
 mod coded;
+mod descent;
 mod feedback;
 mod grid;
 mod kernel;
@@ -22,6 +23,7 @@ mod scheme;
 mod sites;
 mod table;
 
+pub(crate) use descent::Descent;
 pub(crate) use feedback::Feedback;
 pub(crate) use grid::{Grid, stored as stored_scale};
 pub(crate) use layout::Granularity;

@@ -14,7 +14,7 @@ use crate::quantize::scaling::protect;
 use crate::quantize::sequential::{self, Layer};
 use crate::quantize::weight::{self, Grid, Quantized, Refusal, Rounding};
 
-/// How strongly weights are pulled to those at hand where they are fitted.
+/// How strongly weights are at least pulled to those at hand where they are fitted.
 const RIDGE: f64 = 0.01;
 
 /// Quantizes weights of `result`, which came as the model itself in the version of the standard that codes need, and makes
