@@ -11,6 +11,11 @@ fn unpack(bytes: &[u8], bits: usize, count: usize) -> Vec<u8> {
     if bits == 8 {
         return bytes.to_vec();
     }
+    if bits == 4 {
+        let mut codes: Vec<u8> = bytes.iter().flat_map(|byte| [byte & 0x0f, byte >> 4]).collect();
+        codes.truncate(count);
+        return codes;
+    }
     let mask = (1u16 << bits) - 1;
     (0..count)
         .map(|index| {
@@ -22,21 +27,50 @@ fn unpack(bytes: &[u8], bits: usize, count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The packed form of codes of at most eight bits.
-fn pack(codes: &[u8], bits: usize) -> Vec<u8> {
-    if bits == 8 {
-        return codes.to_vec();
-    }
-    let mut bytes = vec![0u8; (codes.len() * bits).div_ceil(8)];
-    for (index, &code) in codes.iter().enumerate() {
-        let at = index * bits;
-        let shifted = (u16::from(code) & ((1 << bits) - 1)) << (at % 8);
-        bytes[at / 8] |= shifted as u8;
-        if shifted > 0xff {
-            bytes[at / 8 + 1] |= (shifted >> 8) as u8;
+/// Packs codes of at most eight bits, one a byte, from the low bits up; higher bits are dropped. What is left of `packed` is zero.
+///
+/// # Panics
+/// Where `packed` is shorter than the codes take.
+pub fn pack(codes: &[u8], bits: usize, packed: &mut [u8]) {
+    let (packed, rest) = packed.split_at_mut((codes.len() * bits).div_ceil(8));
+    rest.fill(0);
+    match bits {
+        8 => packed.copy_from_slice(codes),
+        4 => {
+            let (pairs, last) = codes.as_chunks::<2>();
+            for (&pair, byte) in pairs.iter().zip(&mut *packed) {
+                let pair = u16::from_le_bytes(pair);
+                *byte = (pair & 0x0f | pair >> 4 & 0xf0) as u8;
+            }
+            if let ([code], Some(byte)) = (last, packed.last_mut()) {
+                *byte = code & 0x0f;
+            }
+        }
+        2 => {
+            let (fours, last) = codes.as_chunks::<4>();
+            let of = |codes| {
+                let codes = u32::from_le_bytes(codes);
+                (codes & 0x03 | codes >> 6 & 0x0c | codes >> 12 & 0x30 | codes >> 18 & 0xc0) as u8
+            };
+            fours.iter().zip(&mut *packed).for_each(|(&four, byte)| *byte = of(four));
+            if let (&[_, ..], Some(byte)) = (last, packed.last_mut()) {
+                let mut four = [0; 4];
+                four[..last.len()].copy_from_slice(last);
+                *byte = of(four);
+            }
+        }
+        _ => {
+            packed.fill(0);
+            for (index, &code) in codes.iter().enumerate() {
+                let at = index * bits;
+                let shifted = (u16::from(code) & ((1 << bits) - 1)) << (at % 8);
+                packed[at / 8] |= shifted as u8;
+                if shifted > 0xff {
+                    packed[at / 8 + 1] |= (shifted >> 8) as u8;
+                }
+            }
         }
     }
-    bytes
 }
 
 /// The code of a whole number in so many bits, two's complement; out of range it wraps.
@@ -69,7 +103,9 @@ impl Tensor {
             let expected = element_count(dims).unwrap_or(usize::MAX);
             return Err(TensorError::Length { dtype, dims: dims.to_vec(), found: codes.len(), expected });
         }
-        Self::from_bytes(dtype, dims, Bytes::from(pack(codes, dtype.bits())))
+        let mut packed = vec![0u8; (codes.len() * dtype.bits()).div_ceil(8)];
+        pack(codes, dtype.bits(), &mut packed);
+        Self::from_bytes(dtype, dims, Bytes::from(packed))
     }
 
     /// The elements as binary64: exact for all but 64-bit integers. Truth values are 0 and 1.
@@ -231,6 +267,21 @@ mod tests {
         let six = Tensor::from_f64s(DType::Float6e2m3, &[5], &[0.0, 1.0, -7.5, 0.125, 2.0]).unwrap();
         assert_eq!(six.bytes().unwrap().len(), 4);
         assert_eq!(six.to_f64s().unwrap(), [0.0, 1.0, -7.5, 0.125, 2.0]);
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked() {
+        let codes: Vec<u8> = (0u8..=255).rev().collect();
+        for (dtype, mask) in [(DType::Uint2, 3), (DType::Uint4, 15), (DType::Float6e2m3, 63), (DType::Uint8, 255)] {
+            for count in 0..9 {
+                let codes = &codes[..count];
+                let tensor = Tensor::from_codes(dtype, &[count], codes).unwrap();
+                let expected: Vec<u8> = codes.iter().map(|code| code & mask).collect();
+                assert_eq!(tensor.to_codes().unwrap(), expected, "{dtype}");
+                let values = tensor.to_f64s().unwrap();
+                assert!(dtype.is_float() || values.iter().zip(&expected).all(|(a, &b)| *a == f64::from(b)), "{dtype}");
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use ndarray::{ArrayD, IxDyn};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-pub use convert::range;
+pub use convert::{pack, range};
 pub use deferred::Unmade;
 pub use element::Element;
 pub use sparse::SparseTensor;

@@ -178,19 +178,13 @@ pub(crate) fn stored(dtype: DType, scale: f32) -> f32 {
 
 /// The ranges of a tensor, in parts side by side.
 fn ranges(elements: &[Bytes4], layout: &Layout) -> Ranges {
-    // A part whose ranges are as many as its elements would gain nothing.
-    layout
-        .parts(GRAIN.max(layout.count()))
-        .into_par_iter()
-        .map(|part| {
-            let (places, mut ranges) = (layout.places(&part), Ranges::new(layout.count()));
-            let mut segments = part.map(|number| layout.segment(number));
-            kernel::widen(&elements[places.clone()], places.start, &mut segments, &mut ranges);
-            ranges
-        })
-        .reduce_with(|mut ranges, other| {
-            ranges.merge(&other);
-            ranges
-        })
-        .unwrap_or_else(|| Ranges::new(layout.count()))
+    let parts = layout.parts(GRAIN).into_par_iter().map(|part| {
+        let (places, mut ranges) = (layout.places(&part), Ranges::new(layout.scales(&part)));
+        let mut segments = part.map(|number| layout.segment(number));
+        kernel::widen(&elements[places.clone()], places.start, &mut segments, &mut ranges);
+        ranges
+    });
+    let mut all = Ranges::new(0..layout.count());
+    parts.collect::<Vec<Ranges>>().iter().for_each(|ranges| all.merge(ranges));
+    all
 }

@@ -4,6 +4,8 @@
 //! whole number, ties to even, in the low bits; clamping before it, by comparison; no saturating casts, which would keep the
 //! loop scalar. Elements are read from bytes of any alignment, as a mapped file has them.
 
+use std::ops::Range;
+
 use super::layout::{Scales, Segment};
 
 /// An element of binary32 as it lies in a file.
@@ -38,9 +40,10 @@ impl Code for u16 {
     }
 }
 
-/// Ranges of elements around zero, one a scale, and whether all were numbers.
+/// Ranges of elements around zero, one a scale from `first` on, and whether all were numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ranges {
+    first: usize,
     pub(super) low: Vec<f32>,
     pub(super) high: Vec<f32>,
     /// The largest magnitude as bits, which order as the numbers do; NaN and infinity stand above.
@@ -48,8 +51,8 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
-    pub(super) fn new(count: usize) -> Self {
-        Self { low: vec![0.0; count], high: vec![0.0; count], peak: 0 }
+    pub(super) fn new(scales: Range<usize>) -> Self {
+        Self { first: scales.start, low: vec![0.0; scales.len()], high: vec![0.0; scales.len()], peak: 0 }
     }
 
     /// Whether all elements were numbers.
@@ -57,11 +60,12 @@ impl Ranges {
         self.peak < NOT_FINITE
     }
 
-    /// Takes in what another part of the tensor has.
+    /// Takes in what another part of the tensor has, whose scales are among these.
     pub(super) fn merge(&mut self, other: &Self) {
-        let pairs = self.low.iter_mut().zip(&other.low);
+        let at = other.first - self.first..other.first - self.first + other.low.len();
+        let pairs = self.low[at.clone()].iter_mut().zip(&other.low);
         pairs.for_each(|(low, &other)| *low = least(*low, other));
-        let pairs = self.high.iter_mut().zip(&other.high);
+        let pairs = self.high[at].iter_mut().zip(&other.high);
         pairs.for_each(|(high, &other)| *high = most(*high, other));
         self.peak = self.peak.max(other.peak);
     }
@@ -111,24 +115,46 @@ fn widen_body(elements: &[Bytes4], from: usize, segments: &mut dyn Iterator<Item
         match segment.scales {
             Scales::One(scale) => {
                 let (low, high, peak) = range(part);
+                let scale = scale - ranges.first;
                 ranges.low[scale] = least(ranges.low[scale], low);
                 ranges.high[scale] = most(ranges.high[scale], high);
                 ranges.peak = ranges.peak.max(peak);
             }
             Scales::Row(first) => {
+                let first = first - ranges.first;
                 let low = &mut ranges.low[first..][..part.len()];
                 let high = &mut ranges.high[first..][..part.len()];
-                let mut peak = 0;
-                for ((bytes, low), high) in part.iter().zip(low).zip(high) {
-                    let value = f32::from_le_bytes(*bytes);
-                    *low = least(*low, value);
-                    *high = most(*high, value);
-                    peak = peak.max(value.to_bits() & !(1 << 31));
-                }
-                ranges.peak = ranges.peak.max(peak);
+                ranges.peak = ranges.peak.max(widen_row(part, low, high));
             }
         }
     }
+}
+
+/// Widens a range for each element; answers the largest magnitude as bits.
+#[inline(always)]
+fn widen_row(part: &[Bytes4], low: &mut [f32], high: &mut [f32]) -> u32 {
+    let mut peak = [0u32; LANES];
+    let (chunks, rest) = part.as_chunks::<LANES>();
+    let (low_chunks, low_rest) = low.as_chunks_mut::<LANES>();
+    let (high_chunks, high_rest) = high.as_chunks_mut::<LANES>();
+    for ((chunk, low), high) in chunks.iter().zip(low_chunks).zip(high_chunks) {
+        // Whole chunks are written back: single elements, each on a condition, would become masked stores, which are slow.
+        let (mut lower, mut higher) = (*low, *high);
+        for lane in 0..LANES {
+            let value = f32::from_le_bytes(chunk[lane]);
+            lower[lane] = least(lower[lane], value);
+            higher[lane] = most(higher[lane], value);
+            peak[lane] = peak[lane].max(value.to_bits() & !(1 << 31));
+        }
+        (*low, *high) = (lower, higher);
+    }
+    for (lane, ((bytes, low), high)) in rest.iter().zip(low_rest).zip(high_rest).enumerate() {
+        let value = f32::from_le_bytes(*bytes);
+        *low = least(*low, value);
+        *high = most(*high, value);
+        peak[lane] = peak[lane].max(value.to_bits() & !(1 << 31));
+    }
+    peak.into_iter().fold(0, u32::max)
 }
 
 /// The least and the largest, zero among them, and the largest magnitude as bits.
@@ -308,12 +334,12 @@ mod tests {
 
     #[test]
     fn ranges_hold_zero_and_tell_what_is_no_number() {
-        let mut ranges = Ranges::new(1);
+        let mut ranges = Ranges::new(0..1);
         let values: Vec<f32> = (1u8..40).map(f32::from).collect();
         widen(&bytes(&values), 0, &mut one(39), &mut ranges);
         assert_eq!((ranges.low[0], ranges.high[0], ranges.is_finite()), (0.0, 39.0, true));
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut ranges = Ranges::new(1);
+            let mut ranges = Ranges::new(0..1);
             widen(&bytes(&[1.0, wrong]), 0, &mut one(2), &mut ranges);
             assert!(!ranges.is_finite());
         }

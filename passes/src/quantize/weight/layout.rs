@@ -177,6 +177,16 @@ impl Layout {
         start(part.start)..start(part.end)
     }
 
+    /// The scales of a part's elements, and perhaps others.
+    pub(super) fn scales(&self, part: &Range<usize>) -> Range<usize> {
+        // Unless each place of the outer axes begins with the first scale again, scales ascend with segments.
+        if self.across && self.outer > 1 || part.is_empty() {
+            return 0..self.count();
+        }
+        let (first, last) = (self.segment(part.start), self.segment(part.end - 1));
+        first.scale_of(first.start)..last.scale_of(last.start + last.length - 1) + 1
+    }
+
     /// Of scale number `scale`: the places of its elements, as the first of each of several runs, their length, and the step
     /// within a run.
     pub(super) fn group(&self, scale: usize) -> Group {
@@ -230,6 +240,10 @@ mod tests {
         for segment in (0..layout.segment_count()).map(|number| layout.segment(number)) {
             (segment.start..segment.start + segment.length).for_each(|place| scales[place] = segment.scale_of(place));
             assert_eq!(scales[segment.start], layout.scale_at(segment.start), "{dims:?}");
+        }
+        for part in layout.parts(3) {
+            let (places, within) = (layout.places(&part), layout.scales(&part));
+            assert!(scales[places].iter().all(|scale| within.contains(scale)), "{dims:?}");
         }
         for scale in 0..layout.count() {
             layout.group(scale).places().for_each(|place| assert_eq!(scales[place], scale, "{dims:?}"));
