@@ -39,7 +39,7 @@ fn neighbours_along_the_sum_share_a_scale() {
     }
     notice: the model goes from opset 17 to 21, which its codes need
     "#);
-    insta::assert_snapshot!(proven("quantize-weights{bits=4, block=24, symmetric=false, rounding=hqq, only=[m]}", LAYERS), @r#"
+    insta::assert_snapshot!(proven("quantize-weights{bits=4, block=24, rounding=hqq, only=[m]}", LAYERS), @r#"
     <ir_version: 10, opset_import: ["" : 21]>
     g (float[N,16,4,4] x, int64[N] at) => (float[?,24] y, float[N,32] e)
     <
@@ -233,5 +233,7 @@ fn quantiles_are_looked_up() {
 fn what_cannot_be_is_refused() {
     insta::assert_snapshot!(proven("quantize-weights{block=1}", LAYERS), @"`block` is a number of at least 2");
     insta::assert_snapshot!(proven("quantize-weights{type=nf4, symmetric=false}", LAYERS), @"codes of this type have no zero point, so `symmetric` cannot be false");
-    insta::assert_snapshot!(proven("quantize-weights{rounding=hqq}", LAYERS), @"`rounding=hqq` chooses zero points, so it needs `symmetric=false`");
+    insta::assert_snapshot!(proven("quantize-weights{rounding=hqq, symmetric=true}", LAYERS), @"`rounding=hqq` chooses zero points, so `symmetric` cannot be true");
+    insta::assert_snapshot!(proven("quantize-weights{rounding=hqq, type=float8e5m2}", LAYERS), @"`rounding=hqq` chooses zero points, which codes of this type do not have");
+    insta::assert_snapshot!(proven("quantize-weights{bits=4, block=7, form=matmulnbits}", LAYERS), @"`block` is 7, expected 16, 32, 64 …, which `form=matmulnbits` reads");
 }

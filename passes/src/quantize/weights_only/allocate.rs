@@ -11,7 +11,7 @@ use onnxpress_ir::{Model, NodeId};
 use rayon::prelude::*;
 
 use super::apply::{self, DAMPING, Order, Work};
-use super::candidates::{Weight, Weights, tensor};
+use super::candidates::{Weight, Weights, data_of_codes, tensor};
 use super::fisher;
 use super::options::{Bits, Form, Granularity, QuantizeWeights, Scales};
 use crate::allocation::{Choice, allocate};
@@ -55,8 +55,8 @@ crate::options! {
         bits: Vec<Bits> = vec![Bits::Two, Bits::Three, Bits::Four, Bits::Eight],
         /// So many neighbours along the axis that is summed over share a scale.
         block: Option<usize> = Some(32),
-        /// Whether zero is in the middle of the codes.
-        symmetric: bool = true,
+        /// Whether zero is in the middle of the codes; unless said, it is, but for `rounding=hqq`.
+        symmetric: Option<bool> = None,
         /// How codes and scales are found once it is known how many bits there are.
         rounding: Rounding = Rounding::Mse,
         /// What makes floats of codes.
@@ -140,7 +140,7 @@ impl Pass for AllocateBits {
         };
         let work = Work { upgrade: self.upgrade, ..Work::of(model, &text, data, DAMPING, cx)? };
         let wanted = work.weights.wanted(&self.keep, &self.only, Self::NAME, cx)?;
-        let mut candidates = candidates(self, &work, &wanted, cx);
+        let mut candidates = candidates(self, goal, &work, &wanted, cx);
         let curves = match fisher {
             Some(source) => {
                 let constants: Vec<NodeId> =
@@ -164,6 +164,9 @@ impl Pass for AllocateBits {
             None => curves(&work.whole, &work.weights, &candidates, data)?,
         };
         let picks = pick(&curves, &candidates, goal);
+        if let Some(notice) = beyond_reach(&candidates, &picks, goal) {
+            cx.notice(notice);
+        }
         let mut orders = Vec::new();
         for (candidate, pick) in candidates.iter().zip(picks) {
             match pick.checked_sub(1).and_then(|pick| candidate.orders.get(pick)) {
@@ -228,20 +231,29 @@ struct Candidate {
     orders: Vec<Order>,
     /// Elements of the weight.
     elements: usize,
-    /// Bytes as it is, and of each order.
+    /// Bytes as it is, and of each order: of the data alone where bits are counted, else with what a file has around them.
     bytes: (usize, Vec<usize>),
 }
 
-fn candidates(options: &AllocateBits, work: &Work<'_>, wanted: &[usize], cx: &mut PassCx<'_>) -> Vec<Candidate> {
+fn candidates(
+    options: &AllocateBits,
+    goal: Goal,
+    work: &Work<'_>,
+    wanted: &[usize],
+    cx: &mut PassCx<'_>,
+) -> Vec<Candidate> {
     let mut all: BTreeMap<usize, Candidate> = BTreeMap::new();
     for &bits in &options.bits {
         // Why one number of bits is none for a weight is no matter as long as another is.
         let mut aside = PassCx::new(cx.request);
         let own = options.with(bits);
-        let asked = (Granularity::Channel, own.block);
+        let asked = (Granularity::Channel, own.block());
         for order in apply::orders(&own, asked, &work.whole, &work.weights, wanted, &mut aside) {
             let Some((tensor, name)) = tensor(&work.whole, &work.weights.list[order.weight]) else { continue };
-            let (before, after) = apply::bytes(tensor, name, &order);
+            let (before, after) = match goal {
+                Goal::Average(_) => (tensor.byte_len(), data_of_codes(tensor, &order.scheme, order.granularity)),
+                _ => apply::bytes(tensor, name, &order),
+            };
             let new = || Candidate {
                 weight: order.weight,
                 orders: Vec::new(),
@@ -325,6 +337,25 @@ fn curve(model: &Model, weights: &Weights, candidate: &Candidate, metric: &Metri
         Choice { saved: candidate.bytes.0 as f64 - *after as f64, loss }
     };
     std::iter::once(untouched).chain(candidate.orders.iter().zip(&candidate.bytes.1).map(choice)).collect()
+}
+
+/// What is said where choices take more than was asked for: there are none that take less.
+fn beyond_reach(candidates: &[Candidate], picks: &[usize], goal: Goal) -> Option<String> {
+    let taken = |(candidate, pick): (&Candidate, &usize)| match pick.checked_sub(1) {
+        Some(pick) => candidate.bytes.1[pick],
+        None => candidate.bytes.0,
+    };
+    let bytes = candidates.iter().zip(picks).map(taken).sum::<usize>() as f64;
+    let elements = candidates.iter().map(|candidate| candidate.elements).sum::<usize>() as f64;
+    match goal {
+        Goal::Average(bits) if 8.0 * bytes > bits * elements => {
+            Some(format!("`average` is {bits}, the least that these weights can have is {:.2}", 8.0 * bytes / elements))
+        }
+        Goal::Bytes(most) if bytes > most => {
+            Some(format!("`bytes` is {most}, the least that these weights can take is {bytes}"))
+        }
+        _ => None,
+    }
 }
 
 /// The choice of each weight.

@@ -146,7 +146,7 @@ pub(super) fn run(
     let (whole, weights) = (&work.whole, &work.weights);
     let wanted = weights.wanted(&options.keep, &options.only, NAME, cx)?;
     let before = cx.declines().len();
-    let mut orders = orders(options, (options.granularity, options.block), whole, weights, &wanted, cx);
+    let mut orders = orders(options, (options.granularity, options.block()), whole, weights, &wanted, cx);
     let to = work.reach(&orders, cx)?;
     if !orders.iter().all(|order| work.reached(order, to)) {
         // One scale a weight is what older versions can say.
@@ -298,6 +298,7 @@ pub(super) fn orders(
 ) -> Vec<Order> {
     let mut orders = Vec::new();
     let mut decoded: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut widened = Vec::new();
     for &index in wanted {
         let weight = &weights.list[index];
         let Some((tensor, name)) = tensor(model, weight) else { continue };
@@ -311,6 +312,11 @@ pub(super) fn orders(
             order.form = Form::Dequantize;
             decoded.entry(reason).or_default().push(weight.label());
         }
+        if order.form == Form::Dequantize && scheme.dtype.bits() == 2 && nbits::misread(model, weight) {
+            let wider = if scheme.dtype == DType::Int2 { DType::Int4 } else { DType::Uint4 };
+            order.scheme = Scheme { dtype: wider, bits: Some(2), ..order.scheme };
+            widened.push(weight.label());
+        }
         let (before, after) = bytes(tensor, name, &order);
         if after >= before {
             cx.declined(NAME, weight.label(), "codes and scales take no less than the weight");
@@ -321,6 +327,13 @@ pub(super) fn orders(
         } else {
             orders.push(order);
         }
+    }
+    if !widened.is_empty() {
+        cx.notice(format!(
+            "{} in codes of four bits, of which two are used: onnxruntime misreads codes of two bits in products whose columns are no \
+             multiple of four",
+            several(&widened)
+        ));
     }
     for (reason, names) in &decoded {
         cx.notice(format!("{} decoded by DequantizeLinear: {reason}", several(names)));

@@ -170,6 +170,27 @@ impl Weight {
     }
 }
 
+/// The extents of a weight's scales.
+fn scale_dims(weight: &Tensor, how: Granularity) -> Vec<usize> {
+    match how {
+        Granularity::Tensor => vec![],
+        Granularity::Channel(axis) => vec![weight.dims()[axis]],
+        Granularity::Blocks { axis, size } => {
+            let blocks = |(index, &dim): (usize, &usize)| if index == axis { dim.div_ceil(size.max(1)) } else { dim };
+            weight.dims().iter().enumerate().map(blocks).collect()
+        }
+    }
+}
+
+/// Bytes of a weight's codes, scales and zero points, without what a file has around them.
+pub(super) fn data_of_codes(weight: &Tensor, scheme: &Scheme, how: Granularity) -> usize {
+    let scales: usize = scale_dims(weight, how).iter().product();
+    let packed = |dtype: DType, count: usize| dtype.packed_len(count).unwrap_or(usize::MAX);
+    packed(scheme.dtype, weight.len())
+        + packed(scheme.scales.unwrap_or(weight.dtype()), scales)
+        + if scheme.has_zero_points() { packed(scheme.dtype, scales) } else { 0 }
+}
+
 /// About how many bytes codes, scales and the nodes behind them take.
 pub(in crate::quantize) fn bytes_of_codes(
     weight: &Tensor,
@@ -179,14 +200,7 @@ pub(in crate::quantize) fn bytes_of_codes(
 ) -> usize {
     let name = name.map_or(NEW_NAME, |name| name.as_bytes().len());
     let named = |suffix: &str| Name::from("x".repeat(name) + suffix);
-    let scales = match how {
-        Granularity::Tensor => vec![],
-        Granularity::Channel(axis) => vec![weight.dims()[axis]],
-        Granularity::Blocks { axis, size } => {
-            let blocks = |(index, &dim): (usize, &usize)| if index == axis { dim.div_ceil(size.max(1)) } else { dim };
-            weight.dims().iter().enumerate().map(blocks).collect()
-        }
-    };
+    let scales = scale_dims(weight, how);
     let constant = |dtype, dims: &[usize], suffix: &str| {
         file_size::new_constant(dtype, dims, Some(&named(suffix)), Written::Initializer)
     };

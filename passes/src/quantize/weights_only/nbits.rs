@@ -32,6 +32,11 @@ enum Reader {
     Lookup,
 }
 
+/// Whether the operators read blocks of so many elements.
+pub(super) fn reads_blocks_of(size: usize) -> bool {
+    size >= 16 && size.is_power_of_two()
+}
+
 /// Why a weight cannot be read by these operators.
 pub(super) fn unable(model: &Model, weight: &Weight, scheme: &Scheme, granularity: Granularity) -> Option<String> {
     if weight.function.is_some() {
@@ -49,7 +54,7 @@ pub(super) fn unable(model: &Model, weight: &Weight, scheme: &Scheme, granularit
     let Granularity::Blocks { axis, size } = granularity else {
         return Some("its scales do not lie in blocks".to_owned());
     };
-    if size < 16 || !size.is_power_of_two() {
+    if !reads_blocks_of(size) {
         return Some(format!("blocks of {size} are no power of two from 16 on"));
     }
     let readers: Vec<Use> = graph.readers(weight.site.constant.port(0)).collect();
@@ -70,6 +75,18 @@ pub(super) fn unable(model: &Model, weight: &Weight, scheme: &Scheme, granularit
         }
     }
     None
+}
+
+/// Whether onnxruntime would misread codes of two bits behind `DequantizeLinear`: of that and a product it makes `MatMulNBits`, and turns the
+/// matrix around wrongly where its columns fill no whole bytes (seen in 1.32).
+pub(super) fn misread(model: &Model, weight: &Weight) -> bool {
+    let Some(graph) = inside(part(model, weight.function), &weight.site.path) else { return false };
+    let constant = weight.site.constant;
+    let columns = graph.constant(constant.port(0)).filter(|tensor| tensor.rank() == 2).map_or(0, |it| it.dims()[1]);
+    let turns = |reading: Use| {
+        matches!(reader(graph, constant, reading), Some(Reader::Product | Reader::Gemm { turned: false }))
+    };
+    !columns.is_multiple_of(4) && graph.readers(constant.port(0)).any(turns)
 }
 
 fn reader(graph: &Graph, constant: NodeId, reading: Use) -> Option<Reader> {

@@ -2,16 +2,20 @@
 
 use onnxpress_ir::{DType, Model};
 
-use super::apply;
+use super::{apply, nbits};
 use crate::evidence::EvidenceSource;
 use crate::options::{Options, Pattern};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::quantize::weight::{Meaning, Rounding, Scheme};
 
+/// Neighbours that share a scale where onnxruntime's operators are asked for and nothing is said of blocks.
+const BLOCK_OF_NBITS: usize = 32;
+
 crate::option_enum! {
     /// How many bits a weight is written in.
     pub enum Bits {
-        /// Two, four weights a byte, from opset 25 on.
+        /// Two, four weights a byte, from opset 25 on; with `form=dequantize` in codes of four where onnxruntime would misread them, in products whose
+        /// columns are no multiple of four.
         Two = "2",
         /// Three, in codes of four of which half stay unused.
         Three = "3",
@@ -111,13 +115,13 @@ crate::options! {
         /// How many scales a weight has.
         granularity: Granularity = Granularity::Channel,
         /// So many neighbours along the axis that is summed over share a scale, from opset 21 on; `granularity` then counts where
-        /// an axis is shorter.
+        /// an axis is shorter. Unless said, 32 with `form=matmulnbits`, whose operators read nothing but blocks.
         block: Option<usize> = None,
         /// The type of codes, in the place of what `bits` and `symmetric` say.
         r#type: Option<CodeType> = None,
         /// Whether zero is in the middle of the codes; otherwise there is a zero point, and codes reach from the least weight to
-        /// the largest.
-        symmetric: bool = true,
+        /// the largest. Unless said, only `rounding=hqq` has zero points, which it is about.
+        symmetric: Option<bool> = None,
         /// How a scale is found.
         rounding: Rounding = Rounding::Nearest,
         /// With `rounding=gptq` the share of the mean of a second moment's diagonal that is added to all of it.
@@ -153,7 +157,7 @@ impl QuantizeWeights {
             Some(CodeType::Float8E4M3FN) => DType::Float8e4m3fn,
             Some(CodeType::Float8E5M2) => DType::Float8e5m2,
             Some(CodeType::Float4E2M1) => DType::Float4e2m1,
-            None => match (self.bits, self.symmetric) {
+            None => match (self.bits, self.symmetric()) {
                 (Bits::Two, true) => DType::Int2,
                 (Bits::Two, false) => DType::Uint2,
                 (Bits::Three | Bits::Four, true) => DType::Int4,
@@ -167,11 +171,21 @@ impl QuantizeWeights {
         (dtype, Meaning::Number)
     }
 
+    /// Whether zero is in the middle of the codes.
+    fn symmetric(&self) -> bool {
+        self.symmetric.unwrap_or(self.rounding != Rounding::Hqq)
+    }
+
+    /// Neighbours that share a scale.
+    pub(super) fn block(&self) -> Option<usize> {
+        self.block.or((self.form == Form::Matmulnbits).then_some(BLOCK_OF_NBITS))
+    }
+
     /// How a weight is written.
     pub(super) fn scheme(&self) -> Scheme {
         let (dtype, meaning) = self.codes();
         let bits = (self.bits == Bits::Three && self.r#type.is_none()).then_some(3);
-        Scheme { meaning, bits, ..Scheme::of(dtype, self.symmetric, self.rounding) }
+        Scheme { meaning, bits, ..Scheme::of(dtype, self.symmetric(), self.rounding) }
     }
 
     /// The samples that it works with.
@@ -198,15 +212,26 @@ impl QuantizeWeights {
         }
         let (dtype, meaning) = self.codes();
         let whole = meaning == Meaning::Number && !dtype.is_float();
-        if !whole && !self.symmetric {
+        if !whole && self.symmetric == Some(false) {
             return Err(PassError::Request(
                 "codes of this type have no zero point, so `symmetric` cannot be false".to_owned(),
             ));
         }
-        if self.rounding == Rounding::Hqq && (self.symmetric || !whole) {
+        if self.rounding == Rounding::Hqq && !whole {
             return Err(PassError::Request(
-                "`rounding=hqq` chooses zero points, so it needs `symmetric=false`".to_owned(),
+                "`rounding=hqq` chooses zero points, which codes of this type do not have".to_owned(),
             ));
+        }
+        if self.rounding == Rounding::Hqq && self.symmetric() {
+            return Err(PassError::Request(
+                "`rounding=hqq` chooses zero points, so `symmetric` cannot be true".to_owned(),
+            ));
+        }
+        if let (Form::Matmulnbits, Some(block)) = (self.form, self.block)
+            && !nbits::reads_blocks_of(block)
+        {
+            let found = format!("`block` is {block}, expected 16, 32, 64 …, which `form=matmulnbits` reads");
+            return Err(PassError::Request(found));
         }
         Ok(())
     }

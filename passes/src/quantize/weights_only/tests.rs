@@ -234,6 +234,8 @@ fn layers_that_bear_it_get_fewer_bits() {
         assert!(bound < 0.5 && !bits(&plan).is_empty());
         let (same, _) = allocated(&format!("bytes={}", after + 200));
         assert!(same < little, "{same} {little}");
+        let notices = run("allocate-bits{bytes=10, block=8}", NET, data).1.unwrap().notices;
+        assert!(notices[0].starts_with("`bytes` is 10, the least that these weights can take is "), "{notices:?}");
     }
 }
 
@@ -265,4 +267,24 @@ fn requests_to_allocate_that_say_too_little_are_refused() {
     assert!(refused("average=-1").ends_with("`average` is -1, expected more than 0"));
     assert!(refused("average=4, bits=[]").ends_with("`bits` is empty, expected numbers of bits to choose among"));
     assert!(refused("average=4, rounding=gptq").ends_with("`rounding=gptq` needs data: give samples with --calib"));
+}
+
+#[test]
+fn two_bits_lie_in_four_where_onnxruntime_would_misread_them() {
+    let of = |columns: usize, options: &str| {
+        let text = format!(
+            r#"<ir_version: 10, opset_import: ["" : 21]>
+            net (float[N,64] x) => (float[N,{columns}] y) <float[64,{columns}] w = normal(seed=1)> {{ y = MatMul(x, w) }}"#
+        );
+        let (model, report) = run(&format!("quantize-weights{{bits=2{options}}}"), &text, None);
+        let report = report.unwrap();
+        assert!(error(&report.checkpoints[0].expected, &model) < 1e-5);
+        let printed = print_model(&model, &Form::brief());
+        let codes = ["uint4[", "int4[", "uint2[", "int2[", "uint8["].into_iter().find(|dtype| printed.contains(dtype));
+        (codes.unwrap().trim_end_matches('[').to_owned(), report.notices.len())
+    };
+    assert_eq!(of(46, ""), ("int4".to_owned(), 1));
+    assert_eq!(of(46, ", symmetric=false"), ("uint4".to_owned(), 1));
+    assert_eq!(of(44, "").0, "int2");
+    assert_eq!(of(46, ", form=cast").0, "int2");
 }
