@@ -1,6 +1,6 @@
 //! Which nodes compute in the narrower type, and why the others do not.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use onnxpress_ir::{DType, Graph, NodeId, Type, ValueId, Vertex};
 use onnxpress_ops::node::NodeCx;
@@ -9,6 +9,7 @@ use onnxpress_ops::schema::{self, OpSchema, TypeRef};
 use onnxpress_ops::table;
 
 use super::rules::{self, Effect, Fit};
+use crate::evidence::{Evidence, Statistics};
 use crate::options::Pattern;
 
 /// What is converted into what.
@@ -16,6 +17,38 @@ use crate::options::Pattern;
 pub(super) struct Types {
     pub(super) from: DType,
     pub(super) to: DType,
+}
+
+/// The largest magnitudes of values, as far as samples show them.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    peaks: BTreeMap<ValueId, f64>,
+}
+
+impl Seen {
+    /// Of what was measured. A value of which some elements are no numbers, or are a mask's, says nothing.
+    pub(super) fn of(evidence: &Evidence) -> Self {
+        let known = evidence.values.iter().filter(|(_, seen)| seen.count > 0 && seen.masked == 0);
+        let peak = |seen: &Statistics| f64::from(seen.max.abs().max(seen.min.abs()));
+        Self { peaks: known.map(|(&value, seen)| (value, peak(seen))).collect() }
+    }
+
+    fn has(&self, value: ValueId) -> bool {
+        self.peaks.contains_key(&value)
+    }
+
+    /// Why a value does not fit into the narrower type, where samples say so.
+    pub(super) fn misfit(&self, graph: &Graph, value: ValueId, types: Types) -> Option<String> {
+        let &peak = self.peaks.get(&value)?;
+        let (largest, least) = rules::limits(types.to);
+        let label = graph.label(value);
+        // Other samples reach farther.
+        if peak > largest / 2.0 {
+            return Some(format!("`{label}` reaches {peak:.3e} on samples, the largest number is {largest:.3e}"));
+        }
+        let tiny = peak > 0.0 && peak < least;
+        tiny.then(|| format!("`{label}` is {peak:.3e} at most on samples, too small for it"))
+    }
 }
 
 /// What a node computes in.
@@ -71,9 +104,26 @@ fn named(graph: &Graph, id: NodeId, pattern: &Pattern) -> bool {
     node.name.iter().chain(outputs).any(|name| pattern.matches(&name.to_str()))
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) types: Types,
+    /// Nodes that stay.
+    pub(super) keep: &'a [Pattern],
+    /// What values of the main graph were seen to be.
+    pub(super) seen: &'a Seen,
+}
+
+/// Decides of the main graph.
+pub(super) fn graph(main: &Graph, asked: Asked<'_>) -> Decision {
+    of_graph(main, asked, &[])
+}
+
 /// Decides of a graph. `captured_wide` says of each implicit operand of the node around it whether it may leave the range.
-pub(super) fn graph(graph: &Graph, types: Types, keep: &[Pattern], captured_wide: &[bool]) -> Decision {
+fn of_graph(graph: &Graph, asked: Asked<'_>, captured_wide: &[bool]) -> Decision {
     let mut decision = Decision::default();
+    let inputs = graph.inputs().iter().map(|id| id.port(0));
+    decision.wide.extend(inputs.filter(|&input| asked.seen.misfit(graph, input, asked.types).is_some()));
     for (id, capture) in graph.captures() {
         if captured_wide.get(capture.operand as usize) == Some(&true) {
             decision.wide.insert(id.port(0));
@@ -83,9 +133,9 @@ pub(super) fn graph(graph: &Graph, types: Types, keep: &[Pattern], captured_wide
     for id in order {
         let Some(cx) = NodeCx::new(graph, id) else { continue };
         let verdict = if cx.node.has_subgraphs() {
-            holder(&cx, types, keep, &mut decision)
+            holder(&cx, asked, &mut decision)
         } else {
-            let (verdict, wide) = node(&cx, types, keep, &decision.wide);
+            let (verdict, wide) = node(&cx, asked, &decision.wide);
             if wide {
                 decision.wide.extend((0..cx.node.port_count() as u32).map(|port| id.port(port)));
             }
@@ -97,13 +147,16 @@ pub(super) fn graph(graph: &Graph, types: Types, keep: &[Pattern], captured_wide
 }
 
 /// A node with subgraphs hands on what these give, so it is narrow where they are.
-fn holder(cx: &NodeCx<'_>, types: Types, keep: &[Pattern], decision: &mut Decision) -> Verdict {
+fn holder(cx: &NodeCx<'_>, asked: Asked<'_>, decision: &mut Decision) -> Verdict {
+    let Asked { types, keep, .. } = asked;
+    // What is inside is not measured, and has numbers of its own for its values.
+    let inside = Asked { seen: &Seen::default(), ..asked };
     let captured: Vec<bool> = cx
         .graph
         .implicit_operands(cx.id)
         .map(|value| value.is_some_and(|value| decision.wide.contains(&value)))
         .collect();
-    let bodies: Vec<Decision> = cx.node.subgraphs().map(|body| graph(body, types, keep, &captured)).collect();
+    let bodies: Vec<Decision> = cx.node.subgraphs().map(|body| of_graph(body, inside, &captured)).collect();
     let gives_wide = cx.node.subgraphs().zip(&bodies).any(|(body, inner)| {
         let given = body.outputs().iter().filter_map(|&output| body.operand(output, 0));
         given.into_iter().any(|value| inner.wide.contains(&value))
@@ -177,8 +230,8 @@ fn schema_of(cx: &NodeCx<'_>) -> Option<&'static OpSchema> {
 }
 
 /// What a node without subgraphs computes in, and whether its results may leave the range.
-fn node(cx: &NodeCx<'_>, types: Types, keep: &[Pattern], wide: &HashSet<ValueId>) -> (Verdict, bool) {
-    let graph = cx.graph;
+fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict, bool) {
+    let (graph, Asked { types, keep, seen }) = (cx.graph, asked);
     let floats = |value: &ValueId| graph.ty(*value).dtype() == Some(types.from);
     let reads_wide = graph.operands(cx.id).flatten().any(|value| wide.contains(&value));
     let gives = cx.node.ports().iter().any(|port| port.ty.dtype() == Some(types.from));
@@ -188,19 +241,28 @@ fn node(cx: &NodeCx<'_>, types: Types, keep: &[Pattern], wide: &HashSet<ValueId>
     }
     let stays = |reason: Option<String>, wide: bool| (Verdict::Wide(reason), wide);
     let operator = cx.node.op_type.to_str();
+    let given = cx.node.ports().iter().enumerate().filter(|(_, port)| !port.omitted);
+    let mut outputs = given.map(|(port, _)| cx.id.port(port as u32)).filter(&floats);
+    let misfits = outputs.clone().find_map(|output| seen.misfit(graph, output, types));
+    // What was measured is known, and needs no rule.
+    let fits = gives && misfits.is_none() && outputs.all(|output| seen.has(output));
+    let reads_wide_on = reads_wide && !fits || misfits.is_some();
     if keep.iter().any(|pattern| named(graph, cx.id, pattern)) {
-        return stays(Some("`keep` names it".to_owned()), reads_wide);
+        return stays(Some("`keep` names it".to_owned()), reads_wide_on);
     }
     if let Some(reason) = unable(cx, types) {
-        return stays(reason.map(|reason| format!("{operator} {reason}")), reads_wide);
+        return stays(reason.map(|reason| format!("{operator} {reason}")), reads_wide_on);
+    }
+    if misfits.is_some() {
+        return stays(misfits, true);
     }
     // What a float of 32 bits cannot hold is rare, and is told by constants alone.
     let effect = if types.from == DType::Double { Effect::Keeps } else { rules::effect(cx) };
     match effect {
-        Effect::Widens(reason) if gives => stays(Some(format!("{operator}: {reason}")), true),
-        Effect::Averages => stays(Some(format!("{operator}: many numbers are summed")), reads_wide),
+        Effect::Widens(reason) if gives && !fits => stays(Some(format!("{operator}: {reason}")), true),
+        Effect::Averages => stays(Some(format!("{operator}: many numbers are summed")), reads_wide_on),
         Effect::Narrows if reads_wide => stays(None, false),
-        _ if reads_wide && !multiplies_constant(cx) => stays(None, true),
+        _ if reads_wide && (fits || !multiplies_constant(cx)) => stays(None, !fits),
         _ => match misfit(cx, types) {
             Some(reason) => stays(Some(reason), true),
             None => (Verdict::Narrow, false),

@@ -1,10 +1,11 @@
 //! What can be asked of `convert-float`, and the run.
 
-use onnxpress_ir::{DType, Graph, Model};
+use onnxpress_ir::{DType, Graph, Model, Node, NodeId, ValueId};
 use onnxpress_ops::infer;
 
 use super::convert::{self, Converted};
-use super::decide::{self, Types};
+use super::decide::{self, Asked, Seen, Types};
+use crate::evidence::{Wants, collect};
 use crate::inline_functions::InlineFunctions;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
@@ -29,13 +30,16 @@ crate::options! {
     /// Nodes whose operators have no such type stay, and so do, by rule, those whose values may leave its range: exponentials,
     /// powers and squares, sums over axes, whole numbers that become floats, and what is computed of these until a division or
     /// the like brings it back. Constants that the type cannot hold stay too, but masks, whose large negative numbers become its
-    /// least. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
+    /// least. With samples, values of the main graph are judged by what they are there: what reaches half the largest number of the
+    /// type, or is too small for it, stays. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
     /// as others are, and stay listed.
     pub struct ConvertFloat {
         /// The type to compute in.
         to: FloatType = FloatType::Float16,
         /// Whether inputs and outputs of the model keep their types.
         keep_io: bool = true,
+        /// Whether samples are used, where there are any: values stay that they show to leave the range, and others need no rule.
+        data: bool = true,
         /// Nodes that stay, by their name or that of an output.
         keep: Vec<Pattern> = Vec::new(),
         /// Whether a model whose opset lacks the type may go to a newer one; otherwise it is refused.
@@ -91,7 +95,13 @@ impl Pass for ConvertFloat {
             cx.notice(format!("the model goes from opset {from} to {to}, whose operators have {}", self.to));
         }
         let types = self.to.types();
-        let decision = decide::graph(&base.graph, types, &self.keep, &[]);
+        let seen = self.seen(&base, types, cx)?;
+        for &input in base.graph.inputs() {
+            if let Some(reason) = seen.misfit(&base.graph, input.port(0), types) {
+                cx.notice(format!("{reason}; what reads it stays"));
+            }
+        }
+        let decision = decide::graph(&base.graph, Asked { types, keep: &self.keep, seen: &seen });
         for pattern in &self.keep {
             if !decide::any_named(&base.graph, pattern) {
                 return Err(PassError::Request(format!("the pattern `{pattern}` matches no node")));
@@ -119,6 +129,27 @@ impl Pass for ConvertFloat {
         cx.set_tolerance(self.to.tolerance());
         *model = result;
         Ok(())
+    }
+}
+
+impl ConvertFloat {
+    /// What values of the main graph are on samples, as far as they are floats that may be converted.
+    fn seen(&self, model: &Model, types: Types, cx: &PassCx<'_>) -> Result<Seen, PassError> {
+        let Some(source) = cx.user_samples().filter(|_| self.data && types.to != DType::Float) else {
+            return Ok(Seen::default());
+        };
+        let graph = &model.graph;
+        let mut wants = Wants::default();
+        let ports = |(id, node): (NodeId, &Node)| -> Vec<ValueId> {
+            let given = node.ports().iter().enumerate().filter(|(_, port)| !port.omitted);
+            given.map(|(port, _)| id.port(port as u32)).collect()
+        };
+        let values = graph.inputs().iter().map(|id| id.port(0)).chain(graph.nodes().flat_map(ports));
+        for value in values.filter(|&value| graph.ty(value).dtype() == Some(types.from)) {
+            wants.value(value);
+        }
+        let evidence = collect(model, &wants, source).map_err(|error| PassError::Request(error.to_string()))?;
+        Ok(Seen::of(&evidence))
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) enum Fit {
 }
 
 /// The largest finite number of a type, and the least that it holds in full precision.
-fn limits(dtype: DType) -> (f64, f64) {
+pub(super) fn limits(dtype: DType) -> (f64, f64) {
     match dtype {
         DType::Float16 => (65504.0, 6.103_515_625e-5),
         DType::Bfloat16 => (3.389_531_389_251_535_5e38, f64::from(f32::MIN_POSITIVE)),

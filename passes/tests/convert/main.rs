@@ -286,7 +286,7 @@ fn bfloat16_needs_a_newer_opset() {
     left: Relu `z`: `keep` names it
     notice: the model goes from opset 11 to 13, whose operators have bfloat16
     "#);
-    insta::assert_snapshot!(converted("keep=[nobody]", "g (float[N] x) => (y) { y = Neg(x) }"), @"convert-float{to=float16, keep-io=true, keep=[nobody], upgrade=true}: the pattern `nobody` matches no node");
+    insta::assert_snapshot!(converted("keep=[nobody]", "g (float[N] x) => (y) { y = Neg(x) }"), @"convert-float{to=float16, keep-io=true, data=true, keep=[nobody], upgrade=true}: the pattern `nobody` matches no node");
 }
 
 #[test]
