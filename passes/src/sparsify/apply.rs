@@ -1,16 +1,19 @@
 //! Masks and what they make of the weights, layer by layer.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use faer::Mat;
 use onnxpress_ir::{Model, Tensor, ValueId};
 
 use super::layers::{Layer, Visible};
+use super::options::Criterion;
 use super::score::{Scoring, metric};
 use super::structure::Structure;
-use super::{obs, repair};
+use super::{obs, repair, smallest};
 use crate::evidence::{EvidenceError, EvidenceSource, SecondMoment, in_parts};
 use crate::quantize::tensor;
-use crate::reconstruction::{Fit, Seen, Turn, in_turn};
+use crate::reconstruction::{Fit, Seen, Turn, held_ridge, in_turn};
 
 /// How weights are chosen, and what becomes of the others.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,9 @@ impl Way {
     /// Masks a weight, whose other elements stay.
     fn masked(&self, model: &Model, layer: &Layer, share: f64, moments: Option<&[SecondMoment]>) -> Option<Tensor> {
         let (tensor, _) = tensor(model, &layer.weight)?;
+        if self.scoring.criterion == Criterion::Magnitude && self.structure == Structure::Single {
+            return smallest::removed(tensor, share);
+        }
         let mut flat = layer.flat(tensor)?;
         let scores = self.scoring.scores(layer, &flat, moments)?;
         // Without samples all there is to go by are magnitudes, which one comparison is made of.
@@ -99,9 +105,15 @@ impl Way {
                 bias: seen.bias,
             })
             .collect();
-        let results = in_turn(model, &[], &turns, &|_, _, _| self.scoring.ridge, source, &mut |at, seen, fit| {
+        // What goes is weighed, and made up for, in the metric that the layer was fitted in: its pull included.
+        let strength = Cell::new(self.scoring.ridge);
+        let pull = |seen: &Seen, weights: &[Mat<f64>], site| {
+            strength.set(held_ridge(seen, weights, |_, _| true, site, self.scoring.ridge));
+            strength.get()
+        };
+        let results = in_turn(model, &[], &turns, &pull, source, &mut |at, seen, fit| {
             let (_, layer, visible, share) = visible[at];
-            self.sparse(layer, visible, seen, fit, share)
+            self.sparse(layer, visible, seen, fit, (share, strength.get()))
         })?;
         for ((place, ..), result) in visible.iter().zip(results) {
             made.weights.extend(result.weight.map(|tensor| (*place, tensor)));
@@ -110,13 +122,20 @@ impl Way {
         Ok(made)
     }
 
-    /// Removes a share of a fitted layer's weights, the others making up for them.
-    fn sparse(&self, layer: &Layer, visible: &Visible, seen: &Seen, fit: Fit, share: f64) -> Option<Fit> {
+    /// Removes a share of the weights of a layer that was fitted with a pull of some strength, the others making up for them.
+    fn sparse(
+        &self,
+        layer: &Layer,
+        visible: &Visible,
+        seen: &Seen,
+        fit: Fit,
+        (share, strength): (f64, f64),
+    ) -> Option<Fit> {
         let (mut weights, mut bias) = (Vec::new(), fit.bias);
         let (order, columns) = (layer.order(), layer.matrices.columns());
         for (group, fitted) in fit.weight.iter().enumerate() {
             let moment = &seen.rows[group];
-            let metric = metric(layer, moment, visible.bias, self.scoring.ridge);
+            let metric = metric(layer, moment, visible.bias, strength);
             let target: Vec<f64> = (0..fitted.nrows())
                 .flat_map(|output| order.iter().map(move |&column| fitted[(output, column)]))
                 .collect();
@@ -128,7 +147,7 @@ impl Way {
                 obs::remove(&mut flat, &mut gone, &root, self.structure, layer.run, share * (1.0 - left.powi(3)));
                 repair::repair(&mut flat, &gone, &target, &metric);
             }
-            let mut whole = faer::Mat::zeros(fitted.nrows(), columns);
+            let mut whole = Mat::zeros(fitted.nrows(), columns);
             for (at, weight) in flat.into_iter().enumerate() {
                 whole[(at / columns, order[at % columns])] = weight;
             }

@@ -18,6 +18,7 @@ mod repair;
 mod run;
 mod score;
 mod share;
+mod smallest;
 mod store;
 mod structure;
 mod survey;

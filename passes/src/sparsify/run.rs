@@ -78,6 +78,7 @@ pub(super) fn run(
         Amount::Share(share) if options.scope != Scope::Layer => {
             share::shared_out(&whole, &found, &way.scoring, (options.scope, share), source).map_err(failed)?
         }
+        Amount::Share(share) => vec![share; found.len()],
         amount => {
             let of = |layer: &Layer| {
                 let flat = tensor(&whole, &layer.weight).and_then(|(tensor, _)| layer.flat(tensor));

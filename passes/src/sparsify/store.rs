@@ -1,6 +1,6 @@
 //! How weights with zeros are written, and what that takes.
 
-use onnxpress_ir::{Carried, ConstantForm, ConstantValue, Model, SparseTensor, Tensor, Vertex};
+use onnxpress_ir::{Carried, ConstantForm, ConstantValue, DType, Model, SparseTensor, Tensor, Vertex};
 
 use super::bitmask;
 use super::layers::Layer;
@@ -26,6 +26,13 @@ pub(super) struct Stored {
 const SPARSE_SINCE: i64 = 6;
 
 fn zeros(tensor: &Tensor) -> f64 {
+    // A large weight stays where it is, and is looked at there.
+    if tensor.dtype() == DType::Float
+        && let Some(bytes) = tensor.bytes()
+    {
+        let zeros = bytes.chunks_exact(4).filter(|bytes| matches!(bytes, [0, 0, 0, 0 | 0x80])).count();
+        return zeros as f64 / tensor.len().max(1) as f64;
+    }
     let values = tensor.to_f64s().unwrap_or_default();
     values.iter().filter(|value| **value == 0.0).count() as f64 / values.len().max(1) as f64
 }
