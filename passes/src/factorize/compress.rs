@@ -5,16 +5,17 @@ use onnxpress_ir::{Model, Tensor};
 
 use super::form::{Extents, Size};
 use super::layers::Layer;
-use super::offer::{Asked, Known, factors, offer};
+use super::offer::{Asked, Known, by_parts, factors, offer};
 use super::options::Ranks;
+use super::parts::Parts;
 use super::spectrum::Spectrum;
-use super::stages::{Packed, Stages};
+use super::stages::Packed;
 use super::weigh::{KEPT, weigh};
 use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts};
 use crate::reconstruction::{Fit, Seen, Trial, Turned, held_ridge, in_turn};
 
 /// For each group the factors of a layer.
-pub(super) type Factors = Vec<Stages>;
+pub(super) type Factors = Vec<Packed>;
 
 /// What a layer becomes.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,12 @@ pub(super) fn offers(
     }
     let mut fault = None;
     let mut one = |layer: &Layer, rows: Option<&[SecondMoment]>| {
+        let tensor = model.graph.constant(layer.weight)?;
+        if let Some(parts) = Parts::of(layer, tensor).filter(|_| rows.is_none()) {
+            let mut known = by_parts(layer, &parts, asked)?;
+            known.spectra.truncate(if keep { known.spectra.len() } else { 0 });
+            return Some(known);
+        }
         let weights = layer.turn().weights(&model.graph)?;
         let mut known = offer(layer, &weights, rows, asked)?;
         if let (Some(trial), Some(rows)) = (trial.as_mut().filter(|_| !known.offer.candidates.is_empty()), rows) {
@@ -82,9 +89,9 @@ pub(super) fn plain(
     let mut make = |(at, size): (usize, Size), moments: Option<&[SecondMoment]>| {
         let (layer, turn) = (&layers[at], layers[at].turn());
         let known = spectra.get(at).map_or(&[][..], |known| &known[..]);
-        let found = turn.weights(&model.graph).zip(model.graph.constant(turn.weight)).and_then(|(weight, like)| {
-            let Some(rows) = moments else { return blind(layer, like, weight, size, known) };
-            let whole = Fit { weight, bias: turn.bias.numbers(&model.graph) };
+        let found = model.graph.constant(turn.weight).and_then(|like| {
+            let Some(rows) = moments else { return blind(layer, like, size, known) };
+            let whole = Fit { weight: turn.weights(&model.graph)?, bias: turn.bias.numbers(&model.graph) };
             let (factors, fit) = factorized(&layer.extents, like, whole, Some(rows), size, known)?;
             Some(Compressed { factors, turned: turn.stored(&fit, &model.graph) })
         });
@@ -103,21 +110,24 @@ pub(super) fn plain(
 }
 
 /// A layer of which samples show nothing. Its products are the witness's alone, and are made when somebody looks at them.
-fn blind(layer: &Layer, like: &Tensor, weights: Vec<Mat<f64>>, size: Size, known: &[Spectrum]) -> Option<Compressed> {
-    // The weight is gone before its factors are there twice.
-    let one = |(group, weight): (usize, Mat<f64>)| {
-        Packed::of(&factors(&layer.extents, size, &weight, None, known.get(group))?, like)
+fn blind(layer: &Layer, like: &Tensor, size: Size, known: &[Spectrum]) -> Option<Compressed> {
+    let packed: Factors = match Parts::of(layer, like) {
+        Some(parts) => vec![parts.packed(size, known.first())?],
+        None => {
+            let one = |(group, weight): (usize, Mat<f64>)| {
+                Packed::of(&factors(&layer.extents, size, &weight, None, known.get(group))?, like)
+            };
+            layer.matrices.matrices(like).ok()?.into_iter().enumerate().map(one).collect::<Option<_>>()?
+        }
     };
-    let packed: Vec<Packed> = weights.into_iter().enumerate().map(one).collect::<Option<_>>()?;
-    let made: Factors = packed.iter().map(Packed::stages).collect::<Option<_>>()?;
-    let (extents, matrices, source) = (layer.extents, layer.matrices.clone(), like.clone());
+    let (extents, matrices, source, made) = (layer.extents, layer.matrices.clone(), like.clone(), packed.clone());
     let product = Tensor::deferred(like.dtype(), like.dims(), move || {
-        let products = packed.iter().filter_map(Packed::stages).map(|stages| stages.product(&extents, size.form));
+        let products = made.iter().filter_map(Packed::stages).map(|stages| stages.product(&extents, size.form));
         let tensor = matrices.tensor(&products.collect::<Vec<_>>(), &source).ok();
         let bytes = tensor.and_then(|tensor| tensor.bytes().cloned());
         bytes.expect("matrices of these extents were read off a tensor of that type")
     });
-    Some(Compressed { factors: made, turned: Turned { weight: Some(product.ok()?), bias: None } })
+    Some(Compressed { factors: packed, turned: Turned { weight: Some(product.ok()?), bias: None } })
 }
 
 /// Factors of weights in the metric of their rows; the mean of what is lost goes into the bias, if there is one.
@@ -132,14 +142,14 @@ pub(super) fn factorized(
     let (mut made, mut products, mut bias) = (Vec::new(), Vec::new(), whole.bias);
     for (group, weight) in whole.weight.iter().enumerate() {
         let metric = rows.map(|rows| if bias.is_some() { rows[group].covariance() } else { rows[group].second() });
-        let stages = factors(extents, size, weight, metric.as_ref(), known.get(group))?.stored(like)?;
-        let product = stages.product(extents, size.form);
+        let packed = Packed::of(&factors(extents, size, weight, metric.as_ref(), known.get(group))?, like)?;
+        let product = packed.stages()?.product(extents, size.form);
         if let (Some(rows), Some(bias)) = (rows, &mut bias) {
             let own = &mut bias[group * weight.nrows()..(group + 1) * weight.nrows()];
             Fit::keep_means(own, weight, &product, &rows[group].mean());
         }
         products.push(product);
-        made.push(stages);
+        made.push(packed);
     }
     Some((made, Fit { weight: products, bias }))
 }

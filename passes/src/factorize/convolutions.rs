@@ -9,7 +9,8 @@ use onnxpress_ops::infer::Standard;
 use super::compress::Factors;
 use super::form::{Form, Size};
 use super::layers::Layer;
-use super::rewrite::{NAME, tensor};
+use super::rewrite::NAME;
+use super::stages::joined;
 
 /// One of the convolutions.
 struct Stage {
@@ -22,20 +23,19 @@ struct Stage {
 
 /// The convolutions in their order.
 fn stages(graph: &Graph, layer: &Layer, size: Size, made: &Factors) -> Option<Vec<Stage>> {
-    let like = graph.constant(layer.weight)?;
-    let kernel = like.dims().get(2..)?;
+    let kernel = graph.constant(layer.weight)?.dims().get(2..)?;
     let extents = &layer.extents;
     let (none, all) = (vec![false; kernel.len()], vec![true; kernel.len()]);
     let first: Vec<bool> = (0..kernel.len()).map(|axis| axis == 0).collect();
     let rest: Vec<bool> = first.iter().map(|acts| !acts).collect();
-    let u: Vec<_> = made.iter().map(|stages| &stages.u).collect();
-    let v: Vec<_> = made.iter().map(|stages| &stages.v).collect();
-    let core: Option<Vec<_>> = made.iter().map(|stages| stages.core.as_ref()).collect();
+    let u: Vec<_> = made.iter().map(|packed| &packed.u).collect();
+    let v: Vec<_> = made.iter().map(|packed| &packed.v).collect();
+    let core: Option<Vec<_>> = made.iter().map(|packed| packed.core.as_ref()).collect();
     let stage = |suffix, matrices: &[_], channels: usize, acts: &[bool], groups: usize| {
-        let outputs: usize = made.len() * <[&faer::Mat<f64>]>::first(matrices)?.nrows();
+        let outputs: usize = made.len() * <[&Tensor]>::first(matrices)?.dims().first()?;
         let places = kernel.iter().zip(acts).map(|(&extent, &acts)| if acts { extent } else { 1 });
         let dims: Vec<usize> = [outputs, channels].into_iter().chain(places).collect();
-        let weight = tensor(matrices, false, &dims, like)?;
+        let weight = joined(matrices, false, &dims)?;
         Some(Stage { suffix, weight, acts: acts.to_vec(), groups })
     };
     let Size { rank, inner, .. } = size;

@@ -72,7 +72,7 @@ pub(super) fn basis(weight: &Mat<f64>, metric: Option<&Mat<f64>>, span: usize) -
             Some(rows) => root(rows)? * &through,
             None => through.clone(),
         };
-        through * eigen(&symmetric)?.1
+        through * eigen(symmetric)?.1
     };
     normalize(&mut spanning);
     let orthonormal = spanning.qr().compute_thin_Q();
@@ -92,7 +92,7 @@ pub(super) fn normalize(matrix: &mut Mat<f64>) {
 
 /// The symmetric root of a second moment.
 fn root(moment: &Mat<f64>) -> Option<Mat<f64>> {
-    let (values, vectors) = eigen(moment)?;
+    let (values, vectors) = eigen(moment.clone())?;
     let scaled = Mat::from_fn(moment.nrows(), moment.nrows(), |i, j| vectors[(i, j)] * values[j].sqrt());
     Some(&scaled * vectors.transpose())
 }

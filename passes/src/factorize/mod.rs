@@ -17,6 +17,7 @@ mod layers;
 mod merge;
 mod offer;
 mod options;
+mod parts;
 mod plan;
 mod rewrite;
 mod run;

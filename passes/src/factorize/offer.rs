@@ -5,6 +5,7 @@ use faer::Mat;
 use super::form::{Extents, Form, Price, Size};
 use super::layers::Layer;
 use super::options::{Forms, Ranks, Save};
+use super::parts::Parts;
 use super::spectrum::{self, Spectrum, is_vast};
 use super::stages::Stages;
 use super::weigh::Worth;
@@ -175,7 +176,9 @@ pub(super) fn offer(
         });
         // Where a rank is asked for, no other is looked at.
         let spectrum = match asked.rank(extents, Form::Channel) {
-            Some(rank) if metric.is_none() && is_vast(weight, rank) => Spectrum::drawn(weight, rank)?,
+            Some(rank) if metric.is_none() && is_vast(weight.nrows().min(weight.ncols()), rank) => {
+                Spectrum::drawn(weight, rank)?
+            }
             _ => Spectrum::of(weight, metric.as_ref())?,
         };
         whole += spectrum.energy();
@@ -194,15 +197,33 @@ pub(super) fn offer(
         }
         spectra.push(spectrum);
     }
-    let of = |(&size, &loss): (&Size, &f64)| Candidate {
-        size,
-        price: extents.price_of(size),
-        // A form is exact at its full ranks, whatever rounding says.
-        loss: if size == extents.full(size.form) { 0.0 } else { loss },
-    };
+    let of = |(&size, &loss): (&Size, &f64)| candidate(extents, size, loss);
     let candidates: Vec<Candidate> = sizes.iter().flatten().zip(lost.iter().flatten()).map(of).collect();
     let finite = candidates.iter().all(|candidate| candidate.loss.is_finite());
     finite.then_some(Known { offer: Offer { candidates, whole, energy, signal, worth: Worth::default() }, spectra })
+}
+
+fn candidate(extents: &Extents, size: Size, loss: f64) -> Candidate {
+    // A form is exact at its full ranks, whatever rounding says.
+    Candidate { size, price: extents.price_of(size), loss: if size == extents.full(size.form) { 0.0 } else { loss } }
+}
+
+/// What a layer offers whose weight is read by parts; the same otherwise.
+pub(super) fn by_parts(layer: &Layer, weight: &Parts<'_>, asked: &Asked) -> Option<Known> {
+    let (extents, sizes) = (&layer.extents, asked.sizes(&layer.extents, Form::Channel));
+    let mut offer = Offer { candidates: Vec::new(), whole: 0.0, energy: 0.0, signal: 1, worth: Worth::default() };
+    if sizes.is_empty() {
+        return Some(Known { offer, spectra: Vec::new() });
+    }
+    let spectrum = weight.spectrum(asked.rank(extents, Form::Channel))?;
+    let losses = spectrum.losses();
+    let lost = |size: &Size| losses.get(size.rank).copied().unwrap_or(0.0);
+    offer.candidates = sizes.iter().map(|size| candidate(extents, *size, lost(size))).collect();
+    (offer.whole, offer.energy) = (spectrum.energy(), spectrum.energy());
+    if asked.ranks == Ranks::Vbmf {
+        offer.signal = vbmf::rank(&spectrum.values, extents.outputs, extents.columns()).max(1);
+    }
+    offer.whole.is_finite().then(|| Known { offer, spectra: vec![spectrum] })
 }
 
 /// The factors of one group with a form at its ranks, its spectrum being known or not.
@@ -217,7 +238,7 @@ pub(super) fn factors(
         Form::Channel => {
             let (u, v) = match known {
                 _ if size == extents.full(size.form) => spectrum::whole(weight),
-                _ if metric.is_none() && is_vast(weight, size.rank) => {
+                _ if metric.is_none() && is_vast(weight.nrows().min(weight.ncols()), size.rank) => {
                     Spectrum::drawn(weight, size.rank)?.factors(weight, size.rank)
                 }
                 Some(known) => known.factors(weight, size.rank),

@@ -6,6 +6,7 @@ use onnxpress_ops::infer::Standard;
 
 use super::compress::Factors;
 use super::layers::{Kind, Layer};
+use super::stages::joined;
 
 pub(super) const NAME: &str = "factorize";
 
@@ -37,8 +38,8 @@ pub(super) fn input_transposed(layer: &Layer) -> &'static str {
 /// Both factors as the layer's operator takes them, stacks as stacks: first `V`, then `U`.
 fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tensor)> {
     let like = graph.constant(layer.weight)?;
-    let (u, v): (Vec<_>, Vec<_>) = made.iter().map(|stages| (&stages.u, &stages.v)).unzip();
-    let (outputs, rank, columns) = (u.first()?.nrows(), u.first()?.ncols(), v.first()?.ncols());
+    let (u, v): (Vec<_>, Vec<_>) = made.iter().map(|packed| (&packed.u, &packed.v)).unzip();
+    let (&[outputs, rank], &[_, columns]) = (u.first()?.dims(), v.first()?.dims()) else { return None };
     let stack = &like.dims()[..layer.layer.batch_axes.len()];
     let outputs_first = layer.layer.output_axes.first() < layer.layer.input_axes.first();
     // What a Gemm reads transposed a MatMul does not, and what a recurrent node reads outputs first neither.
@@ -46,14 +47,14 @@ fn factors(graph: &Graph, layer: &Layer, made: &Factors) -> Option<(Tensor, Tens
         true => layer.layer.weight == 0,
         false => outputs_first,
     };
-    let made = |matrices: &[&Mat<f64>], [rows, columns]: [usize; 2], as_it_is: bool| {
+    let made = |matrices: &[&Tensor], [rows, columns]: [usize; 2], as_it_is: bool| {
         let dims = if as_it_is { [rows, columns] } else { [columns, rows] };
-        tensor(matrices, !as_it_is, &[stack, &dims].concat(), like)
+        joined(matrices, !as_it_is, &[stack, &dims].concat())
     };
     let v = made(&v, [rank, columns], v_outputs_first)?;
     if layer.kind == Kind::Recurrent {
         let dims = [&like.dims()[..2], &[rank]].concat();
-        return Some((v, tensor(&u, false, &dims, like)?));
+        return Some((v, joined(&u, false, &dims)?));
     }
     Some((v, made(&u, [outputs, rank], outputs_first)?))
 }

@@ -10,26 +10,28 @@ use faer::{Accum, Mat, Side};
 use onnxpress_ir::random::SplitMix64;
 
 /// From so many weights on the product of a weight with itself is computed in single precision, which takes half as long.
-const LARGE: usize = 1 << 22;
+pub(super) const LARGE: usize = 1 << 22;
 
 /// Columns that are multiplied at a time.
 const COLUMNS: usize = 2048;
 /// Of a weight that is larger than this along both axes the few leading components that are asked for are looked for by chance.
 const VAST: usize = 2048;
 /// Directions beyond those that are asked for.
-const BEYOND: usize = 16;
+pub(super) const BEYOND: usize = 16;
 /// How often directions go through the weight and back, which turns them toward the leading ones.
-const TURNS: usize = 2;
+pub(super) const TURNS: usize = 2;
 
 /// The eigenvalues of one group's output, and their vectors.
 #[derive(Debug, Clone)]
 pub(super) struct Spectrum {
     /// From the largest to the smallest, none negative.
     pub(super) values: Vec<f64>,
-    /// Outputs by as many columns as there are values.
+    /// Outputs by as many columns as there are values; where it is turned, columns by as many.
     pub(super) basis: Mat<f64>,
     /// What the weight has beside them.
-    beyond: f64,
+    pub(super) beyond: f64,
+    /// Whether its vectors are those of the weight's columns, not of its outputs.
+    pub(super) is_turned: bool,
 }
 
 impl Spectrum {
@@ -39,24 +41,24 @@ impl Spectrum {
         let (outputs, columns) = (weight.nrows(), weight.ncols());
         if rows.is_none() && outputs > columns {
             // The smaller of the two problems: W V = U S.
-            let (values, right) = eigen(&(weight.transpose() * weight))?;
+            let (values, right) = eigen(weight.transpose() * weight)?;
             let mut basis = weight * &right;
             for (column, value) in values.iter().enumerate() {
                 let scale = if *value > values[0] * 1e-20 { value.sqrt().recip() } else { 0.0 };
                 basis.col_mut(column).iter_mut().for_each(|entry| *entry *= scale);
             }
-            return Some(Self { values, basis, beyond: 0.0 });
+            return Some(Self { values, basis, beyond: 0.0, is_turned: false });
         }
         let covariance = match rows {
             Some(rows) => weight * (rows * weight.transpose()),
             None if outputs * columns > LARGE => in_singles(weight),
             None => weight * weight.transpose(),
         };
-        let (mut values, basis) = eigen(&covariance)?;
+        let (mut values, basis) = eigen(covariance)?;
         let full = outputs.min(columns);
         values.truncate(full);
         let basis = basis.get(.., ..full).to_owned();
-        Some(Self { values, basis, beyond: 0.0 })
+        Some(Self { values, basis, beyond: 0.0, is_turned: false })
     }
 
     /// The leading components of a vast weight, as many as asked for, from drawn directions that went through it: `W ≈ Q (Qᵀ W)`, and the
@@ -76,13 +78,13 @@ impl Spectrum {
             range = orthogonal(&(&single * back));
         }
         let within = widened(&(range.transpose() * &single));
-        let (_, leading) = eigen(&(&within * within.transpose()))?;
+        let (_, leading) = eigen(&within * within.transpose())?;
         // Directions of single precision are not quite at right angles.
         let basis = (widened(&range) * leading.get(.., ..rank.min(count))).qr().compute_thin_Q();
         let kept = basis.transpose() * weight;
         let values: Vec<f64> = (0..kept.nrows()).map(|row| kept.row(row).squared_norm_l2()).collect();
         let beyond = (weight.squared_norm_l2() - values.iter().sum::<f64>()).max(0.0);
-        Some(Self { values, basis, beyond })
+        Some(Self { values, basis, beyond, is_turned: false })
     }
 
     /// All that the weight has.
@@ -101,23 +103,25 @@ impl Spectrum {
 
     /// The factors of a weight at a rank: outputs by rank, and rank by columns.
     pub(super) fn factors(&self, weight: &Mat<f64>, rank: usize) -> (Mat<f64>, Mat<f64>) {
-        let u = self.basis.get(.., ..rank).to_owned();
-        let v = u.transpose() * weight;
-        (u, v)
+        let own = self.basis.get(.., ..rank).to_owned();
+        if self.is_turned {
+            return (weight * &own, own.transpose().to_owned());
+        }
+        let other = own.transpose() * weight;
+        (own, other)
     }
 }
 
-/// Whether so few components of a weight are asked for that chance finds them sooner than they are computed.
-pub(super) fn is_vast(weight: &Mat<f64>, rank: usize) -> bool {
-    let least = weight.nrows().min(weight.ncols());
+/// Whether so few components of a weight whose shorter side is `least` are asked for that chance finds them sooner than they are computed.
+pub(super) fn is_vast(least: usize, rank: usize) -> bool {
     least > VAST && 8 * (rank + BEYOND) < least
 }
 
-fn orthogonal(matrix: &Mat<f32>) -> Mat<f32> {
+pub(super) fn orthogonal(matrix: &Mat<f32>) -> Mat<f32> {
     matrix.qr().compute_thin_Q()
 }
 
-fn widened(matrix: &Mat<f32>) -> Mat<f64> {
+pub(super) fn widened(matrix: &Mat<f32>) -> Mat<f64> {
     Mat::from_fn(matrix.nrows(), matrix.ncols(), |row, column| f64::from(matrix[(row, column)]))
 }
 
@@ -145,19 +149,18 @@ fn in_singles(weight: &Mat<f64>) -> Mat<f64> {
     widened(&product)
 }
 
-/// Eigenvalues, the largest first, and their vectors.
-pub(super) fn eigen(matrix: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
+/// Eigenvalues, the largest first, and their vectors. The matrix, whose lower half is looked at, goes as soon as it can.
+pub(super) fn eigen<T: faer::traits::RealField + Into<f64>>(matrix: Mat<T>) -> Option<(Vec<f64>, Mat<T>)> {
     let size = matrix.nrows();
-    let finite = (0..size).all(|column| matrix.col(column).iter().all(|value| value.is_finite()));
-    if !finite {
+    let is_finite = |column: usize| (column..size).all(|row| matrix[(row, column)].clone().into().is_finite());
+    if !(0..size).all(is_finite) {
         return None;
     }
     let found = matrix.self_adjoint_eigen(Side::Lower).ok()?;
+    drop(matrix);
     // They come in ascending order.
-    let values: Vec<f64> = found.S().column_vector().iter().rev().map(|value| value.max(0.0)).collect();
-    let vectors = found.U();
-    let vectors = Mat::from_fn(size, size, |row, column| vectors[(row, size - 1 - column)]);
-    Some((values, vectors))
+    let values = found.S().column_vector().iter().rev().map(|value| value.clone().into().max(0.0)).collect();
+    Some((values, found.U().reverse_cols().to_owned()))
 }
 
 #[cfg(test)]
@@ -221,7 +224,7 @@ mod tests {
             assert!(lost <= 1.02 * losses[rank], "turns bring it near: {rank}: {lost} {}", losses[rank]);
             assert_eq!((u.ncols(), v.nrows()), (rank, rank));
         }
-        assert!(!is_vast(&weight, 5));
+        assert!(!is_vast(70, 5));
     }
 
     #[test]

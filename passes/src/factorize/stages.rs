@@ -1,7 +1,7 @@
 //! The factors of one group, and the matrix that they make.
 
 use faer::Mat;
-use onnxpress_ir::Tensor;
+use onnxpress_ir::{DType, Tensor};
 
 use super::features;
 use super::form::{Extents, Form};
@@ -33,19 +33,14 @@ impl Stages {
             (None, _) => features::expand(&self.u, &self.v, span),
         }
     }
-
-    /// The numbers that tensors of the weight's type hold; `None` where they hold none of that size.
-    pub(super) fn stored(&self, like: &Tensor) -> Option<Self> {
-        Packed::of(self, like)?.stages()
-    }
 }
 
-/// Factors as tensors of the weight's type: half the room, or less.
+/// Factors as tensors of the weight's type, rows by columns: half the room, or less.
 #[derive(Debug, Clone)]
 pub(super) struct Packed {
-    v: Tensor,
-    core: Option<Tensor>,
-    u: Tensor,
+    pub(super) v: Tensor,
+    pub(super) core: Option<Tensor>,
+    pub(super) u: Tensor,
 }
 
 impl Packed {
@@ -74,6 +69,36 @@ impl Packed {
             u: unpacked(&self.u)?,
         })
     }
+}
+
+/// A tensor of matrices, one after the other, transposed where that is asked for.
+pub(super) fn joined(matrices: &[&Tensor], transposed: bool, dims: &[usize]) -> Option<Tensor> {
+    let dtype = matrices.first()?.dtype();
+    match matrices {
+        [one] if !transposed => one.reshaped(dims).ok(),
+        _ if dtype == DType::Float => {
+            let values = |tensor: &Tensor| tensor.to_f32s().ok();
+            Tensor::from_values(dims, arranged(matrices, transposed, values)?).ok()
+        }
+        _ => Tensor::from_f64s(dtype, dims, &arranged(matrices, transposed, |tensor| tensor.to_f64s().ok())?).ok(),
+    }
+}
+
+fn arranged<T: Copy>(
+    matrices: &[&Tensor],
+    transposed: bool,
+    values: impl Fn(&Tensor) -> Option<Vec<T>>,
+) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(matrices.iter().map(|tensor| tensor.len()).sum());
+    for tensor in matrices {
+        let (&[rows, columns], values) = (tensor.dims(), values(tensor)?) else { return None };
+        if transposed {
+            (0..columns).for_each(|j| all.extend((0..rows).map(|i| values[i * columns + j])));
+        } else {
+            all.extend(values);
+        }
+    }
+    Some(all)
 }
 
 fn packed(matrix: &Mat<f64>, like: &Tensor) -> Option<Tensor> {

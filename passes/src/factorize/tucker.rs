@@ -56,7 +56,7 @@ pub(super) fn losses(
                 sum += value;
                 sum
             };
-            known = Some((size.inner, eigen(&square)?.0.into_iter().map(explained).collect()));
+            known = Some((size.inner, eigen(square)?.0.into_iter().map(explained).collect()));
         }
         let explained = known.as_ref().and_then(|(_, explained)| explained.get(size.rank - 1).or(explained.last()));
         losses.push((whole - explained.copied().unwrap_or(0.0)).max(0.0));
