@@ -111,7 +111,7 @@ fn codes_stay_codes_and_are_better_ones() {
 #[test]
 fn tables_move_unless_places_may() {
     let wide = NET.replace("12", "96");
-    let of = |options: &str| run_on(&wide, &format!("palettize{{bits=3}}{options}"), true).0;
+    let of = |options: &str| run_on(&wide, &format!("palettize{{bits=3, data=false}}{options}"), true).0;
     let distance = |model: &Model| distance_to(&wide, model);
     let (plain, trained, reassigned) = (of(""), of(",distil{loss=mse}"), of(",distil{loss=mse, reassign=true}"));
     let distances = [&plain, &trained, &reassigned].map(distance);

@@ -12,6 +12,15 @@ use crate::evidence::{CrossMoment, SecondMoment};
 /// Strengths beyond the least, as multiples of it.
 const STRONGER: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 
+/// A group: columns and weights that are fitted, the samples that they are fitted to, and those that are held back.
+struct Held<'a> {
+    columns: Vec<usize>,
+    at_hand: Mat<f64>,
+    others: (SecondMoment, CrossMoment),
+    rows: &'a SecondMoment,
+    results: &'a CrossMoment,
+}
+
 /// The strength, of `least` and multiples of it, at which a layer that is fitted without the samples held back answers them best.
 /// `uses` says which columns of a group may hold something. `least` where nothing is held back or nothing can be fitted.
 pub(crate) fn held_ridge(
@@ -25,23 +34,46 @@ pub(crate) fn held_ridge(
         return least;
     }
     let has_bias = matches!(site, BiasSite::Own(_) | BiasSite::Added(_));
-    let mut losses = [0.0; STRONGER.len()];
-    for (group, (weight, (rows, results))) in weights.iter().zip(&seen.held).enumerate() {
-        let columns: Vec<usize> = (0..weight.ncols()).filter(|&column| uses(group, column)).collect();
-        let at_hand = Mat::from_fn(weight.nrows(), columns.len(), |output, place| weight[(output, columns[place])]);
-        let (other_rows, other_results) = (seen.rows[group].without(rows), seen.results[group].without(results));
-        for (loss, strength) in losses.iter_mut().zip(STRONGER) {
-            let share = least * strength;
-            let found = refit(&other_rows, &other_results, &columns, &at_hand, has_bias, share);
-            *loss += found.map_or(f64::INFINITY, |found| off(rows, results, &columns, &found.weight, &found.bias));
+    let parts: Vec<Held<'_>> = weights
+        .iter()
+        .zip(&seen.held)
+        .enumerate()
+        .map(|(group, (weight, (rows, results)))| {
+            let columns: Vec<usize> = (0..weight.ncols()).filter(|&column| uses(group, column)).collect();
+            let at_hand = Mat::from_fn(weight.nrows(), columns.len(), |output, place| weight[(output, columns[place])]);
+            let others = (seen.rows[group].without(rows), seen.results[group].without(results));
+            Held { columns, at_hand, others, rows, results }
+        })
+        .collect();
+    let loss = |strength: f64| -> f64 {
+        let of = |part: &Held<'_>| {
+            let (rows, results) = &part.others;
+            let found = refit(rows, results, &part.columns, &part.at_hand, has_bias, least * strength);
+            found.map_or(f64::INFINITY, |it| off(part.rows, part.results, &part.columns, &it.weight, &it.bias))
+        };
+        parts.iter().map(of).sum()
+    };
+    let mut best = (f64::INFINITY, 1.0);
+    for strength in STRONGER {
+        let lost = loss(strength);
+        if lost < best.0 {
+            best = (lost, strength);
+        } else if best.0.is_finite() {
+            // From the best pull on, a stronger one only loses more.
+            break;
         }
     }
-    let best = (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b]).then(a.cmp(&b)));
-    best.filter(|&best| losses[best].is_finite()).map_or(least, |best| least * STRONGER[best])
+    least * best.1
 }
 
 /// `E|y - W x - b|²` over these samples.
-fn off(rows: &SecondMoment, results: &CrossMoment, columns: &[usize], weight: &Mat<f64>, bias: &[f64]) -> f64 {
+pub(super) fn off(
+    rows: &SecondMoment,
+    results: &CrossMoment,
+    columns: &[usize],
+    weight: &Mat<f64>,
+    bias: &[f64],
+) -> f64 {
     let (second, cross, mean_x, mean_y) = (rows.second(), results.second(), rows.mean(), results.mean());
     let h = Mat::from_fn(columns.len(), columns.len(), |i, j| second[(columns[i], columns[j])]);
     let product = weight * &h;

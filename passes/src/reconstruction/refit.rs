@@ -15,8 +15,6 @@ pub struct Fitted {
     pub weight: Mat<f64>,
     /// One an output; what there was where the layer has no place for one.
     pub bias: Vec<f64>,
-    /// `E|y - W x - b|²` over all outputs, as the moments have it.
-    pub loss: f64,
 }
 
 /// A share of the mean of the diagonal: how strongly weights are pulled.
@@ -47,7 +45,7 @@ pub fn refit(
     let q = Mat::from_fn(at_hand.nrows(), columns.len(), |o, j| {
         results[(o, columns[j])] - centre * mean_y[o] * mean_x[columns[j]]
     });
-    let mut pulled = h.clone();
+    let mut pulled = h;
     (0..columns.len()).for_each(|i| pulled[(i, i)] += pull);
     let right = Mat::from_fn(columns.len(), at_hand.nrows(), |j, o| q[(o, j)] + pull * at_hand[(o, j)]);
     let solved = pulled.llt(Side::Lower).ok()?.solve(&right);
@@ -58,15 +56,6 @@ pub fn refit(
         })
         .map(|bias| centre * bias)
         .collect();
-    // E|y|² - 2 tr(W qᵀ) + tr(W h Wᵀ), around the means where a bias takes them.
-    let spread = cross.energy() - centre * mean_y.iter().map(|mean| mean * mean).sum::<f64>();
-    let product = &weight * &h;
-    let mut loss = spread;
-    for o in 0..weight.nrows() {
-        for j in 0..columns.len() {
-            loss += weight[(o, j)] * (product[(o, j)] - 2.0 * q[(o, j)]);
-        }
-    }
     let finite = (0..weight.nrows()).all(|o| (0..columns.len()).all(|j| weight[(o, j)].is_finite()));
-    finite.then_some(Fitted { weight, bias, loss: loss.max(0.0) })
+    finite.then_some(Fitted { weight, bias })
 }

@@ -121,10 +121,10 @@ mod tests {
         let fed = Mat::from_fn(5, 60, |o, k| fed[(o, k)] as f32);
         let nearest = Mat::from_fn(5, 60, |o, k| step(singles[(o, k)]));
         let lost = |rounded: &Mat<f32>| descent.lost(&(rounded - &singles));
-        for start in [&fed, &nearest] {
+        for (start, most) in [(&fed, 1.0), (&nearest, 0.8)] {
             let better = descent.improved(&singles, start, &|_, _, value| step(value));
             assert!((0..60).all(|k| (0..5).all(|o| step(better[(o, k)]) == better[(o, k)])));
-            assert!(lost(&better) < 0.95 * lost(start), "{} of {}", lost(&better), lost(start));
+            assert!(lost(&better) <= most * lost(start), "{} of {}", lost(&better), lost(start));
             let again = descent.improved(&singles, &better, &|_, _, value| step(value));
             assert!(lost(&again) <= lost(&better));
         }
