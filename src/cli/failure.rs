@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output;
 use crate::passes::manager::RunError;
 use crate::passes::pass::PassError;
 use crate::passes::pipeline::PipelineError;
@@ -74,9 +75,9 @@ impl Failure {
 
     /// Says it on standard error, and answers the exit code.
     pub(super) fn report(self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        output::line(&format!("error: {}", self.message));
         for help in self.help {
-            eprintln!("  help: {help}");
+            output::line(&format!("  help: {help}"));
         }
         ExitCode::from(self.code)
     }

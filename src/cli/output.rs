@@ -37,10 +37,15 @@ pub(super) fn text(text: &str) -> Result<(), Failure> {
     print(&text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
 }
 
+/// Writes a line on standard error. Where nobody reads it, there is nobody to tell.
+pub(super) fn line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Says words on standard error, unless asked to be quiet.
 pub(super) fn say(global: &Global, text: &str) {
     if !global.quiet {
-        eprintln!("{}", text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        line(&text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
     }
 }
 

@@ -61,3 +61,19 @@ fn a_reader_that_hangs_up_is_no_error() {
         assert!(!said.contains("error") && !said.contains("panicked"), "{args:?}: {said}");
     }
 }
+
+#[test]
+fn words_that_nobody_reads_are_not_missed() {
+    let place = Workplace::with_digits();
+    let several: &[(&[&str], i32)] = &[
+        (&["opt", "model.onnx", "-o", "out.onnx", "-p", "simplify", "-v"], 0),
+        (&["opt", "model.onnx", "-o", "out.onnx", "-p", "simplify", "--print-after", "*"], 0),
+        (&["opt", "missing.onnx", "-o", "out.onnx", "-p", "simplify"], 1),
+        (&["opt", "model.onnx", "-o", "out.onnx", "-p", "simplify{"], 2),
+    ];
+    for (args, code) in several {
+        let mut child = place.command(*args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(*code), "{args:?}");
+    }
+}

@@ -21,6 +21,9 @@ use crate::reconstruction::LayerWeight;
 /// Columns or rows of the long side that are read at a time.
 const TOGETHER: usize = 1024;
 
+/// What makes the rows of a matrix that belong to a part of the long side.
+type Right<'r> = dyn FnMut(&Range<usize>, &Mat<f32>) -> Mat<f32> + 'r;
+
 /// A weight of floats in the file, and where its elements stand.
 pub(super) struct Parts<'a> {
     matrices: &'a LayerWeight,
@@ -95,7 +98,7 @@ impl<'a> Parts<'a> {
         let mut random = SplitMix64::new(0);
         let count = (rank + BEYOND).min(self.short());
         // W B, where `of` makes the rows of B that belong to a part.
-        let times = |of: &mut dyn FnMut(&Range<usize>, &Mat<f32>) -> Mat<f32>| {
+        let times = |of: &mut Right<'_>| {
             let mut sum = Mat::<f32>::zeros(self.short(), count);
             for range in self.ranges() {
                 let part = self.part(&range);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Global;
+use crate::cli::output;
 use crate::cli::progress::patient;
 use crate::ir::Model;
 use crate::passes::manager::Observer;
@@ -52,6 +53,6 @@ impl Observer for Watch {
             Some(name) if name == pass => {}
             _ => return,
         }
-        self.bar.suspend(|| eprintln!("# after {pass}\n{}", model.to_brief_text()));
+        self.bar.suspend(|| output::line(&format!("# after {pass}\n{}", model.to_brief_text())));
     }
 }

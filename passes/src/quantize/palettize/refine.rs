@@ -76,7 +76,7 @@ pub(super) fn refined(
             })
             .collect();
         let now = lost(&groups, &values);
-        if !(now < least) {
+        if now.is_nan() || now >= least {
             break;
         }
         let won = least - now;
@@ -182,7 +182,7 @@ fn conjugate(right: &[f64], steepness: &[f64], through: impl Fn(&[f64]) -> Vec<f
     let mut size = dot(&residual, &direction);
     let first = size;
     for _ in 0..STEPS {
-        if !(size > SETTLED * SETTLED * first) {
+        if size.is_nan() || size <= SETTLED * SETTLED * first {
             break;
         }
         let turned = through(&direction);

@@ -65,7 +65,7 @@ impl Rounded {
     fn parts(&self, bits: usize) -> Option<Vec<Part>> {
         let parts = self.layout.parts(SCRATCH).into_iter();
         let parts: Vec<Part> = parts.map(|part| (self.layout.places(&part), part)).collect();
-        parts.iter().all(|(places, _)| places.start * bits % 8 == 0).then_some(parts)
+        parts.iter().all(|(places, _)| (places.start * bits).is_multiple_of(8)).then_some(parts)
     }
 
     /// The codes, packed part by part while they are in the processor's cache.
