@@ -244,7 +244,7 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
     let given = cx.node.ports().iter().enumerate().filter(|(_, port)| !port.omitted);
     let mut outputs = given.map(|(port, _)| cx.id.port(port as u32)).filter(&floats);
     let misfits = outputs.clone().find_map(|output| seen.misfit(graph, output, types));
-    // What was measured is known, and needs no rule.
+    // What was measured is known, and needs no rule but for what is in between.
     let fits = gives && misfits.is_none() && outputs.all(|output| seen.has(output));
     let reads_wide_on = reads_wide && !fits || misfits.is_some();
     if keep.iter().any(|pattern| named(graph, cx.id, pattern)) {
@@ -260,6 +260,7 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
     let effect = if types.from == DType::Double { Effect::Keeps } else { rules::effect(cx) };
     match effect {
         Effect::Widens(reason) if gives && !fits => stays(Some(format!("{operator}: {reason}")), true),
+        Effect::WidensInside(reason) if gives => stays(Some(format!("{operator}: {reason}")), !fits),
         Effect::Averages => stays(Some(format!("{operator}: many numbers are summed")), reads_wide_on),
         Effect::Narrows if reads_wide => stays(None, false),
         _ if reads_wide && (fits || !multiplies_constant(cx)) => stays(None, !fits),

@@ -10,6 +10,8 @@ use super::decide::Types;
 pub(super) enum Effect {
     /// Its results may be of any size; why.
     Widens(&'static str),
+    /// What it computes on the way may be of any size, whatever its results are; why.
+    WidensInside(&'static str),
     /// It sums many values, and its result is of the size of one of them.
     Averages,
     /// Its results are of moderate size, whatever goes in.
@@ -26,14 +28,15 @@ pub(super) fn effect(cx: &NodeCx<'_>) -> Effect {
     let name = cx.node.op_type.to_str();
     match name.as_ref() {
         "Exp" | "Sinh" | "Cosh" => Effect::Widens("exponentials leave its range"),
-        "Pow" | "ReduceSumSquare" | "ReduceL2" | "LpNormalization" | "LpPool" => {
-            Effect::Widens("squares leave its range")
-        }
-        "ReduceSum" | "ReduceL1" | "ReduceProd" | "ReduceLogSum" | "ReduceLogSumExp" | "CumSum" | "CumProd" => {
-            Effect::Widens("sums of many numbers leave its range")
+        "Pow" | "ReduceSumSquare" => Effect::Widens("squares leave its range"),
+        "ReduceL2" | "LpNormalization" | "LpPool" => Effect::WidensInside("squares leave its range"),
+        "ReduceSum" | "ReduceL1" | "CumSum" | "CumProd" => Effect::Widens("sums of many numbers leave its range"),
+        "ReduceProd" | "ReduceLogSum" | "ReduceLogSumExp" => {
+            Effect::WidensInside("sums of many numbers leave its range")
         }
         "ReduceMean" => Effect::Averages,
-        "Range" | "Det" => Effect::Widens("large whole numbers are not in it"),
+        "Range" => Effect::Widens("large whole numbers are not in it"),
+        "Det" => Effect::WidensInside("large whole numbers are not in it"),
         "Reciprocal" | "Tan" => Effect::Widens("reciprocals leave its range"),
         "Mul" if cx.operand(0).is_some() && cx.operand(0) == cx.operand(1) => Effect::Widens("squares leave its range"),
         "Cast" => match cx.dtype(0) {

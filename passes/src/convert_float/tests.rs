@@ -21,10 +21,10 @@ const NET: &str = r#"
     }"#;
 
 /// Why nodes stay, with samples or without.
-fn reasons(options: &str, data: bool) -> String {
+fn reasons(net: &str, options: &str, data: bool) -> String {
     let passes = crate::builtin().unwrap();
     let pipeline = passes.pipeline(&format!("convert-float{{{options}}}")).unwrap();
-    let mut model = typed(NET);
+    let mut model = typed(net);
     let source = data.then(|| AtHand::new(4, &[8]));
     let evidence = source.as_ref().map(|source| source as &dyn EvidenceSource);
     let request = Request { evidence, ..Request::default() };
@@ -37,14 +37,25 @@ fn reasons(options: &str, data: bool) -> String {
 
 #[test]
 fn samples_say_what_stays() {
-    insta::assert_snapshot!(reasons("", true), @r"
+    insta::assert_snapshot!(reasons(NET, "", true), @r"
     Mul `large`: `large` reaches 3.515e4 on samples, the largest number is 6.550e4
     Mul `tiny`: `small` is 9.999999747378752e-6, too small for it
     ");
-    let by_rule = reasons("", false);
+    let by_rule = reasons(NET, "", false);
     assert!(
         by_rule.contains("squares leave its range") && by_rule.contains("exponentials leave its range"),
         "{by_rule}"
     );
-    assert_eq!(reasons("data=false", true), by_rule);
+    assert_eq!(reasons(NET, "data=false", true), by_rule);
+}
+
+#[test]
+fn what_is_large_on_the_way_stays_though_its_results_fit() {
+    let net = r#"
+    <ir_version: 10, opset_import: ["" : 17]>
+    net (float[N,8] x) => (float[N,1] y, float[N,1] z) {
+        y = ReduceL2<axes = [1]>(x)
+        z = ReduceL1<axes = [1]>(x)
+    }"#;
+    insta::assert_snapshot!(reasons(net, "", true), @"ReduceL2 `y`: ReduceL2: squares leave its range");
 }
