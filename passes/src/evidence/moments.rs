@@ -6,11 +6,13 @@
 //! sample is taken, at places that a seed decides, since neighbours say nearly the same.
 
 use faer::Mat;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use rayon::prelude::*;
 
 /// The second moment of one group's rows, with its mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SecondMoment {
-    /// `Σ x xᵀ`, columns by columns, both halves.
+    /// `Σ x xᵀ`, columns by columns, the lower half.
     sum: Mat<f64>,
     /// `Σ x`.
     total: Vec<f64>,
@@ -28,7 +30,7 @@ impl SecondMoment {
     pub fn from_parts(sum: &[f64], total: Vec<f64>, count: u64) -> Option<Self> {
         let columns = total.len();
         (sum.len() == columns * columns).then(|| Self {
-            sum: Mat::from_fn(columns, columns, |row, column| sum[row * columns + column]),
+            sum: lower(columns, |row, column| sum[row * columns + column]),
             total,
             count,
         })
@@ -37,7 +39,7 @@ impl SecondMoment {
     /// `Σ x` and then `Σ x xᵀ` row by row, as [`from_parts`](Self::from_parts) takes them.
     pub fn sums(&self) -> impl Iterator<Item = f64> + '_ {
         let columns = self.columns();
-        let entries = (0..columns).flat_map(move |row| (0..columns).map(move |column| self.sum[(row, column)]));
+        let entries = (0..columns).flat_map(move |row| (0..columns).map(move |column| self.at(row, column)));
         self.total.iter().copied().chain(entries)
     }
 
@@ -59,15 +61,13 @@ impl SecondMoment {
     /// `E[x xᵀ]`.
     pub fn second(&self) -> Mat<f64> {
         let scale = 1.0 / self.count.max(1) as f64;
-        Mat::from_fn(self.columns(), self.columns(), |row, column| self.sum[(row, column)] * scale)
+        self.whole(|row, column| self.at(row, column) * scale)
     }
 
     /// `E[x xᵀ] - E[x] E[x]ᵀ`.
     pub fn covariance(&self) -> Mat<f64> {
         let (mean, scale) = (self.mean(), 1.0 / self.count.max(1) as f64);
-        Mat::from_fn(self.columns(), self.columns(), |row, column| {
-            self.sum[(row, column)] * scale - mean[row] * mean[column]
-        })
+        self.whole(|row, column| self.at(row, column) * scale - mean[row] * mean[column])
     }
 
     /// `E[x²]` of each column: the diagonal.
@@ -80,9 +80,7 @@ impl SecondMoment {
     pub fn taken_apart(&self, columns: &[Vec<usize>]) -> Self {
         let parts = columns.iter().map(Vec::len).min().unwrap_or(0);
         let over = |of: &dyn Fn(usize) -> f64| (0..parts).map(of).sum::<f64>();
-        let sum = Mat::from_fn(columns.len(), columns.len(), |row, column| {
-            over(&|part| self.sum[(columns[row][part], columns[column][part])])
-        });
+        let sum = lower(columns.len(), |row, column| over(&|part| self.at(columns[row][part], columns[column][part])));
         let total = columns.iter().map(|columns| over(&|part| self.total[columns[part]])).collect();
         Self { sum, total, count: self.count * parts as u64 }
     }
@@ -94,6 +92,27 @@ impl SecondMoment {
         Self { sum: &self.sum - &part.sum, total, count: self.count.saturating_sub(part.count) }
     }
 
+    /// Takes in what another, of as many columns, has taken in.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum += &other.sum;
+        self.total.iter_mut().zip(&other.total).for_each(|(total, more)| *total += more);
+        self.count += other.count;
+    }
+
+    /// An entry of `Σ x xᵀ`.
+    fn at(&self, row: usize, column: usize) -> f64 {
+        self.sum[(row.max(column), row.min(column))]
+    }
+
+    /// A matrix of these entries.
+    fn whole(&self, entry: impl Fn(usize, usize) -> f64 + Sync) -> Mat<f64> {
+        let mut whole = Mat::zeros(self.columns(), self.columns());
+        whole.par_col_iter_mut().enumerate().for_each(|(column, entries)| {
+            entries.iter_mut().enumerate().for_each(|(row, into)| *into = entry(row, column));
+        });
+        whole
+    }
+
     /// Takes in rows, one after the other.
     pub fn add(&mut self, rows: &[f32]) {
         let columns = self.columns();
@@ -101,16 +120,39 @@ impl SecondMoment {
         if count == 0 {
             return;
         }
-        let product = gram(rows, rows, count, columns, columns);
+        let product = square(rows, count, columns);
         for column in 0..columns {
-            let product = product.col(column);
-            self.sum.col_mut(column).iter_mut().zip(product.iter()).for_each(|(sum, more)| *sum += f64::from(*more));
+            let sums = self.sum.col_mut(column).iter_mut().zip(product.col(column).iter()).skip(column);
+            sums.for_each(|(sum, more)| *sum += f64::from(*more));
         }
         for row in rows.chunks_exact(columns) {
             self.total.iter_mut().zip(row).for_each(|(total, value)| *total += f64::from(*value));
         }
         self.count += count as u64;
     }
+}
+
+/// A matrix of these entries in its lower half.
+fn lower(columns: usize, entry: impl Fn(usize, usize) -> f64) -> Mat<f64> {
+    Mat::from_fn(columns, columns, |row, column| if row < column { 0.0 } else { entry(row, column) })
+}
+
+/// The lower half of `aᵀ a`, as [`gram`].
+fn square(a: &[f32], count: usize, columns: usize) -> Mat<f32> {
+    let mut product = Mat::zeros(columns, columns);
+    let a = faer::MatRef::from_column_major_slice(a, columns, count);
+    triangular::matmul(
+        product.as_mut(),
+        BlockStructure::TriangularLower,
+        faer::Accum::Replace,
+        a,
+        BlockStructure::Rectangular,
+        a.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        faer::get_global_parallelism(),
+    );
+    product
 }
 
 /// `aᵀ b` for matrices of `count` rows, which stand one after the other. In single precision: the number of rows is that of one batch.
@@ -137,19 +179,20 @@ pub struct Moments {
     pub groups: Vec<SecondMoment>,
 }
 
-/// `Σ y xᵀ`, `Σ y` and `Σ |y|²` of one group: results of one model against rows of another.
+/// `Σ y xᵀ`, `Σ y` and `Σ y²` of one group: results of one model against rows of another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossMoment {
     sum: Mat<f64>,
     total: Vec<f64>,
-    energy: f64,
+    /// `Σ y²`, one an output.
+    energy: Vec<f64>,
     count: u64,
 }
 
 impl CrossMoment {
     /// Of nothing yet.
     pub fn new(outputs: usize, columns: usize) -> Self {
-        Self { sum: Mat::zeros(outputs, columns), total: vec![0.0; outputs], energy: 0.0, count: 0 }
+        Self { sum: Mat::zeros(outputs, columns), total: vec![0.0; outputs], energy: vec![0.0; outputs], count: 0 }
     }
 
     /// Rows that went in.
@@ -163,6 +206,14 @@ impl CrossMoment {
         Mat::from_fn(self.sum.nrows(), self.sum.ncols(), |row, column| self.sum[(row, column)] * scale)
     }
 
+    /// `E[y xᵀ] - E[y] E[x]ᵀ`, where `E[x]` is that of the same rows.
+    pub fn covariance(&self, of_rows: &[f64]) -> Mat<f64> {
+        let (mean, scale) = (self.mean(), 1.0 / self.count.max(1) as f64);
+        Mat::from_fn(self.sum.nrows(), self.sum.ncols(), |row, column| {
+            self.sum[(row, column)] * scale - mean[row] * of_rows[column]
+        })
+    }
+
     /// `E[y]`.
     pub fn mean(&self) -> Vec<f64> {
         self.total.iter().map(|total| total / self.count.max(1) as f64).collect()
@@ -170,15 +221,32 @@ impl CrossMoment {
 
     /// `E[|y|²]`, over all outputs.
     pub fn energy(&self) -> f64 {
-        self.energy / self.count.max(1) as f64
+        self.energy.iter().sum::<f64>() / self.count.max(1) as f64
     }
 
     /// The same without results that are a part of it.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
-        let total = self.total.iter().zip(&part.total).map(|(all, part)| all - part).collect();
-        let (energy, count) = (self.energy - part.energy, self.count.saturating_sub(part.count));
-        Self { sum: &self.sum - &part.sum, total, energy, count }
+        let less = |all: &[f64], part: &[f64]| all.iter().zip(part).map(|(all, part)| all - part).collect();
+        let (total, energy) = (less(&self.total, &part.total), less(&self.energy, &part.energy));
+        Self { sum: &self.sum - &part.sum, total, energy, count: self.count.saturating_sub(part.count) }
+    }
+
+    /// Of some of the outputs.
+    #[must_use]
+    pub fn of_outputs(&self, outputs: &[usize]) -> Self {
+        let of = |numbers: &[f64]| outputs.iter().map(|&output| numbers[output]).collect();
+        let sum = Mat::from_fn(outputs.len(), self.sum.ncols(), |place, column| self.sum[(outputs[place], column)]);
+        Self { sum, total: of(&self.total), energy: of(&self.energy), count: self.count }
+    }
+
+    /// Takes in what another, of as many outputs and columns, has taken in.
+    pub fn merge(&mut self, other: &Self) {
+        let more = |all: &mut [f64], other: &[f64]| all.iter_mut().zip(other).for_each(|(all, other)| *all += other);
+        self.sum += &other.sum;
+        more(&mut self.total, &other.total);
+        more(&mut self.energy, &other.energy);
+        self.count += other.count;
     }
 
     /// Takes in results with the rows that belong to them, one after the other.
@@ -194,9 +262,9 @@ impl CrossMoment {
             self.sum.col_mut(column).iter_mut().zip(product.iter()).for_each(|(sum, more)| *sum += f64::from(*more));
         }
         for row in results.chunks_exact(outputs) {
-            for (total, &value) in self.total.iter_mut().zip(row) {
+            for ((total, energy), &value) in self.total.iter_mut().zip(&mut self.energy).zip(row) {
                 *total += f64::from(value);
-                self.energy += f64::from(value) * f64::from(value);
+                *energy += f64::from(value) * f64::from(value);
             }
         }
         self.count += count as u64;

@@ -22,10 +22,6 @@ use crate::reconstruction::{BiasSite, Fit, LayerWeight, Lockstep, bias_site, fit
 /// Samples at a time in lockstep.
 const BATCH: usize = 25;
 
-/// Columns of the largest layer for which several pulls are tried: each is a system of as many equations, which at twice as many take longer
-/// than all else.
-const MOST_TRIED: usize = 2048;
-
 /// A layer whose rows samples can show.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
@@ -124,10 +120,7 @@ pub(crate) fn sequential(
         let Some(like) = lockstep.original().graph.constant(layer.weight).cloned() else { continue };
         let Ok(weights) = layer.matrices.matrices(&like) else { continue };
         let own = layer.bias.numbers(&lockstep.original().graph);
-        let ridge = match layer.matrices.columns() {
-            0..=MOST_TRIED => held_ridge(&seen, &weights, |_, _| true, layer.bias, ridge),
-            _ => ridge,
-        };
+        let ridge = held_ridge(&seen, &weights, |_, _| true, layer.bias, ridge);
         let Fit { weight: fitted, bias } = fit(&seen, &weights, |_, _| true, layer.bias, own.as_deref(), ridge);
         let metric: Vec<Mat<f64>> =
             seen.rows.iter().map(|rows| if bias.is_some() { rows.covariance() } else { rows.second() }).collect();

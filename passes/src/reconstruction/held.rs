@@ -2,23 +2,25 @@
 //!
 //! Where a layer has more columns than the samples have to say, a weak pull fits what is accidental in them. So a part of the
 //! samples is held back, the layer is fitted to the others with pulls of several strengths, and the one whose loss on the part held
-//! back is least is taken for the fit to all.
+//! back is least is taken for the fit to all. All outputs of a group share one metric, so some of them tell what suits all, and the
+//! search costs a factorization for each pull and little more.
 
 use faer::Mat;
 
-use super::{BiasSite, Seen, refit};
+use super::refit::Equations;
+use super::{BiasSite, Seen};
 use crate::evidence::{CrossMoment, SecondMoment};
 
 /// Strengths beyond the least, as multiples of it.
 const STRONGER: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
+/// The most outputs of a group that are asked.
+const ASKED: usize = 64;
 
-/// A group: columns and weights that are fitted, the samples that they are fitted to, and those that are held back.
-struct Held<'a> {
-    columns: Vec<usize>,
+/// A group: what its weights have to solve for the samples that they are fitted to, and how far they are off on the others.
+struct Held {
     at_hand: Mat<f64>,
-    others: (SecondMoment, CrossMoment),
-    rows: &'a SecondMoment,
-    results: &'a CrossMoment,
+    equations: Equations,
+    loss: Loss,
 }
 
 /// The strength, of `least` and multiples of it, at which a layer that is fitted without the samples held back answers them best.
@@ -34,28 +36,30 @@ pub(crate) fn held_ridge(
         return least;
     }
     let has_bias = matches!(site, BiasSite::Own(_) | BiasSite::Added(_));
-    let parts: Vec<Held<'_>> = weights
+    let parts: Vec<Held> = weights
         .iter()
         .zip(&seen.held)
         .enumerate()
         .map(|(group, (weight, (rows, results)))| {
             let columns: Vec<usize> = (0..weight.ncols()).filter(|&column| uses(group, column)).collect();
-            let at_hand = Mat::from_fn(weight.nrows(), columns.len(), |output, place| weight[(output, columns[place])]);
-            let others = (seen.rows[group].without(rows), seen.results[group].without(results));
-            Held { columns, at_hand, others, rows, results }
+            let asked: Vec<usize> = (0..weight.nrows()).step_by(weight.nrows().div_ceil(ASKED).max(1)).collect();
+            let at_hand = Mat::from_fn(asked.len(), columns.len(), |at, place| weight[(asked[at], columns[place])]);
+            let results = results.of_outputs(&asked);
+            let others = (seen.rows[group].without(rows), seen.results[group].of_outputs(&asked).without(&results));
+            let equations = Equations::of(&others.0, &others.1, &columns, has_bias);
+            Held { at_hand, equations, loss: Loss::of(rows, &results, &columns) }
         })
         .collect();
-    let loss = |strength: f64| -> f64 {
-        let of = |part: &Held<'_>| {
-            let (rows, results) = &part.others;
-            let found = refit(rows, results, &part.columns, &part.at_hand, has_bias, least * strength);
-            found.map_or(f64::INFINITY, |it| off(part.rows, part.results, &part.columns, &it.weight, &it.bias))
+    let lost = |strength: f64| -> f64 {
+        let of = |part: &Held| {
+            let found = part.equations.solve(&part.at_hand, least * strength);
+            found.map_or(f64::INFINITY, |it| part.loss.at(&it.weight, &it.bias))
         };
         parts.iter().map(of).sum()
     };
     let mut best = (f64::INFINITY, 1.0);
     for strength in STRONGER {
-        let lost = loss(strength);
+        let lost = lost(strength);
         if lost < best.0 {
             best = (lost, strength);
         } else if best.0.is_finite() {
@@ -66,27 +70,44 @@ pub(crate) fn held_ridge(
     least * best.1
 }
 
-/// `E|y - W x - b|²` over these samples.
-pub(super) fn off(
-    rows: &SecondMoment,
-    results: &CrossMoment,
-    columns: &[usize],
-    weight: &Mat<f64>,
-    bias: &[f64],
-) -> f64 {
-    let (second, cross, mean_x, mean_y) = (rows.second(), results.second(), rows.mean(), results.mean());
-    let h = Mat::from_fn(columns.len(), columns.len(), |i, j| second[(columns[i], columns[j])]);
-    let product = weight * &h;
-    let mut loss = results.energy();
-    for (output, &bias) in bias.iter().enumerate() {
-        let mut mean = 0.0;
-        for (place, &column) in columns.iter().enumerate() {
-            loss += weight[(output, place)] * (product[(output, place)] - 2.0 * cross[(output, column)]);
-            mean += weight[(output, place)] * mean_x[column];
+/// `E|y - W x - b|²` over some samples.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// `E[x xᵀ]`, `E[y xᵀ]`, `E[x]`, `E[y]`, `E|y|²`.
+    rows: Mat<f64>,
+    cross: Mat<f64>,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    energy: f64,
+}
+
+impl Loss {
+    /// Over samples with these moments, weights having these columns.
+    pub(super) fn of(rows: &SecondMoment, results: &CrossMoment, columns: &[usize]) -> Self {
+        let (second, cross, mean) = (rows.second(), results.second(), rows.mean());
+        Self {
+            rows: Mat::from_fn(columns.len(), columns.len(), |i, j| second[(columns[i], columns[j])]),
+            cross: Mat::from_fn(cross.nrows(), columns.len(), |output, j| cross[(output, columns[j])]),
+            x: columns.iter().map(|&column| mean[column]).collect(),
+            y: results.mean(),
+            energy: results.energy(),
         }
-        loss += bias * (bias + 2.0 * (mean - mean_y[output]));
     }
-    loss
+
+    /// What these weights and biases lose.
+    pub(super) fn at(&self, weight: &Mat<f64>, bias: &[f64]) -> f64 {
+        let product = weight * &self.rows;
+        let mut loss = self.energy;
+        for (output, &bias) in bias.iter().enumerate() {
+            let mut mean = 0.0;
+            for (place, x) in self.x.iter().enumerate() {
+                loss += weight[(output, place)] * (product[(output, place)] - 2.0 * self.cross[(output, place)]);
+                mean += weight[(output, place)] * x;
+            }
+            loss += bias * (bias + 2.0 * (mean - self.y[output]));
+        }
+        loss
+    }
 }
 
 #[cfg(test)]

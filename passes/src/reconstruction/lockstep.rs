@@ -8,22 +8,23 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use onnxpress_ir::{Model, NodeId, Tensor, ValueId};
+use onnxpress_ops::LinearLayer;
 use onnxpress_ops::evaluate::Value;
-use onnxpress_ops::{InputRows, LayerRows, LinearLayer};
 use rayon::prelude::*;
 
-use super::batch::{Batch, Side, Values, Way, inputs, kept_elements, room, sessions, slice};
+use super::batch::{Batch, Side, Values, Way, inputs, room, sessions, slice};
 use super::compare::{Compared, Comparison};
+use super::reading::{Reading, Sums};
 use super::shelf::Shelf;
 use super::stream::Stream;
 use super::walk::Walk;
 use crate::evidence::{
-    CrossMoment, EvidenceError, EvidenceSource, Execute, Extents, Feed, Padding, SecondMoment, chosen_rows, elements,
-    rows_of,
+    CrossMoment, EvidenceError, EvidenceSource, Execute, Extents, Feed, Padding, SecondMoment, elements, rows_of,
 };
 
-/// Of so many batches one is held back.
-const HELD_BATCHES: usize = 4;
+/// The number of batches is a multiple of this, so that threads have the same to do. It is not the number of threads, since sums in single
+/// precision are those of a batch.
+const TOGETHER: usize = 4;
 
 /// What a layer sees of the model compressed so far, and what it should answer.
 #[derive(Debug, Clone)]
@@ -48,18 +49,18 @@ pub struct Lockstep<'s> {
 }
 
 impl<'s> Lockstep<'s> {
-    /// Both at the inputs. Samples beyond what memory has room for are left out; how many there are [is told](Self::samples).
+    /// Both at the inputs, in batches of `most` samples or somewhat fewer. Samples beyond what memory has room for are left out; how many there are [is told](Self::samples).
     ///
     /// # Errors
     /// Where the samples do not suit the model.
-    pub fn new(model: &Model, source: &'s dyn EvidenceSource, batch: usize) -> Result<Self, EvidenceError> {
+    pub fn new(model: &Model, source: &'s dyn EvidenceSource, most: usize) -> Result<Self, EvidenceError> {
         let (original, compressed) = (Walk::of(model)?, Walk::of(model)?);
         let graph = &model.graph;
         let inputs: Vec<ValueId> = graph.inputs().iter().map(|id| id.port(0)).collect();
         let (mut batches, mut samples, shelf) = (Vec::new(), 0, Shelf::new(source.aside()));
-        let mut most = None;
-        source.feed(model, batch, &mut |feed: Feed<'_>| {
-            let room = *most.get_or_insert_with(|| room(graph, original.order(), &Extents::of_one(graph, &feed)));
+        let mut room_for = None;
+        source.feed(model, even(source.samples(), most), &mut |feed: Feed<'_>| {
+            let room = *room_for.get_or_insert_with(|| room(graph, original.order(), &Extents::of_one(graph, &feed)));
             if samples == 0 || samples + feed.len <= room {
                 let given = inputs.iter().zip(feed.inputs);
                 let kept = given.filter_map(|(&id, value)| Some((id, value.clone()?)));
@@ -172,62 +173,56 @@ impl<'s> Lockstep<'s> {
     ///
     /// # Errors
     /// Where its rows cannot be read, or the models cannot be run.
-    pub fn see(&self, node: NodeId, layer: &LinearLayer) -> Result<Seen, EvidenceError> {
-        let graph = &self.original.model.graph;
+    pub fn see(&mut self, node: NodeId, layer: &LinearLayer) -> Result<Seen, EvidenceError> {
         let (reader, input) = rows_of(&self.compressed.model.graph, node, layer)?;
+        if reader.has_results() {
+            self.answer(node)?;
+        }
+        let graph = &self.original.model.graph;
         let output = node.port(0);
-        let live = self.original.live();
-        let (slice, given) = slice(&self.original.model, live.iter().copied(), &[output])?;
-        let mut sessions = sessions(&slice, self.source)?;
-        let groups = reader.groups();
-        let sees_results = reader.has_results();
-        let stream = Stream::of(graph, output).filter(|stream| live.contains(&stream.value));
-        let none = (SecondMoment::new(reader.columns()), CrossMoment::new(reader.outputs(), reader.columns()));
-        let (mut all, mut held) = (vec![none.clone(); groups], vec![none; groups]);
-        let mut number = 0;
-        for batches in self.batches.chunks(sessions.len()) {
-            let outputs: Vec<_> = if sees_results {
-                let run = |(batch, session): (&Batch, &mut Box<dyn Execute + '_>)| {
-                    session.run(&inputs(&batch.original, &given)?).map(|mut outputs| outputs.pop())
-                };
-                batches.par_iter().zip(sessions.par_iter_mut()).map(run).collect()
-            } else {
-                batches.iter().map(|_| Ok(None)).collect()
-            };
-            for (batch, y) in batches.iter().zip(outputs) {
-                let said = |reason: String| EvidenceError::Site { site: graph.describe(node), reason };
-                let nothing = || said("its input is not a tensor of numbers".to_owned());
-                let (x, dims) = kept_elements(&batch.compressed, input, batch)?.ok_or_else(nothing)?;
-                let mut y = y?.and_then(|y| elements(&y, batch.len, batch.size));
-                if let (Some(stream), Some((y, dims))) = (&stream, &mut y) {
-                    let is = self.compressed.model.graph.operand(stream.sum, stream.operand);
-                    let is = is.map(|is| kept_elements(&batch.compressed, is, batch)).transpose()?.flatten();
-                    let was = kept_elements(&batch.original, stream.value, batch)?;
-                    if let (Some((was, a)), Some((is, b))) = (was, is)
-                        && a == *dims
-                        && b == *dims
-                    {
-                        stream.give(y, dims, &was, &is);
-                    }
-                }
-                let reading =
-                    Reading { reader: &reader, input: reader.over(&dims).map_err(said)?, x: &x, y: y.as_ref() };
-                let which = chosen_rows(&reading.input, batch.before, batch.len, batch.padding.as_ref());
-                number += 1;
-                reading.add(&which, &mut all).map_err(said)?;
-                if number % HELD_BATCHES == 0 {
-                    reading.add(&which, &mut held).map_err(said)?;
-                }
+        let stream = Stream::of(graph, output).filter(|stream| self.original.live().contains(&stream.value));
+        let stream = stream.filter(|_| reader.has_results());
+        let reading = Reading {
+            said: &|reason| EvidenceError::Site { site: graph.describe(node), reason },
+            reader: &reader,
+            input,
+            output: reader.has_results().then_some(output),
+            is: stream.as_ref().and_then(|it| self.compressed.model.graph.operand(it.sum, it.operand)),
+            stream,
+        };
+        let sums = || Sums::new(reader.outputs(), reader.columns());
+        let mut sums: Vec<Sums> = (0..reader.groups()).map(|_| sums()).collect();
+        for batches in self.batches.chunks(rayon::current_num_threads().max(1)) {
+            // Sums are those of batches one after the other, whatever the number of threads.
+            let read: Vec<_> = batches.par_iter().map(|batch| reading.rows(batch)).collect();
+            for groups in read {
+                sums.par_iter_mut().zip(groups?).for_each(|(sums, rows)| sums.take(rows));
             }
         }
+        let (all, mut held): (Vec<_>, Vec<_>) = sums.into_iter().map(Sums::all_and_held).unzip();
         let (rows, mut results): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        if !sees_results {
+        if !reader.has_results() {
             results.clear();
         }
-        if !sees_results || number < HELD_BATCHES {
+        if !reader.has_results() || held.iter().any(|(rows, _)| rows.count() == 0) {
             held.clear();
         }
         Ok(Seen { rows, results, held })
+    }
+
+    /// Has the original answer the node that is next; what it answers is not computed again on the way on.
+    fn answer(&mut self, node: NodeId) -> Result<(), EvidenceError> {
+        let live = self.original.live();
+        let answered = self.original.answered(node);
+        if answered.iter().all(|value| live.contains(value)) {
+            return Ok(());
+        }
+        let (slice, given) = slice(&self.original.model, live.iter().copied(), &answered)?;
+        let kept = live.iter().chain(&answered).copied().collect();
+        let way = Way { slice: &slice, given: &given, made: &answered, kept: &kept };
+        way.run(&mut self.batches, Side::Original, &self.shelf, self.source)?;
+        self.original.got(&answered);
+        Ok(())
     }
 }
 
@@ -296,27 +291,7 @@ impl Lockstep<'_> {
     }
 }
 
-struct Reading<'a> {
-    reader: &'a LayerRows,
-    input: InputRows<'a>,
-    x: &'a [f32],
-    y: Option<&'a (Vec<f32>, Vec<usize>)>,
-}
-
-impl Reading<'_> {
-    fn add(&self, which: &[usize], sums: &mut [(SecondMoment, CrossMoment)]) -> Result<(), String> {
-        sums.par_iter_mut()
-            .enumerate()
-            .map(|(group, (moment, cross))| {
-                let (mut of_x, mut of_y) = (Vec::new(), Vec::new());
-                self.input.read(self.x, group, which, &mut of_x)?;
-                moment.add(&of_x);
-                if let Some((y, dims)) = self.y {
-                    self.reader.read_results(y, dims, group, which, &mut of_y)?;
-                    cross.add(&of_y, &of_x);
-                }
-                Ok(())
-            })
-            .collect()
-    }
+/// Samples of a batch, at most so many, where all are to be about equal.
+fn even(samples: usize, most: usize) -> usize {
+    samples.div_ceil(samples.div_ceil(most.max(1)).next_multiple_of(TOGETHER).max(1)).max(1)
 }

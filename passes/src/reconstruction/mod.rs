@@ -13,6 +13,7 @@ mod held;
 mod in_turn;
 mod lockstep;
 pub(crate) mod mean_shift;
+mod reading;
 mod refit;
 mod shelf;
 mod stream;

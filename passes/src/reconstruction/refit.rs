@@ -23,6 +23,59 @@ pub fn ridge(moment: &SecondMoment, share: f64) -> f64 {
     (share * squares.iter().sum::<f64>() / squares.len().max(1) as f64).max(f64::MIN_POSITIVE)
 }
 
+/// What a layer's weights over some columns have to solve, whatever the pull.
+#[derive(Debug)]
+pub(super) struct Equations {
+    /// `E[x xᵀ]`, centred where a bias is fitted.
+    metric: Mat<f64>,
+    /// `E[y xᵀ]`, centred likewise; outputs by columns.
+    results: Mat<f64>,
+    /// `E[x]` and `E[y]`, where a bias is fitted.
+    means: Option<(Vec<f64>, Vec<f64>)>,
+    /// The mean of the diagonal of all columns.
+    scale: f64,
+}
+
+impl Equations {
+    pub(super) fn of(moment: &SecondMoment, cross: &CrossMoment, columns: &[usize], fits_bias: bool) -> Self {
+        let (metric, results) = match fits_bias {
+            true => (moment.covariance(), cross.covariance(&moment.mean())),
+            false => (moment.second(), cross.second()),
+        };
+        let means = fits_bias.then(|| (columns.iter().map(|&column| moment.mean()[column]).collect(), cross.mean()));
+        let whole = columns.len() == moment.columns();
+        let of = |all: Mat<f64>, rows: &dyn Fn(usize) -> usize, count: usize| match whole {
+            true => all,
+            false => Mat::from_fn(count, columns.len(), |row, place| all[(rows(row), columns[place])]),
+        };
+        let outputs = results.nrows();
+        Self {
+            metric: of(metric, &|row| columns[row], columns.len()),
+            results: of(results, &|row| row, outputs),
+            means,
+            scale: ridge(moment, 1.0),
+        }
+    }
+
+    /// The weights, pulled toward those at hand, outputs by columns. `None` where the samples are degenerate beyond what the pull mends.
+    pub(super) fn solve(&self, at_hand: &Mat<f64>, share: f64) -> Option<Fitted> {
+        let (pull, columns) = ((share * self.scale).max(f64::MIN_POSITIVE), self.metric.ncols());
+        let mut pulled = self.metric.clone();
+        (0..columns).for_each(|at| pulled[(at, at)] += pull);
+        let right = (&self.results + pull * at_hand).transpose().to_owned();
+        let weight = pulled.llt(Side::Lower).ok()?.solve(&right).transpose().to_owned();
+        let bias = match &self.means {
+            Some((x, y)) => {
+                let answered =
+                    |output: usize| x.iter().enumerate().map(|(at, x)| weight[(output, at)] * x).sum::<f64>();
+                y.iter().enumerate().map(|(output, y)| y - answered(output)).collect()
+            }
+            None => vec![0.0; weight.nrows()],
+        };
+        weight.is_all_finite().then_some(Fitted { weight, bias })
+    }
+}
+
 /// The weights over `columns` (of the moment's) that come closest to the results. `at_hand` has the weights that they are pulled
 /// toward, outputs by the chosen columns. With a `bias` at hand, one is fitted; without, results and rows are taken as they are.
 /// `None` where the samples are degenerate beyond what the pull mends.
@@ -34,28 +87,5 @@ pub fn refit(
     fits_bias: bool,
     share: f64,
 ) -> Option<Fitted> {
-    let (mean_x, mean_y) = (moment.mean(), cross.mean());
-    let (second, results) = (moment.second(), cross.second());
-    let centre = if fits_bias { 1.0 } else { 0.0 };
-    let pull = ridge(moment, share);
-    let h = Mat::from_fn(columns.len(), columns.len(), |i, j| {
-        let (i, j) = (columns[i], columns[j]);
-        second[(i, j)] - centre * mean_x[i] * mean_x[j]
-    });
-    let q = Mat::from_fn(at_hand.nrows(), columns.len(), |o, j| {
-        results[(o, columns[j])] - centre * mean_y[o] * mean_x[columns[j]]
-    });
-    let mut pulled = h;
-    (0..columns.len()).for_each(|i| pulled[(i, i)] += pull);
-    let right = Mat::from_fn(columns.len(), at_hand.nrows(), |j, o| q[(o, j)] + pull * at_hand[(o, j)]);
-    let solved = pulled.llt(Side::Lower).ok()?.solve(&right);
-    let weight = solved.transpose().to_owned();
-    let bias: Vec<f64> = (0..weight.nrows())
-        .map(|o| {
-            mean_y[o] - columns.iter().enumerate().map(|(j, &column)| weight[(o, j)] * mean_x[column]).sum::<f64>()
-        })
-        .map(|bias| centre * bias)
-        .collect();
-    let finite = (0..weight.nrows()).all(|o| (0..columns.len()).all(|j| weight[(o, j)].is_finite()));
-    finite.then_some(Fitted { weight, bias })
+    Equations::of(moment, cross, columns, fits_bias).solve(at_hand, share)
 }

@@ -5,7 +5,7 @@ use onnxpress_ir::{Model, NodeId};
 use onnxpress_ops::operator::Linear;
 use onnxpress_ops::{LinearLayer, node::NodeCx, table};
 
-use super::held::off;
+use super::held::Loss;
 use super::*;
 use crate::evidence::testing::{AtHand, typed, value};
 
@@ -54,7 +54,7 @@ fn untouched_models_are_refitted_to_what_they_are() {
         let fitted = refit(&seen.rows[0], &seen.results[0], &all(weight.columns()), at_hand, true, 1e-9).unwrap();
         assert!((&fitted.weight - at_hand).norm_max() < 1e-2, "{}", model.graph.describe(node));
         let columns = all(weight.columns());
-        let loss = off(&seen.rows[0], &seen.results[0], &columns, &fitted.weight, &fitted.bias);
+        let loss = Loss::of(&seen.rows[0], &seen.results[0], &columns).at(&fitted.weight, &fitted.bias);
         assert!(loss < 1e-4 * seen.results[0].energy());
     }
     assert_eq!(lockstep.samples(), 40);
@@ -79,7 +79,7 @@ fn a_later_layer_repairs_an_earlier_one() {
     let at_hand = &weight.matrices(v).unwrap()[0];
     let loss = |has_bias, ridge| {
         let fitted = refit(&seen.rows[0], &seen.results[0], &all(4), at_hand, has_bias, ridge).unwrap();
-        off(&seen.rows[0], &seen.results[0], &all(4), &fitted.weight, &fitted.bias)
+        Loss::of(&seen.rows[0], &seen.results[0], &all(4)).at(&fitted.weight, &fitted.bias)
     };
     // Pulled so strongly that nothing moves: what the error is with the weights as they are.
     let (stays, repaired) = (loss(false, 1e9), loss(true, 1e-6));

@@ -24,6 +24,8 @@ pub(super) struct Walk {
     seen: HashSet<ValueId>,
     /// Nodes before this place are behind.
     at: usize,
+    /// What of the node at this place is there already.
+    ahead: BTreeSet<ValueId>,
 }
 
 /// What lies between where a model is and where it is to go.
@@ -55,7 +57,7 @@ impl Walk {
         let order = ordered(&model.graph, known)?;
         let place = order.iter().enumerate().map(|(place, &id)| (id, place)).collect();
         let (varying, seen) = (varying(&model.graph, &order), seen(&model.graph, &order));
-        Ok(Self { model: model.clone(), order, place, varying, seen, at: 0 })
+        Ok(Self { model: model.clone(), order, place, varying, seen, at: 0, ahead: BTreeSet::new() })
     }
 
     /// Nodes in the order in which they are passed.
@@ -75,7 +77,21 @@ impl Walk {
 
     /// The values that are kept where it is.
     pub(super) fn live(&self) -> BTreeSet<ValueId> {
-        self.live_at(self.at)
+        let mut live = self.live_at(self.at);
+        live.extend(&self.ahead);
+        live
+    }
+
+    /// What the next node answers that somebody reads.
+    pub(super) fn answered(&self, node: NodeId) -> Vec<ValueId> {
+        let graph = &self.model.graph;
+        let ports = graph.node(node).map_or(0, |node| node.port_count() as u32);
+        (0..ports).map(|port| node.port(port)).filter(|&value| graph.readers(value).next().is_some()).collect()
+    }
+
+    /// Has what the next node answers.
+    pub(super) fn got(&mut self, answered: &[ValueId]) {
+        self.ahead.extend(answered);
     }
 
     /// The values that nodes before a place have made, inputs too, and that nodes from there on, or outputs, read.
@@ -100,6 +116,7 @@ impl Walk {
     /// Is at the end of a stretch.
     pub(super) fn went(&mut self, stretch: &Stretch) {
         self.at = stretch.to;
+        self.ahead.clear();
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn remove(
                         let error = row[column] / root[(column, column)];
                         row[column] = 0.0;
                         errors[place] = error;
-                        let behind = root.col(column).iter().skip(column + 1).take(piece.end - column - 1);
+                        let behind = &root.col_as_slice(column)[column + 1..piece.end];
                         row[column + 1..piece.end].iter_mut().zip(behind).for_each(|(w, factor)| *w -= error * factor);
                     }
                     gone[column] = here[place];

@@ -117,13 +117,14 @@ pub(super) fn store(
     }
     let kb = |bytes: usize| bytes.div_ceil(1000);
     let share = 100.0 * elements.0 / elements.1.max(1) as f64;
+    let (zstd_now, zstd_before) = rayon::join(|| zstd(&packed.1), || zstd(&packed.0));
     cx.notice(format!(
         "{} weights, {share:.1} % of them zero: {} kB as written, {} before; {} kB after zstd, {} before",
         told.len(),
         kb(raw.1),
         kb(raw.0),
-        kb(zstd(&packed.1)),
-        kb(zstd(&packed.0)),
+        kb(zstd_now),
+        kb(zstd_before),
     ));
     Ok(told)
 }
