@@ -27,6 +27,7 @@ pub(crate) use collect::{chosen as chosen_rows, elements, rows_of};
 pub(crate) use extents::Extents;
 pub(crate) use first::First;
 pub use histogram::Histogram;
+pub(crate) use moments::shrunk;
 pub use moments::{CrossMoment, Moments, SecondMoment};
 pub(crate) use padding::Padding;
 pub(crate) use parts::in_parts;

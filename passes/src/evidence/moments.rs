@@ -132,6 +132,25 @@ impl SecondMoment {
     }
 }
 
+/// A second moment of few rows, nearer to what one of many would be: toward equal columns that do not depend on each other, as far as its
+/// rows are few for its columns. Directions in which no row lies would otherwise count nothing, though other samples lie there. How far
+/// is "oracle approximating shrinkage": Chen, Wiesel, Eldar and Hero, "Shrinkage algorithms for MMSE covariance estimation" (2010),
+/// equation 23.
+pub(crate) fn shrunk(mut moment: Mat<f64>, rows: u64) -> Mat<f64> {
+    let columns = moment.ncols();
+    let (p, n) = (columns as f64, rows as f64);
+    let trace: f64 = (0..columns).map(|at| moment[(at, at)]).sum();
+    let squares = moment.squared_norm_l2();
+    let (above, below) =
+        ((1.0 - 2.0 / p) * squares + trace * trace, (n + 1.0 - 2.0 / p) * (squares - trace * trace / p));
+    let share = if below > above { above / below } else { 1.0 };
+    if share.is_finite() && trace.is_finite() {
+        moment *= faer::Scale(1.0 - share);
+        (0..columns).for_each(|at| moment[(at, at)] += share * trace / p);
+    }
+    moment
+}
+
 /// A matrix of these entries in its lower half.
 fn lower(columns: usize, entry: impl Fn(usize, usize) -> f64) -> Mat<f64> {
     Mat::from_fn(columns, columns, |row, column| if row < column { 0.0 } else { entry(row, column) })

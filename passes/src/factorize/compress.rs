@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::spectrum::Spectrum;
 use super::stages::Packed;
 use super::weigh::{KEPT, weigh};
-use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts};
+use crate::evidence::{EvidenceError, EvidenceSource, First, SecondMoment, in_parts, shrunk};
 use crate::reconstruction::{Fit, Seen, Trial, Turned, held_ridge, in_turn};
 
 /// For each group the factors of a layer.
@@ -141,7 +141,10 @@ pub(super) fn factorized(
 ) -> Option<(Factors, Fit)> {
     let (mut made, mut products, mut bias) = (Vec::new(), Vec::new(), whole.bias);
     for (group, weight) in whole.weight.iter().enumerate() {
-        let metric = rows.map(|rows| if bias.is_some() { rows[group].covariance() } else { rows[group].second() });
+        let metric = rows.map(|rows| {
+            let raw = if bias.is_some() { rows[group].covariance() } else { rows[group].second() };
+            shrunk(raw, rows[group].count())
+        });
         let packed = Packed::of(&factors(extents, size, weight, metric.as_ref(), known.get(group))?, like)?;
         let product = packed.stages()?.product(extents, size.form);
         if let (Some(rows), Some(bias)) = (rows, &mut bias) {

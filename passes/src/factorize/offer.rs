@@ -10,7 +10,7 @@ use super::spectrum::{self, Spectrum, is_vast};
 use super::stages::Stages;
 use super::weigh::Worth;
 use super::{cp, features, tucker, vbmf};
-use crate::evidence::SecondMoment;
+use crate::evidence::{SecondMoment, shrunk};
 use crate::reconstruction::BiasSite;
 
 /// A way to write a layer.
@@ -170,9 +170,12 @@ pub(super) fn offer(
     let weights = if sizes.is_empty() { &[] } else { weights };
     for (group, weight) in weights.iter().enumerate() {
         // The mean is the bias's to hold, where there is one.
-        let metric = rows.map(|rows| match layer.bias {
-            BiasSite::Fixed | BiasSite::Nowhere => rows[group].second(),
-            BiasSite::Own(_) | BiasSite::Added(_) | BiasSite::Free => rows[group].covariance(),
+        let metric = rows.map(|rows| {
+            let raw = match layer.bias {
+                BiasSite::Fixed | BiasSite::Nowhere => rows[group].second(),
+                BiasSite::Own(_) | BiasSite::Added(_) | BiasSite::Free => rows[group].covariance(),
+            };
+            shrunk(raw, rows[group].count())
         });
         // Where a rank is asked for, no other is looked at.
         let spectrum = match asked.rank(extents, Form::Channel) {

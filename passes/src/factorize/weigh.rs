@@ -9,6 +9,7 @@ use faer::Mat;
 use onnxpress_ir::{Model, Tensor, ValueId};
 
 use super::compress::factorized;
+use super::features;
 use super::form::Form;
 use super::layers::Layer;
 use super::offer::Known;
@@ -63,11 +64,15 @@ pub(super) fn weigh(
     let mut worth = Worth::default();
     for kept in KEPT {
         let size = extents.at(Form::Channel, (kept * most) as usize);
-        let loss: f64 =
-            known.spectra.iter().map(|spectrum| spectrum.losses().get(size.rank).map_or(0.0, |loss| *loss)).sum();
         let whole = Fit { weight: weights.to_vec(), bias: turn.bias.numbers(&model.graph) };
         let Some(like) = model.graph.constant(layer.weight) else { continue };
         let Some((_, fit)) = factorized(extents, like, whole, Some(rows), size, &known.spectra) else { continue };
+        // On the samples that are run: others may lose more, and the outputs with them.
+        let lost = |((before, after), rows): ((&Mat<f64>, &Mat<f64>), &SecondMoment)| {
+            let metric = if fit.bias.is_some() { rows.covariance() } else { rows.second() };
+            features::energy(&(before - after), Some(&metric))
+        };
+        let loss: f64 = weights.iter().zip(&fit.weight).zip(rows).map(lost).sum();
         let Turned { weight, bias } = turn.stored(&fit, &model.graph);
         let weight = weight.map(|weight| (layer.weight, weight));
         let constants: Vec<(ValueId, Tensor)> = weight.into_iter().chain(bias).collect();

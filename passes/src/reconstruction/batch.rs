@@ -44,7 +44,7 @@ pub(super) fn inputs(values: &Values, given: &[ValueId]) -> Result<Vec<Option<Va
 }
 
 /// Elements, and the extents that they have.
-type Elements = (Vec<f32>, Vec<usize>);
+pub(super) type Elements = (Vec<f32>, Vec<usize>);
 
 /// The elements of a value that is kept, and its extents; `None` where it is no tensor of numbers or not there.
 pub(super) fn kept_elements(values: &Values, value: ValueId, batch: &Batch) -> Result<Option<Elements>, EvidenceError> {

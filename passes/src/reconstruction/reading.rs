@@ -3,7 +3,7 @@
 use onnxpress_ir::ValueId;
 use onnxpress_ops::{InputRows, LayerRows};
 
-use super::batch::{Batch, kept_elements};
+use super::batch::{Batch, Elements, kept_elements};
 use super::stream::Stream;
 use crate::evidence::{CrossMoment, EvidenceError, SecondMoment, chosen_rows};
 
@@ -114,7 +114,7 @@ impl Reading<'_> {
     }
 
     /// What the layer should answer to a batch, with what the stream behind it has lost.
-    fn results(&self, batch: &Batch) -> Result<Option<(Vec<f32>, Vec<usize>)>, EvidenceError> {
+    fn results(&self, batch: &Batch) -> Result<Option<Elements>, EvidenceError> {
         let Some(output) = self.output else { return Ok(None) };
         let mut results = kept_elements(&batch.original, output, batch)?;
         if let (Some(stream), Some(is), Some((y, dims))) = (&self.stream, self.is, &mut results) {
