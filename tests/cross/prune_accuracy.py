@@ -53,6 +53,8 @@ def labelled(folder, only, scratch):
         if only and not any(word in entry["name"] for word in only):
             continue
         path = folder / "labelled" / entry["file"]
+        if not path.exists():
+            path = path.with_name(f"{path.name}.xz")
         if path.suffix == ".xz":
             plain = scratch / path.stem
             plain.write_bytes(lzma.decompress(path.read_bytes()))
