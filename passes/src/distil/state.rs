@@ -196,7 +196,9 @@ mod tests {
     use crate::evidence::testing::{AtHand, typed};
 
     fn progress() -> Progress {
-        let point = Point { epoch: 0, train_loss: 0.5, loss: f64::INFINITY, agreement: 1.0, kept: true };
+        // A number that a reader of JSON in a hurry takes for its neighbour.
+        let train_loss = 0.09984168689697981;
+        let point = Point { epoch: 0, train_loss, loss: f64::INFINITY, agreement: 1.0, kept: true };
         Progress {
             rate: 0.1f64.to_bits(),
             done: 3,
@@ -221,6 +223,7 @@ mod tests {
         let found = state.load(3).unwrap().unwrap();
         assert_eq!((found.progress.rate, found.progress.done), (0.1f64.to_bits(), 3));
         assert!(found.progress.curve[0].loss.is_nan(), "JSON has no such numbers");
+        assert_eq!(found.progress.curve[0].train_loss.to_bits(), progress().curve[0].train_loss.to_bits());
         let mut arrays = [vec![0f32; 2], vec![0.0; 1]];
         state.fill(&found, arrays.iter_mut()).unwrap();
         assert_eq!(arrays, [vec![1.5, -2.0], vec![3.0]]);

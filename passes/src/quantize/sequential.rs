@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::weight::Feedback;
 use super::weights_only::Weight;
 use crate::InlineFunctions;
-use crate::evidence::{EvidenceError, EvidenceSource, rows_of};
+use crate::evidence::{EvidenceError, EvidenceSource, SecondMoment, rows_of, shrunk};
 use crate::pass::{Pass, PassCx, PassError};
 use crate::reconstruction::{BiasSite, Fit, LayerWeight, Lockstep, bias_site, fit, held_ridge};
 
@@ -122,8 +122,8 @@ pub(crate) fn sequential(
         let own = layer.bias.numbers(&lockstep.original().graph);
         let ridge = held_ridge(&seen, &weights, |_, _| true, layer.bias, ridge);
         let Fit { weight: fitted, bias } = fit(&seen, &weights, |_, _| true, layer.bias, own.as_deref(), ridge);
-        let metric: Vec<Mat<f64>> =
-            seen.rows.iter().map(|rows| if bias.is_some() { rows.covariance() } else { rows.second() }).collect();
+        let own_metric = |rows: &SecondMoment| if bias.is_some() { rows.covariance() } else { rows.second() };
+        let metric: Vec<Mat<f64>> = seen.rows.iter().map(|rows| shrunk(own_metric(rows), rows.count())).collect();
         let target = Target { index, layer, fitted: &fitted, metric: &metric, like: &like };
         let Some(rounded) = round(target)? else { continue };
         if let Ok(tensor) = layer.matrices.tensor(&rounded, &like) {
