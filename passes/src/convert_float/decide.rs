@@ -23,6 +23,8 @@ pub(super) struct Types {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     peaks: BTreeMap<ValueId, f64>,
+    /// Whether samples are made up: a value that leaves the range on them does so, one that does not may on others.
+    synthetic: bool,
 }
 
 impl Seen {
@@ -30,11 +32,12 @@ impl Seen {
     pub(super) fn of(evidence: &Evidence) -> Self {
         let known = evidence.values.iter().filter(|(_, seen)| seen.count > 0 && seen.masked == 0);
         let peak = |seen: &Statistics| f64::from(seen.max.abs().max(seen.min.abs()));
-        Self { peaks: known.map(|(&value, seen)| (value, peak(seen))).collect() }
+        Self { peaks: known.map(|(&value, seen)| (value, peak(seen))).collect(), synthetic: evidence.synthetic }
     }
 
+    /// Whether it is known how large a value becomes.
     fn has(&self, value: ValueId) -> bool {
-        self.peaks.contains_key(&value)
+        !self.synthetic && self.peaks.contains_key(&value)
     }
 
     /// Why a value does not fit into the narrower type, where samples say so.
@@ -44,9 +47,10 @@ impl Seen {
         let label = graph.label(value);
         // Other samples reach farther.
         if peak > largest / 2.0 {
-            return Some(format!("`{label}` reaches {peak:.3e} on samples, the largest number is {largest:.3e}"));
+            let on = if self.synthetic { "a random input" } else { "samples" };
+            return Some(format!("`{label}` reaches {peak:.3e} on {on}, the largest number is {largest:.3e}"));
         }
-        let tiny = peak > 0.0 && peak < least;
+        let tiny = !self.synthetic && peak > 0.0 && peak < least;
         tiny.then(|| format!("`{label}` is {peak:.3e} at most on samples, too small for it"))
     }
 }
@@ -234,6 +238,7 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
     let (graph, Asked { types, keep, seen }) = (cx.graph, asked);
     let floats = |value: &ValueId| graph.ty(*value).dtype() == Some(types.from);
     let reads_wide = graph.operands(cx.id).flatten().any(|value| wide.contains(&value));
+    let reads_misfit = graph.operands(cx.id).flatten().any(|value| seen.misfit(graph, value, types).is_some());
     let gives = cx.node.ports().iter().any(|port| port.ty.dtype() == Some(types.from));
     let reads = graph.operands(cx.id).flatten().any(|value| floats(&value));
     if !gives && !reads {
@@ -263,7 +268,7 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
         Effect::WidensInside(reason) if gives => stays(Some(format!("{operator}: {reason}")), !fits),
         Effect::Averages => stays(Some(format!("{operator}: many numbers are summed")), reads_wide_on),
         Effect::Narrows if reads_wide => stays(None, false),
-        _ if reads_wide && (fits || !multiplies_constant(cx)) => stays(None, !fits),
+        _ if reads_wide && (fits || reads_misfit || !multiplies_constant(cx)) => stays(None, !fits),
         _ => match misfit(cx, types) {
             Some(reason) => stays(Some(reason), true),
             None => (Verdict::Narrow, false),

@@ -5,7 +5,7 @@ use onnxpress_ops::infer;
 
 use super::convert::{self, Converted};
 use super::decide::{self, Asked, Seen, Types};
-use crate::evidence::{Wants, collect};
+use crate::evidence::{EvidenceSource, First, Wants, collect};
 use crate::inline_functions::InlineFunctions;
 use crate::options::Pattern;
 use crate::pass::{Pass, PassCx, PassError};
@@ -31,14 +31,15 @@ crate::options! {
     /// powers and squares, sums over axes, whole numbers that become floats, and what is computed of these until a division or
     /// the like brings it back. Constants that the type cannot hold stay too, but masks, whose large negative numbers become its
     /// least. With samples, values of the main graph are judged by what they are there: what reaches half the largest number of the
-    /// type, or is too small for it, stays. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
+    /// type, or is too small for it, stays. Without, one random input shows what is too large whatever rules say. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
     /// as others are, and stay listed.
     pub struct ConvertFloat {
         /// The type to compute in.
         to: FloatType = FloatType::Float16,
         /// Whether inputs and outputs of the model keep their types.
         keep_io: bool = true,
-        /// Whether samples are used, where there are any: values stay that they show to leave the range, and others need no rule.
+        /// Whether samples are used: values stay that they show to leave the range, and others need no rule. Without any, whether the
+        /// model is run on a random input.
         data: bool = true,
         /// Nodes that stay, by their name or that of an output.
         keep: Vec<Pattern> = Vec::new(),
@@ -135,7 +136,7 @@ impl Pass for ConvertFloat {
 impl ConvertFloat {
     /// What values of the main graph are on samples, as far as they are floats that may be converted.
     fn seen(&self, model: &Model, types: Types, cx: &PassCx<'_>) -> Result<Seen, PassError> {
-        let Some(source) = cx.user_samples().filter(|_| self.data && types.to != DType::Float) else {
+        let Some(source) = cx.request.evidence.filter(|_| self.data && types.to != DType::Float) else {
             return Ok(Seen::default());
         };
         let graph = &model.graph;
@@ -148,8 +149,14 @@ impl ConvertFloat {
         for value in values.filter(|&value| graph.ty(value).dtype() == Some(types.from)) {
             wants.value(value);
         }
-        let evidence = collect(model, &wants, source).map_err(|error| PassError::Request(error.to_string()))?;
-        Ok(Seen::of(&evidence))
+        let first = First { source, count: 1 };
+        let source: &dyn EvidenceSource = if source.is_synthetic() { &first } else { source };
+        match collect(model, &wants, source) {
+            Ok(evidence) => Ok(Seen::of(&evidence)),
+            // That a model does not run on what is made up says nothing of it.
+            Err(_) if source.is_synthetic() => Ok(Seen::default()),
+            Err(error) => Err(PassError::Request(error.to_string())),
+        }
     }
 }
 

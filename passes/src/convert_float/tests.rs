@@ -22,10 +22,13 @@ const NET: &str = r#"
 
 /// Why nodes stay, with samples or without.
 fn reasons(net: &str, options: &str, data: bool) -> String {
+    reasons_by(net, options, data.then(|| AtHand::new(4, &[8])))
+}
+
+fn reasons_by(net: &str, options: &str, source: Option<AtHand>) -> String {
     let passes = crate::builtin().unwrap();
     let pipeline = passes.pipeline(&format!("convert-float{{{options}}}")).unwrap();
     let mut model = typed(net);
-    let source = data.then(|| AtHand::new(4, &[8]));
     let evidence = source.as_ref().map(|source| source as &dyn EvidenceSource);
     let request = Request { evidence, ..Request::default() };
     let options = RunOptions { verify_each: true, request, ..RunOptions::default() };
@@ -58,4 +61,23 @@ fn what_is_large_on_the_way_stays_though_its_results_fit() {
         z = ReduceL1<axes = [1]>(x)
     }"#;
     insta::assert_snapshot!(reasons(net, "", true), @"ReduceL2 `y`: ReduceL2: squares leave its range");
+}
+
+/// A layer whose results leave the range, which no rule foresees, and what reads them; the last is too small on this input alone.
+#[test]
+fn a_random_input_shows_what_is_too_large_and_nothing_else() {
+    let net = r#"
+    <ir_version: 10, opset_import: ["" : 17]>
+    net (float[N,8] x) => (float[N,8] y, float[N,8] z)
+    <float[8,8] w = splat(20000.0), float[8,8] v = splat(0.00001), float[8,8] u = splat(0.00002)> {
+        large = MatMul(x, w)
+        y = MatMul(large, v)
+        z = MatMul(x, u)
+    }"#;
+    let made_up = AtHand { synthetic: true, ..AtHand::new(4, &[8]) };
+    insta::assert_snapshot!(reasons_by(net, "", Some(made_up)), @"MatMul `large`: `large` reaches 9.849e4 on a random input, the largest number is 6.550e4");
+    let made_up = AtHand { synthetic: true, ..AtHand::new(4, &[8]) };
+    assert_eq!(reasons_by(net, "data=false", Some(made_up)), "");
+    let unsuited = AtHand { synthetic: true, ..AtHand::new(4, &[9]) };
+    assert_eq!(reasons_by(net, "", Some(unsuited)), "");
 }

@@ -15,6 +15,8 @@ pub(crate) struct AtHand {
     pub(crate) dims: Vec<usize>,
     /// No more than so many at a time.
     pub(crate) most: usize,
+    /// Whether they pass for made up.
+    pub(crate) synthetic: bool,
 }
 
 impl AtHand {
@@ -26,7 +28,7 @@ impl AtHand {
             ((mixed * mixed) % 1009) as f32 / 252.0 - 2.0
         };
         let samples = (0..count).map(|sample| (0..size).map(|at| number(sample, at)).collect()).collect();
-        Self { samples, dims: dims.to_vec(), most: 32 }
+        Self { samples, dims: dims.to_vec(), most: 32, synthetic: false }
     }
 }
 
@@ -47,7 +49,7 @@ impl EvidenceSource for AtHand {
         self.samples.len()
     }
     fn is_synthetic(&self) -> bool {
-        false
+        self.synthetic
     }
     fn feed(
         &self,

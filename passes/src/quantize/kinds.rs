@@ -73,5 +73,8 @@ fn each_kind_in_each_form_is_right_or_says_why_not() {
         }
     }
     // `simplify` turns constants, so such a weight is met only where nobody asked for that.
-    assert_eq!(Vec::from_iter(told), ["transposed_operand: Transpose reads it, which multiplies no matrix by it"]);
+    assert_eq!(
+        Vec::from_iter(told),
+        ["transposed_operand: Transpose makes another constant of it; fold that first, with `simplify`"]
+    );
 }

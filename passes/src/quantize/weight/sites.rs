@@ -85,7 +85,13 @@ struct Search<'m> {
 impl Search<'_> {
     fn graph(&mut self, graph: &Graph, path: &Path) {
         for (constant, vertex) in graph.constants() {
-            let Some(tensor) = vertex.value.dense().filter(|tensor| is_matrix(tensor)) else { continue };
+            let Some(tensor) = vertex.value.dense().filter(|tensor| is_of_floats(tensor)) else { continue };
+            if tensor.rank() < 2 {
+                if is_given_extents(graph, constant) {
+                    self.others.push((path.clone(), constant));
+                }
+                continue;
+            }
             let mut found = Readings::default();
             self.readings(graph, constant.port(0), &mut found, tensor.rank());
             let mut roles = found.roles.iter();
@@ -177,8 +183,14 @@ impl Search<'_> {
 }
 
 /// Whether scales and codes can take less than the elements.
-fn is_matrix(tensor: &Tensor) -> bool {
-    tensor.dtype().is_float() && tensor.dtype().bits() >= 16 && tensor.rank() >= 2 && !tensor.is_empty()
+fn is_of_floats(tensor: &Tensor) -> bool {
+    tensor.dtype().is_float() && tensor.dtype().bits() >= 16 && !tensor.is_empty()
+}
+
+/// Whether a vector becomes a matrix behind it.
+fn is_given_extents(graph: &Graph, vector: NodeId) -> bool {
+    let nodes = || graph.readers(vector.port(0)).filter_map(|reading| graph.node(reading.node));
+    nodes().any(|node| ["Reshape", "Unsqueeze"].iter().any(|name| node.is(name)))
 }
 
 /// What a node reads an operand as.

@@ -320,6 +320,8 @@ pub(super) fn orders(
         let (before, after) = bytes(tensor, name, &order);
         if after >= before {
             cx.declined(NAME, weight.label(), "codes and scales take no less than the weight");
+        } else if too_small(tensor, &order.scheme) {
+            cx.declined(NAME, weight.label(), format!("its numbers are too small for scales of {}", tensor.dtype()));
         } else if let Some(reason) = decode::unable(tensor.dims(), &order.scheme, granularity, order.form) {
             cx.declined(NAME, weight.label(), reason);
         } else if needed(model, weights, &order).is_none() {
@@ -341,12 +343,24 @@ pub(super) fn orders(
     orders
 }
 
+/// Whether a weight is of numbers so small that runtimes may take its scales for 0: below the least of full precision.
+fn too_small(tensor: &Tensor, scheme: &Scheme) -> bool {
+    tensor.values::<f32>().is_ok_and(|values| {
+        let peak = values.iter().fold(0f32, |peak, value| peak.max(value.abs()));
+        peak > 0.0 && peak < f32::MIN_POSITIVE * 2f32.powi(code_exponent(scheme))
+    })
+}
+
+/// The power of two that no code goes beyond.
+fn code_exponent(scheme: &Scheme) -> i32 {
+    // Floats of eight bits go up to 2¹⁶.
+    if scheme.dtype.is_float() { 16 } else { scheme.dtype.bits() as i32 - 1 }
+}
+
 /// Whether scales of a weight in binary16 are of full precision where they matter: that of its largest elements is.
 pub(in crate::quantize) fn half_holds(tensor: &Tensor, scheme: &Scheme) -> bool {
-    // Codes of 16 bits are finer than such scales. The least number that binary16 holds in full precision is 2⁻¹⁴; floats of eight
-    // bits go up to 2¹⁶.
-    let codes = if scheme.dtype.is_float() { 16 } else { scheme.dtype.bits() as i32 - 1 };
-    let usable = 2f32.powi(codes - 14)..65504.0;
+    // Codes of 16 bits are finer than such scales. The least number that binary16 holds in full precision is 2⁻¹⁴.
+    let usable = 2f32.powi(code_exponent(scheme) - 14)..65504.0;
     let peak = tensor.values::<f32>().map(|values| values.iter().fold(0f32, |peak, value| peak.max(value.abs())));
     scheme.dtype.bits() <= 8 && peak.is_ok_and(|peak| usable.contains(&peak))
 }

@@ -123,8 +123,12 @@ impl Weights {
 /// Why a constant is none of the weights.
 fn unread_as_weight(graph: &Graph, constant: NodeId) -> String {
     let reader = graph.readers(constant.port(0)).filter(|reading| graph.node(reading.node).is_some()).last();
-    match reader.map(|reading| graph.vertex(reading.node)) {
-        Some(Vertex::Node(node)) => format!("{} reads it, which multiplies no matrix by it", node.op_type),
+    let known = |id: NodeId| graph.operands(id).flatten().all(|value| graph.constant(value).is_some());
+    match reader.map(|reading| (reading.node, graph.vertex(reading.node))) {
+        Some((id, Vertex::Node(node))) if known(id) => {
+            format!("{} makes another constant of it; fold that first, with `simplify`", node.op_type)
+        }
+        Some((_, Vertex::Node(node))) => format!("{} reads it, which multiplies no matrix by it", node.op_type),
         _ => "no node reads it".to_owned(),
     }
 }

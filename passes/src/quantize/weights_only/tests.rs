@@ -288,3 +288,25 @@ fn two_bits_lie_in_four_where_onnxruntime_would_misread_them() {
     assert_eq!(of(44, "").0, "int2");
     assert_eq!(of(46, ", form=cast").0, "int2");
 }
+
+#[test]
+fn what_no_scale_holds_or_no_layer_reads_is_left_alone_and_listed() {
+    let net = r#"
+    <ir_version: 10, opset_import: ["" : 21]>
+    net (float[N,64] x) => (float[N,32] y, float[N,32] z)
+    <float[64,32] tiny = normal(seed=1, std=1e-41), float[64,32] w = normal(seed=2, std=0.1), float[2048] v = normal(seed=3, std=1.0),
+     int64[2] s = {64, 32}> {
+        y = MatMul(x, tiny)
+        matrix = Reshape(v, s)
+        other = MatMul(x, w)
+        more = MatMul(x, matrix)
+        z = Add(other, more)
+    }"#;
+    let (_, report) = run("quantize-weights{bits=4, block=32}", net, None);
+    let declined = &report.unwrap().passes[0].declined;
+    let lines: Vec<String> = declined.iter().map(|one| format!("{}: {}", one.site, one.reason)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    tiny: its numbers are too small for scales of float
+    v: Reshape makes another constant of it; fold that first, with `simplify`
+    ");
+}
