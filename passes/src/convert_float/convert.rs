@@ -9,7 +9,7 @@ use onnxpress_ir::{
 };
 use onnxpress_ops::node::NodeCx;
 
-use super::decide::{Decision, Types, is_constant, is_converted, operand_converts, output_converts};
+use super::decide::{self, Decision, Types, is_constant, is_converted, operand_converts, output_converts};
 use super::rules::{Fit, fit};
 use super::weights;
 
@@ -139,7 +139,15 @@ impl Conversion<'_> {
         Some(cx.node.has_subgraphs() || operand_converts(&cx, slot as usize, self.types))
     }
 
-    /// A constant becomes narrow where its readers want it so; a small one that is wanted both ways is there twice.
+    /// Whether a reading is that of a weight, by a layer that computes in the wider type for the range of its values alone.
+    fn is_guarded_weight(&self, graph: &Graph, reading: Use) -> bool {
+        let Slot::Operand(slot) = reading.slot else { return false };
+        let Some(cx) = NodeCx::new(graph, reading.node) else { return false };
+        self.decision.is_guarded(reading.node) && decide::weights(&cx).contains(&(slot as usize))
+    }
+
+    /// A constant becomes narrow where its readers want it so, or where it is a large weight of layers that compute in the wider type,
+    /// which a `Cast` makes of it; a small one that is wanted both ways is there twice.
     fn constant(
         &mut self,
         graph: &mut Graph,
@@ -158,12 +166,16 @@ impl Conversion<'_> {
         let (narrow, wide) = (wants.contains(&Some(true)), wants.contains(&Some(false)));
         let captured = wants.contains(&None);
         let large = tensor.byte_len() >= LARGE;
-        if !(narrow || captured && large && !wide) {
+        let stored = large && !narrow && readers.iter().all(|&reading| self.is_guarded_weight(graph, reading));
+        if !(narrow || captured && large && !wide || stored) {
             return;
         }
         let label = graph.label(value);
-        let (Fit::Well { .. } | Fit::Mask) = fit(&tensor, self.types, &label) else { return };
-        if let Fit::Well { lost: lost @ 1.. } = fit(&tensor, self.types, &label) {
+        let fits = fit(&tensor, self.types, &label);
+        if matches!(fits, Fit::Not(_)) || stored && !matches!(fits, Fit::Well { lost: 0, tiny: false }) {
+            return;
+        }
+        if let Fit::Well { lost: lost @ 1.., .. } = fits {
             done.words.push(format!("`{label}`: {lost} of {} elements become 0 in {}", tensor.len(), self.types.to));
         }
         let Ok(converted) = weights::converted(&tensor, self.types.to) else { return };

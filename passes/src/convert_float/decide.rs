@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use onnxpress_ir::{DType, Graph, NodeId, Type, ValueId, Vertex};
 use onnxpress_ops::node::NodeCx;
-use onnxpress_ops::operator::Quantize;
+use onnxpress_ops::operator::{Linear, Quantize};
 use onnxpress_ops::schema::{self, OpSchema, TypeRef};
 use onnxpress_ops::table;
 
@@ -60,7 +60,10 @@ impl Seen {
 pub(super) enum Verdict {
     /// The narrower type.
     Narrow,
-    /// What it did before; why, where that is worth a word.
+    /// What it did before, for the range of what it computes; its weights may be stored in the narrower type. Why, where that is worth
+    /// a word.
+    Guarded(Option<String>),
+    /// What it did before, since it has no choice or nobody wants another; why, where that is worth a word.
     Wide(Option<String>),
 }
 
@@ -79,6 +82,11 @@ impl Decision {
         self.verdicts.get(&node) == Some(&Verdict::Narrow)
     }
 
+    /// Whether a node computes in the wider type for the range of its values alone.
+    pub(super) fn is_guarded(&self, node: NodeId) -> bool {
+        matches!(self.verdicts.get(&node), Some(Verdict::Guarded(_)))
+    }
+
     /// What was decided of the graphs inside of a node.
     pub(super) fn bodies(&self, node: NodeId) -> &[Self] {
         self.bodies.get(&node).map_or(&[], Vec::as_slice)
@@ -87,7 +95,7 @@ impl Decision {
     /// Tells the reasons, in the order of the file.
     pub(super) fn each_reason(&self, graph: &Graph, tell: &mut dyn FnMut(String, String)) {
         for (id, node) in graph.nodes() {
-            if let Some(Verdict::Wide(Some(reason))) = self.verdicts.get(&id) {
+            if let Some(Verdict::Wide(Some(reason)) | Verdict::Guarded(Some(reason))) = self.verdicts.get(&id) {
                 tell(graph.describe(id), reason.clone());
             }
             for (body, decision) in node.subgraphs().zip(self.bodies(id)) {
@@ -258,19 +266,20 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
     if let Some(reason) = unable(cx, types) {
         return stays(reason.map(|reason| format!("{operator} {reason}")), reads_wide_on);
     }
+    let guarded = |reason: Option<String>, wide: bool| (Verdict::Guarded(reason), wide);
     if misfits.is_some() {
-        return stays(misfits, true);
+        return guarded(misfits, true);
     }
     // What a float of 32 bits cannot hold is rare, and is told by constants alone.
     let effect = if types.from == DType::Double { Effect::Keeps } else { rules::effect(cx) };
     match effect {
-        Effect::Widens(reason) if gives && !fits => stays(Some(format!("{operator}: {reason}")), true),
-        Effect::WidensInside(reason) if gives => stays(Some(format!("{operator}: {reason}")), !fits),
-        Effect::Averages => stays(Some(format!("{operator}: many numbers are summed")), reads_wide_on),
-        Effect::Narrows if reads_wide => stays(None, false),
-        _ if reads_wide && (fits || reads_misfit || !multiplies_constant(cx)) => stays(None, !fits),
+        Effect::Widens(reason) if gives && !fits => guarded(Some(format!("{operator}: {reason}")), true),
+        Effect::WidensInside(reason) if gives => guarded(Some(format!("{operator}: {reason}")), !fits),
+        Effect::Averages => guarded(Some(format!("{operator}: many numbers are summed")), reads_wide_on),
+        Effect::Narrows if reads_wide => guarded(None, false),
+        _ if reads_wide && (fits || reads_misfit || !multiplies_constant(cx)) => guarded(None, !fits),
         _ => match misfit(cx, types) {
-            Some(reason) => stays(Some(reason), true),
+            Some(reason) => guarded(Some(reason), true),
             None => (Verdict::Narrow, false),
         },
     }
@@ -278,9 +287,13 @@ fn node(cx: &NodeCx<'_>, asked: Asked<'_>, wide: &HashSet<ValueId>) -> (Verdict,
 
 /// Whether it is a layer: it reads whatever there is in the narrower type, for the sake of its weight.
 fn multiplies_constant(cx: &NodeCx<'_>) -> bool {
-    use onnxpress_ops::operator::Linear;
-    let Some(Linear::Layers(layers)) = table::of(cx.node).map(|sheet| sheet.linear) else { return false };
-    layers(cx).iter().any(|layer| cx.constant(layer.weight).is_some())
+    weights(cx).into_iter().any(|slot| cx.constant(slot).is_some())
+}
+
+/// The operands of a node that are matrices it multiplies by.
+pub(super) fn weights(cx: &NodeCx<'_>) -> Vec<usize> {
+    let Some(Linear::Layers(layers)) = table::of(cx.node).map(|sheet| sheet.linear) else { return Vec::new() };
+    layers(cx).iter().map(|layer| layer.weight).collect()
 }
 
 /// Why the operator cannot compute in the type; the inner reason is left out where it is obvious.
@@ -346,16 +359,22 @@ fn neighbours_quantized(cx: &NodeCx<'_>) -> bool {
         || readers.into_iter().any(|reading| quantized(reading.node))
 }
 
-/// The first constant that the node reads and the type cannot hold; why.
+/// The first constant that the node reads and the type cannot hold; why. Of a weight every product is as small as its elements are; what is
+/// added counts for little where it is small.
 fn misfit(cx: &NodeCx<'_>, types: Types) -> Option<String> {
+    let weights = weights(cx);
     (0..cx.operand_count()).find_map(|slot| {
         let value = cx.operand(slot)?;
         let tensor = cx.graph.constant(value).filter(|tensor| tensor.dtype() == types.from)?;
         if !operand_converts(cx, slot, types) {
             return None;
         }
-        match rules::fit(tensor, types, &cx.graph.label(value)) {
+        let label = cx.graph.label(value);
+        match rules::fit(tensor, types, &label) {
             Fit::Not(reason) => Some(reason),
+            Fit::Well { tiny: true, .. } if weights.contains(&slot) => {
+                Some(format!("the elements of `{label}` are too small for it"))
+            }
             _ => None,
         }
     })

@@ -31,7 +31,7 @@ crate::options! {
     /// powers and squares, sums over axes, whole numbers that become floats, and what is computed of these until a division or
     /// the like brings it back. Constants that the type cannot hold stay too, but masks, whose large negative numbers become its
     /// least. With samples, values of the main graph are judged by what they are there: what reaches half the largest number of the
-    /// type, or is too small for it, stays. Without, one random input shows what is too large whatever rules say. The report names each. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
+    /// type, or is too small for it, stays. Without, one random input shows what is too large whatever rules say. The report names each. Large weights of layers that stay for the range of their values are stored in the type all the same. A `Cast` stands where the types meet, one a value. Initializers that are also inputs are converted
     /// as others are, and stay listed.
     pub struct ConvertFloat {
         /// The type to compute in.

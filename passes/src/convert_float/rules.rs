@@ -82,8 +82,8 @@ fn moderate(tensor: &Tensor) -> bool {
 /// How a constant fares in another type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Fit {
-    /// Well; so many of its elements become 0 that were none.
-    Well { lost: usize },
+    /// Well; so many of its elements become 0 that were none. Whether all are smaller than what the type holds in full precision.
+    Well { lost: usize, tiny: bool },
     /// It is a mask: its large numbers become the largest of the type.
     Mask,
     /// Not; why.
@@ -121,7 +121,7 @@ pub(super) fn fit(tensor: &Tensor, types: Types, name: &str) -> Fit {
     if tensor.len() == 1 && seen.tiny > 0 {
         return Fit::Not(format!("`{name}` is {:e}, too small for it", seen.last));
     }
-    Fit::Well { lost: seen.lost }
+    Fit::Well { lost: seen.lost, tiny: seen.tiny > 0 && seen.tiny + seen.zeros == tensor.len() }
 }
 
 #[derive(Default)]
@@ -165,8 +165,9 @@ mod tests {
     #[test]
     fn constants_fit_or_say_why_not() {
         let of = |values: Vec<f32>| fit(&Tensor::vector(values), HALF, "c");
-        assert_eq!(of(vec![1.0, -65504.0, f32::NEG_INFINITY]), Fit::Well { lost: 0 });
-        assert_eq!(of(vec![1.0, 1e-9]), Fit::Well { lost: 1 });
+        assert_eq!(of(vec![1.0, -65504.0, f32::NEG_INFINITY]), Fit::Well { lost: 0, tiny: false });
+        assert_eq!(of(vec![1.0, 1e-9]), Fit::Well { lost: 1, tiny: false });
+        assert_eq!(of(vec![1e-5, 0.0, -1e-6]), Fit::Well { lost: 0, tiny: true });
         assert_eq!(of(vec![0.0, -1e9]), Fit::Mask);
         assert_eq!(of(vec![f32::MIN]), Fit::Mask);
         assert_eq!(of(vec![1e-12]), Fit::Not("`c` is 9.999999960041972e-13, too small for it".to_owned()));

@@ -334,3 +334,34 @@ fn weights_that_callers_may_give_are_converted_too() {
         }
         "#);
 }
+
+/// The first stays for its bias, the second for elements that are too small, the third since `keep` names it.
+#[test]
+fn weights_of_layers_that_stay_are_stored_in_the_type_where_it_holds_them() {
+    insta::assert_snapshot!(converted("keep=[z]", r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,8] x) => (float[N,40] y, float[N,40] t, float[N,40] z)
+        <float[8,40] w = normal(seed=1), float[40] b = splat(100000.0), float[8,40] small = splat(0.00001), float[8,40] v = normal(seed=2)> {
+          y = Gemm(x, w, b)
+          t = MatMul(x, small)
+          z = MatMul(x, v)
+        }"#), @r#"
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,8] x) => (float[N,40] y, float[N,40] t, float[N,40] z)
+        <
+          float16[8,40] w = elided("sha256:b569e5de4748fd50"),
+          float[40] b = splat(100000),
+          float[8,40] small = splat(1e-5),
+          float[8,40] v = elided("sha256:01df63c03ab16049")
+        >
+        {
+          w_float = Cast <to = 1> (w)
+          y = Gemm(x, w_float, b)
+          t = MatMul(x, small)
+          z = MatMul(x, v)
+        }
+        left: Gemm `y`: `b` holds 1e5, beyond 6.5504e4
+        left: MatMul `t`: the elements of `small` are too small for it
+        left: MatMul `z`: `keep` names it
+        "#);
+}
