@@ -171,7 +171,7 @@ crate::options! {
         /// With `criterion=obs`, how strongly fitted weights are pulled toward those at hand: a share of the mean square of the layer's inputs.
         ridge: Share = Share::percent::<1>(),
         /// With `criterion=obs`, at most so many samples are taken along from layer to layer: more take longer and say little more.
-        samples: usize = 400,
+        samples: usize = 320,
         /// For `criterion=random`.
         seed: u64 = 0,
         /// Weights that stay: by their own name, or that of a node that reads them or of its output.

@@ -9,7 +9,7 @@ use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 /// The most iterations; errors shrink by about a half in each.
-const ITERATIONS: usize = 20;
+const ITERATIONS: usize = 10;
 /// Of a row's first residual, what is left that is not worth an iteration: what is lost goes with its square.
 const ENOUGH: f64 = 1e-2;
 
