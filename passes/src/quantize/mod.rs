@@ -3,6 +3,7 @@
 pub mod calibrated;
 mod dequantize;
 mod dynamic;
+mod folding;
 pub(crate) mod palettize;
 pub(crate) mod range;
 mod scaling;

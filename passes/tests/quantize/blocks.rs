@@ -87,6 +87,7 @@ fn neighbours_along_the_sum_share_a_scale() {
     }
     left: w: `only` does not name it
     left: table: `only` does not name it
+    notice: `m` decoded by Cast and Mul, which runtimes fold when they load the model: 7 kB of floats in memory from then on
     notice: the model goes from opset 17 to 21, which its codes need
     "#);
 }
@@ -219,6 +220,7 @@ fn quantiles_are_looked_up() {
       table = Reshape(mul_1, table_quantized_shape)
       e = Gather(table, at)
     }
+    notice: `w` and 2 more decoded by Gather and Mul, which runtimes fold when they load the model: 20 kB of floats in memory from then on
     notice: the model goes from opset 17 to 21, which its codes need
     "#);
     insta::assert_snapshot!(proven("quantize-weights{type=nf4, block=20, only=[m]}", LAYERS), @r"

@@ -15,10 +15,10 @@ use crate::digest;
 use crate::evidence::EvidenceSource;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::plan::{self, LeftAlone};
-use crate::quantize::raise;
 use crate::quantize::sequential::{self, Layer};
 use crate::quantize::weight::Role;
 use crate::quantize::weights_only::{Weight, Weights, notice_unseen, oldest_cast, part_mut, tensor};
+use crate::quantize::{folding, raise};
 use crate::reading_across::graph_at;
 use crate::rewrite::file_size;
 
@@ -205,6 +205,11 @@ fn carry_out(
     if from < to {
         cx.notice(format!("the model goes from opset {from} to {to}, which its codes need"));
     }
+    let looked_up = kept.iter().filter_map(|planned| {
+        let weight = &weights.list[planned.id];
+        Some((weight.label(), tensor(work.model, weight)?.0))
+    });
+    folding::notice(looked_up, "Cast and Gather", cx);
     infer::model(&mut result);
     cx.applied(NAME, kept.len());
     cx.set_witness(witness);

@@ -17,6 +17,7 @@ use crate::digest;
 use crate::evidence::EvidenceSource;
 use crate::pass::{Pass, PassCx, PassError};
 use crate::plan::{LeftAlone, same_samples};
+use crate::quantize::folding;
 use crate::quantize::sequential;
 use crate::quantize::weight::{self, Granularity, Meaning, Quantized, Refusal, Scheme, oldest_opset};
 use crate::reading_across::graph_at;
@@ -226,6 +227,12 @@ fn done(
     if taken.iter().any(|order| order.form == Form::Matmulnbits) {
         nbits::import_domain(result);
     }
+    let folded = taken.iter().filter(|order| decode::is_folded(order.form, order.scheme.meaning)).filter_map(|order| {
+        let weight = &weights.list[order.weight];
+        Some((weight.label(), tensor(model, weight)?.0))
+    });
+    let by_table = taken.iter().any(|order| order.scheme.meaning == Meaning::Nf4);
+    folding::notice(folded, if by_table { "Gather and Mul" } else { "Cast and Mul" }, cx);
     Ok(taken)
 }
 

@@ -30,10 +30,9 @@ pub(in crate::quantize) fn oldest_opset(codes: DType, floats: DType) -> Option<i
 
 /// Why codes of this kind cannot be decoded in this form.
 pub(super) fn unable(dims: &[usize], scheme: &Scheme, granularity: Granularity, form: Form) -> Option<String> {
-    let reshapes = form == Form::Cast || scheme.meaning == Meaning::Nf4;
     match granularity {
         Granularity::Blocks { axis, size }
-            if reshapes && dims.get(axis).is_none_or(|extent| !extent.is_multiple_of(size)) =>
+            if is_folded(form, scheme.meaning) && dims.get(axis).is_none_or(|extent| !extent.is_multiple_of(size)) =>
         {
             Some(format!(
                 "its axis {axis} does not fall into blocks of {size}, which nodes other than DequantizeLinear need"
@@ -46,6 +45,11 @@ pub(super) fn unable(dims: &[usize], scheme: &Scheme, granularity: Granularity, 
 /// Whether `DequantizeLinear` decodes it.
 fn is_dequantized(quantized: &Quantized, form: Form) -> bool {
     form == Form::Dequantize && quantized.meaning == Meaning::Number
+}
+
+/// Whether nodes decode it that runtimes fold.
+pub(super) fn is_folded(form: Form, meaning: Meaning) -> bool {
+    form == Form::Cast || meaning == Meaning::Nf4
 }
 
 /// Codes, scales and zero points as the file has them: for `Mul`, scales have axes of extent one where they are spread, and zero

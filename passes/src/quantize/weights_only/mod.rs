@@ -19,7 +19,7 @@ mod put;
 
 pub use allocate::AllocateBits;
 pub(crate) use apply::apply_plan;
-pub(super) use apply::{Order, bytes, carry_out, half_holds, notice_quantized};
+pub(super) use apply::{Order, bytes, carry_out, half_holds, notice_quantized, several};
 pub(crate) use candidates::{Weight, Weights, part_mut, tensor};
 pub(super) use candidates::{inside, part};
 pub(super) use decode::oldest_opset as oldest_cast;
