@@ -67,8 +67,19 @@ def prepared(scratch, path, entry, folder):
     return file
 
 
-def press(binary, path, out, pipeline, calib):
-    command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json", *(["--calib", calib] if calib else [])]
+def sizes(path, samples):
+    """Open extents behind the batch, by name, as samples have them: without, nobody knows what a layer costs."""
+    found = {}
+    for value in onnx.load(path).graph.input:
+        array = samples.get(value.name, samples.get(None))
+        if array is not None:
+            dims = zip(value.type.tensor_type.shape.dim, array.shape)
+            found.update({dim.dim_param: extent for dim, extent in list(dims)[1:] if dim.dim_param})
+    return [word for name, extent in found.items() for word in ("--set-dim", f"{name}={extent}")]
+
+
+def press(binary, path, out, pipeline, calib, more):
+    command = [binary, "opt", path, "-o", out, "-p", pipeline, "--check", "structure", "--json", *(["--calib", calib] if calib else []), *more]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -87,7 +98,8 @@ def run_once(binary, folder, limit, path, entry, pipeline, with_samples):
             out.write_bytes(path.read_bytes())
             report, seconds = {"output": {"macs": None}}, 0.0
         else:
-            done = press(binary, path, out, pipeline, prepared(scratch, path, entry, folder) if with_samples else None)
+            calib = prepared(scratch, path, entry, folder) if with_samples else None
+            done = press(binary, path, out, pipeline, calib, sizes(path, samples) if "target=macs" in pipeline else [])
             if done is None:
                 return None
             report, seconds = done

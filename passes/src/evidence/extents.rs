@@ -3,7 +3,7 @@
 //! A model that takes pictures of any size has no multiply-accumulates to speak of, and no size that its values take: with one in the
 //! place of each extent, a layer over a thousand places costs as much as one over a single place. Samples have extents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onnxpress_ir::{Dim, Graph, Model, Symbol};
 use onnxpress_ops::evaluate::Value;
@@ -56,6 +56,18 @@ impl Extents {
         !self.known.is_empty()
     }
 
+    /// What to say where multiply-accumulates decide and no sample tells extents on which they depend otherwise than on the batch's.
+    pub(crate) fn untold(&self, graph: &Graph) -> Option<String> {
+        let shapes = graph.inputs().iter().filter_map(|id| graph.ty(id.port(0)).shape());
+        let behind_batch = shapes.flat_map(|shape| shape.iter().skip(1)).filter_map(Dim::as_symbol);
+        let names: BTreeSet<String> =
+            behind_batch.filter(|symbol| self.known(symbol).is_none()).map(|symbol| format!("`{symbol}`")).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| {
+            format!("macs are counted with 1 for the open extents {names}: samples (--calib) tell them, or `set-dim` sets them")
+        })
+    }
+
     /// What a symbol is, where it is an input's extent.
     pub(crate) fn known(&self, symbol: &Symbol) -> Option<i64> {
         self.known.get(symbol).copied()
@@ -84,5 +96,8 @@ mod tests {
         assert_eq!([count("N"), count("H"), count("W"), count("other")], [Some(1), Some(5), Some(7), Some(1)]);
         assert_eq!(extents.count(&Dim::product([named("H"), named("W")])), Some(35));
         assert_eq!(extents.known(&Symbol::named("other")), None);
+        assert_eq!(extents.untold(&model.graph), None);
+        let untold = Extents::default().untold(&model.graph).unwrap();
+        assert!(untold.starts_with("macs are counted with 1 for the open extents `H`, `W`: "), "{untold}");
     }
 }

@@ -80,6 +80,11 @@ pub(super) fn run(
             Err(reason) => left.push((layer.name.clone(), reason)),
         }
     }
+    if matches!(ranks, Ranks::Target(Quantity::Macs, _))
+        && let Some(untold) = open.untold(&whole.graph)
+    {
+        cx.notice(untold);
+    }
     if matches!(ranks, Ranks::Target(Quantity::Macs, _)) && open.are_seen() {
         // Reports count open extents as one.
         let whole: f64 = kept.iter().map(|layer| layer.extents.price().macs).sum();

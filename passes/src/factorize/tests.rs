@@ -428,6 +428,9 @@ fn work_is_counted_where_samples_are_of_that_size() {
     let plan = report.passes[0].plan.clone().unwrap();
     assert_eq!(plan["layers"][0]["tensor"], "a");
     assert_eq!(plan["layers"][0]["macs"][0], 12.0 * 18.0 * 30.0);
+    let (_, report) = run("target=macs,remove=0.3", text, false);
+    let notices = report.unwrap().notices;
+    assert!(notices[0].starts_with("macs are counted with 1 for the open extents `H`, `W`: "), "{notices:?}");
 }
 
 #[test]

@@ -183,8 +183,13 @@ pub(super) fn choose(
                     Some(format!("{percent}, and channels are too few to come nearer to {:.1} %", 100.0 * share))
                 } else {
                     // Reports count open extents as one.
-                    let seen = quantity == Quantity::Macs && subject.extents.are_seen();
-                    seen.then(|| format!("{percent} where open extents are those of the samples"))
+                    match quantity == Quantity::Macs {
+                        true if subject.extents.are_seen() => {
+                            Some(format!("{percent} where open extents are those of the samples"))
+                        }
+                        true => subject.extents.untold(&model.graph),
+                        false => None,
+                    }
                 };
                 left
             }
