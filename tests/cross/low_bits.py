@@ -12,12 +12,10 @@ A mode is a line of MODES. With --keep weights of these names stay as they are, 
 
 import argparse
 import json
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 from prune_accuracy import loaded
 from quantize import labelled, preprocess, scores
@@ -61,14 +59,21 @@ GROUPS = list(dict.fromkeys(group for *_, group in MODES))
 COLOURS = ["#777777", "#3568a8", "#d2902f", "#2b9868", "#7757c6", "#c08fd6", "#d2602f", "#a02f3f", "#24899e"]
 
 
+# A process counts as its own what its parent held when it began, so one that holds little stands between.
+BETWEEN = """
+import json, os, subprocess, sys, time
+clock = time.perf_counter()
+with subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+    said = child.stderr.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+print(json.dumps([said, child.returncode, time.perf_counter() - clock, used.ru_maxrss * 1024]))
+"""
+
+
 def ran(command):
     """What a command said, its exit code, seconds and the most memory."""
-    clock = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        said = child.stderr.read()
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    return said, child.returncode, time.perf_counter() - clock, used.ru_maxrss * 1024
+    return json.loads(subprocess.run([sys.executable, "-c", BETWEEN, *command], check=True, capture_output=True, text=True).stdout)
 
 
 def examine(asked, path, entry, known, keep):
@@ -99,7 +104,7 @@ def examine(asked, path, entry, known, keep):
                 rows, ms = scores(out, samples, len(labels))
                 off = ((rows - exact) ** 2).sum() / (exact**2).sum()
                 known["modes"][mode] = {"accuracy": right(rows), "off": float(off), "bytes": out.stat().st_size, "ms": ms,
-                                        "seconds": seconds, "memory": memory, "samples": count if data else 0}
+                                        "seconds": seconds, "peak": memory, "samples": count if data else 0}
             print(entry["name"], mode, known["modes"][mode], flush=True)
             keep()
 
@@ -117,7 +122,7 @@ def tables(results):
             else:
                 lost = 100 * (whole["accuracy"] - it["accuracy"])
                 text.append(f"| {mode} | {it['samples'] or ''} | {100 * it['accuracy']:.2f} % | {lost:+.2f} | {it['bytes']:,} | {100 * it['bytes'] / whole['bytes']:.1f} % "
-                            f"| {it['ms']:.2f} | {it['seconds']:.1f} s | {it['memory'] / 1e6:,.0f} MB |")
+                            f"| {it['ms']:.2f} | {it['seconds']:.1f} s | {format(it['peak'] / 1e6, ',.0f') + ' MB' if 'peak' in it else ''} |")
         text.append("")
     return "\n".join(text)
 
