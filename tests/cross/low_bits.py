@@ -94,12 +94,12 @@ def examine(asked, path, entry, known, keep):
             made = made.rstrip("}") + (", " if "{" in made else "{") + f"keep=[{', '.join(asked.keep)}]}}"
         with tempfile.TemporaryDirectory() as scratch:
             out = pathlib.Path(scratch) / "out.onnx"
-            command = [asked.binary, "opt", path, "-o", out, "-p", "simplify," + made, "--check", "structure", "--threads", asked.threads]
+            command = [asked.binary, "opt", path, "-o", out, "-p", "simplify," + made, "--check", "structure", "-v", "--threads", asked.threads]
             if data:
                 command += ["--calib", calib, "--samples", str(count), *preprocess(entry["preprocess"])]
             said, code, seconds, memory = ran(command)
             if code:
-                known["modes"][mode] = {"reason": (said.strip().splitlines() or [""])[-1]}
+                known["modes"][mode] = {"reason": next((line.strip() for line in said.splitlines() if line.strip().startswith(("left alone", "error"))), "")}
             else:
                 rows, ms = scores(out, samples, len(labels))
                 off = ((rows - exact) ** 2).sum() / (exact**2).sum()
